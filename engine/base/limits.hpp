@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstddef>
+
+/// Every bound that protects us from a peer, in one place.
+namespace wa::limits {
+
+/// Largest Noise frame, in bytes: what the 3-byte length can express.
+inline constexpr std::size_t kMaxFrameBytes = (std::size_t{1} << 24) - 1;
+/// Largest frame before login, in bytes.
+inline constexpr std::size_t kMaxFrameBytesBeforeLogin = 64 * 1024;
+/// Deepest nesting of a binary node.
+inline constexpr std::size_t kMaxNodeDepth = 128;
+/// Most children of one node.
+inline constexpr std::size_t kMaxNodeChildren = 65'535;
+/// Largest inflated frame, in bytes.
+inline constexpr std::size_t kMaxInflatedBytes = 16 * 1024 * 1024;
+/// Largest body of a control or gateway HTTP request, in bytes.
+inline constexpr std::size_t kMaxHttpBodyBytes = 16 * 1024 * 1024;
+/// Largest JSON body of an HTTP request, in bytes.
+inline constexpr std::size_t kMaxJsonBodyBytes = 1024 * 1024;
+/// Largest picture that the camera looks at, in pixels.
+inline constexpr std::size_t kMaxPicturePixels = 64 * 1024 * 1024;
+/// Most bytes that may wait to be written to one peer before its connection is dropped.
+inline constexpr std::size_t kMaxSendQueueBytes = 64 * 1024 * 1024;
+
+}  // namespace wa::limits

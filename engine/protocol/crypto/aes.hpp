@@ -1,0 +1,45 @@
+#pragma once
+
+#include <memory>
+
+#include "engine/base/bytes.hpp"
+
+namespace wa::crypto {
+
+/// AES-256-GCM under one key, 12-byte nonces, 16-byte tags appended to the ciphertext. The cipher
+/// context is kept, so that a call costs the encryption and no set-up.
+class AesGcm {
+ public:
+  static constexpr std::size_t kTagBytes = 16;
+  using Key = ByteArray<32>;
+  using Nonce = ByteArray<12>;
+
+  explicit AesGcm(const Key& key);
+  ~AesGcm();
+  AesGcm(AesGcm&&) noexcept;
+  AesGcm& operator=(AesGcm&&) noexcept;
+
+  /// Replaces the key without a new context.
+  void rekey(const Key& key);
+
+  /// Ciphertext and tag are appended to `out`.
+  void seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext, Bytes& out);
+
+  /// The plaintext is appended to `out`; on an error `out` is as before.
+  /// Errors: `truncated` (shorter than a tag), `auth_failed`.
+  Result<void> open(const Nonce& nonce, ByteSpan associated_data, ByteSpan sealed, Bytes& out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// AES-256-CBC with PKCS#7 padding. Key 32 bytes, IV 16 bytes.
+Bytes aes_cbc_encrypt(const ByteArray<32>& key, const ByteArray<16>& iv, ByteSpan plaintext);
+/// Errors: `malformed` (length), `auth_failed` (padding).
+Result<Bytes> aes_cbc_decrypt(const ByteArray<32>& key, const ByteArray<16>& iv, ByteSpan sealed);
+
+/// AES-256-CTR; the IV is the initial counter block. Encryption and decryption are the same.
+Bytes aes_ctr(const ByteArray<32>& key, const ByteArray<16>& iv, ByteSpan input);
+
+}  // namespace wa::crypto

@@ -1,0 +1,127 @@
+#pragma once
+
+#include <optional>
+
+#include "engine/base/now.hpp"
+#include "engine/protocol/crypto/aes.hpp"
+#include "engine/protocol/crypto/keys.hpp"
+
+/// Noise_XX_25519_AESGCM_SHA256 as WhatsApp's transport uses it, both roles.
+///
+///     initiator                       responder
+///     client_hello()      ────────▶   on_client_hello() → ServerHello
+///     on_server_hello()   ◀────────
+///       → ClientFinish    ────────▶   on_client_finish() → client static key, payload
+///     split()                         split()
+///
+/// Messages here are serialized HandshakeMessage protobufs, without the 3-byte length. A call out of
+/// order is a bug of ours (asserts); whatever the peer sends is a Result.
+///
+/// Source: docs/protocol/transport.md, "Noise XX" (vectors: tests/vectors/noise-handshake.json).
+namespace wa::noise {
+
+/// What the client sends before its first frame: 'W' 'A' 6 dictionary. Hashed as the prologue.
+using Prologue = ByteArray<4>;
+Prologue prologue(std::uint8_t dictionary);
+
+/// CipherState, HashState and chaining key of the handshake. Public so that vectors can check each
+/// step; use the roles below.
+class SymmetricState {
+ public:
+  /// A name of at most 32 bytes is padded with zeros, a longer one is hashed.
+  explicit SymmetricState(std::string_view protocol_name);
+
+  void mix_hash(ByteSpan data);
+  void mix_key(ByteSpan dh_output);
+  Bytes encrypt_and_hash(ByteSpan plaintext);
+  Result<Bytes> decrypt_and_hash(ByteSpan sealed, std::string_view what);
+
+  struct Keys {
+    ByteArray<32> client_to_server;
+    ByteArray<32> server_to_client;
+  };
+  Keys split() const;
+
+  const ByteArray<32>& hash() const { return hash_; }
+  const ByteArray<32>& chaining_key() const { return chaining_key_; }
+  const ByteArray<32>& key() const { return key_; }
+
+ private:
+  ByteArray<32> hash_;
+  ByteArray<32> chaining_key_;
+  ByteArray<32> key_;
+  crypto::AesGcm cipher_;
+  std::uint32_t counter_ = 0;
+};
+
+/// One direction of the transport after the handshake: AES-256-GCM, empty associated data, nonce =
+/// 8 zero bytes and a 32-bit big-endian counter that grows by one per frame.
+class TransportCipher {
+ public:
+  explicit TransportCipher(const ByteArray<32>& key) : cipher_(key) {}
+
+  /// The frame with its 3-byte length, appended to `out`. The counter has room for 2^32 frames;
+  /// errors: `too_large` when it is used up or the frame would exceed 2^24 - 1 bytes.
+  Result<void> seal_frame(ByteSpan plaintext, Bytes& out);
+
+  /// The plaintext of a frame's payload. Errors: `truncated`, `auth_failed`. The counter advances
+  /// only on success, but an error is final: drop the connection.
+  Result<Bytes> open(ByteSpan payload);
+
+  /// Frames sealed or opened so far.
+  std::uint64_t counter() const { return counter_; }
+
+ private:
+  crypto::AesGcm cipher_;
+  std::uint64_t counter_ = 0;
+};
+
+class Initiator {
+ public:
+  Initiator(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random);
+
+  Bytes client_hello();
+
+  struct ServerAnswer {
+    crypto::PublicKey server_static;
+    Bytes certificate_chain;  ///< serialized CertChain, not yet verified
+  };
+  /// Errors: `malformed`, `auth_failed`. After an error the handshake is over.
+  Result<ServerAnswer> on_server_hello(ByteSpan message);
+
+  /// ClientFinish around the client payload. Errors: `auth_failed` (degenerate server key).
+  Result<Bytes> client_finish(ByteSpan payload);
+
+  SymmetricState::Keys split() const { return symmetric_.split(); }
+
+ private:
+  SymmetricState symmetric_;
+  crypto::KeyPair static_key_;
+  crypto::KeyPair ephemeral_;
+  std::optional<crypto::PublicKey> server_ephemeral_;
+};
+
+class Responder {
+ public:
+  Responder(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random);
+
+  /// The ServerHello that answers, carrying the certificate chain. Errors: `malformed` (no
+  /// ephemeral key, or not 32 bytes), `auth_failed` (all-zero agreement).
+  Result<Bytes> on_client_hello(ByteSpan message, ByteSpan certificate_chain);
+
+  struct ClientAnswer {
+    crypto::PublicKey client_static;
+    Bytes payload;  ///< serialized ClientPayload
+  };
+  /// Errors: `malformed`, `auth_failed`.
+  Result<ClientAnswer> on_client_finish(ByteSpan message);
+
+  SymmetricState::Keys split() const { return symmetric_.split(); }
+
+ private:
+  SymmetricState symmetric_;
+  crypto::KeyPair static_key_;
+  crypto::KeyPair ephemeral_;
+};
+
+}  // namespace wa::noise
