@@ -1,0 +1,131 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/now.hpp"
+#include "engine/client/status.hpp"
+#include "engine/protocol/crypto/keys.hpp"
+
+/// The outer alphabet of client::Session: what happened to it, what its shell must do.
+namespace wa::client {
+
+/// Numbers the sockets of a session. Events of an older generation are dropped and counted.
+using Generation = std::uint32_t;
+
+/// How a socket is to be closed. A row-2 word; shells map it to their sockets.
+enum class CloseHow { normal, rst };
+
+/// Where a dial failed.
+enum class DialPhase { resolve, connect, tls, upgrade };
+
+// ---- events: what happened ------------------------------------------------------------------
+
+/// The user wants the device running. Idempotent. From a final state it begins anew.
+struct StartRequested {};
+/// The user wants it stopped; credentials are kept.
+struct StopRequested {};
+/// Unlink at the server, then forget the credentials.
+struct LogoutRequested {};
+/// Forget everything now; tell the server if a stream is up.
+struct DeleteRequested {};
+struct Dialed {
+  Generation generation = 0;
+};
+struct DialFailed {
+  Generation generation = 0;
+  DialPhase phase = DialPhase::connect;
+  std::optional<int> http_status;
+  std::string detail;
+};
+struct BytesReceived {
+  Generation generation = 0;
+  Bytes bytes;
+};
+/// The socket has ended, whoever ended it.
+struct SocketClosed {
+  Generation generation = 0;
+  std::string detail;
+};
+
+/// Work that takes more than a millisecond: a pure function of its inputs (`compute()`), run by the
+/// shell's pool on sockets and in place in the simulator.
+struct MakePreKeys {
+  ByteArray<32> seed{};
+  std::uint32_t count = 0;
+};
+using ComputeJob = std::variant<MakePreKeys>;
+using ComputeValue = std::variant<std::vector<crypto::KeyPair>>;
+ComputeValue compute(const ComputeJob& job);
+
+struct Computed {
+  std::uint32_t job_id = 0;
+  ComputeValue value;
+};
+struct DeadlineReached {};
+
+using Event = std::variant<StartRequested, StopRequested, LogoutRequested, DeleteRequested, Dialed,
+                           DialFailed, BytesReceived, SocketClosed, Computed, DeadlineReached>;
+
+// ---- actions: what the shell must do, in order ----------------------------------------------
+
+/// Open a WebSocket to `url`; answer with Dialed or DialFailed within `timeout`.
+struct DialSocket {
+  Generation generation = 0;
+  std::string url;
+  Duration timeout{};
+  bool operator==(const DialSocket&) const = default;
+};
+/// One binary WebSocket message.
+struct SendBytes {
+  Generation generation = 0;
+  Bytes bytes;
+  bool operator==(const SendBytes&) const = default;
+};
+/// Close the socket, or cancel its dial. Never held back by a commit. No SocketClosed is owed.
+struct CloseSocket {
+  Generation generation = 0;
+  CloseHow how = CloseHow::normal;
+  bool operator==(const CloseSocket&) const = default;
+};
+
+/// Changes of stored state. Stores know kinds, keys and bytes only.
+struct Put {
+  std::string kind;
+  std::string key;
+  Bytes bytes;
+  bool operator==(const Put&) const = default;
+};
+struct Erase {
+  std::string kind;
+  std::string key;  ///< empty: every key of the kind
+  bool operator==(const Erase&) const = default;
+};
+using Change = std::variant<Put, Erase>;
+/// Must be durable before the actions behind it are performed (design: `durable-before-sent`).
+struct Commit {
+  std::vector<Change> changes;
+  bool operator==(const Commit&) const = default;
+};
+struct Compute {
+  std::uint32_t job_id = 0;
+  ComputeJob job;
+};
+/// The status changed; the whole of it, as users see it.
+struct PublishStatus {
+  Status status;
+};
+/// For logs. Never secrets.
+struct Report {
+  enum class Level { debug, info, warning } level = Level::info;
+  std::string text;
+};
+
+using Action = std::variant<DialSocket, SendBytes, CloseSocket, Commit, Compute, PublishStatus, Report>;
+
+/// Kind and contents of an action as bytes, for trace hashes. Deterministic across platforms.
+void append_canonical(const Action& action, Bytes& out);
+
+}  // namespace wa::client

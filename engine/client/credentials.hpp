@@ -1,0 +1,49 @@
+#pragma once
+
+#include <optional>
+
+#include "engine/protocol/crypto/keys.hpp"
+#include "engine/protocol/pairing/client_payload.hpp"
+#include "engine/protocol/wire/jid.hpp"
+
+namespace wa::client {
+
+/// What pairing earned.
+struct Account {
+  wire::Jid jid;  ///< with the device number
+  wire::Jid lid;
+  crypto::PublicKey account_key;
+  ByteArray<64> account_signature{};
+  Bytes signed_identity;  ///< ADVSignedDeviceIdentity
+  std::string platform;   ///< of the phone
+  std::string push_name;
+  bool operator==(const Account&) const = default;
+};
+
+/// The long-lived record of a session. The keys of one pairing attempt never change; a new attempt
+/// has new keys and a higher `attempt_id`.
+struct Credentials {
+  std::uint32_t attempt_id = 0;
+  crypto::KeyPair noise;
+  crypto::KeyPair identity;
+  pairing::SignedPreKey signed_pre_key;
+  std::uint32_t registration_id = 0;
+  ByteArray<32> adv_secret{};
+  std::uint32_t next_pre_key_id = 1;      ///< of the next key to be made
+  std::uint32_t uploaded_pre_key_id = 0;  ///< the highest id the server has acknowledged
+  Bytes routing_info;                     ///< edge routing of the last login; may be empty
+  std::optional<Account> account;         ///< empty until pair-success
+  bool operator==(const Credentials&) const = default;
+
+  static Credentials generate(std::uint32_t attempt_id, Random& random);
+
+  /// The stored record (kind "credentials", key "self"). Errors of decode: `malformed`.
+  Bytes encode() const;
+  static Result<Credentials> decode(ByteSpan record);
+
+  /// Hex SHA-256 over noise public ‖ identity public ‖ registration id (4 bytes) ‖ ADV secret ‖
+  /// device JID ‖ LID ‖ account signature; empty while unpaired.
+  std::string fingerprint() const;
+};
+
+}  // namespace wa::client

@@ -1,0 +1,181 @@
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/now.hpp"
+#include "mockserver/core/events.hpp"
+#include "mockserver/core/faults.hpp"
+#include "mockserver/core/server_keys.hpp"
+#include "mockserver/core/settings.hpp"
+
+/// The mock WhatsApp server as a pure machine: no sockets, no clock.
+namespace wa::mock {
+
+// ---- what happened to a connection -----------------------------------------------------------
+
+/// A client asks for a WebSocket. Answered by AcceptUpgrade, RefuseUpgrade, or not at all.
+struct UpgradeRequested {
+  std::string target;  ///< path and query; `?device=NAME` labels the connection
+  std::string remote;
+};
+struct BytesReceived {
+  Bytes bytes;
+};
+struct Disconnected {
+  std::string detail;
+};
+using ConnectionEvent = std::variant<UpgradeRequested, BytesReceived, Disconnected>;
+
+// ---- what a user asks of the server ----------------------------------------------------------
+
+/// Numbers what is asked, so that answers can come later.
+using RequestId = std::uint64_t;
+
+struct AddPhone {
+  std::string number;  ///< digits, 5 to 15
+  std::string name;
+};
+/// The phone scans this QR text. Answered once pair-device-sign is verified.
+struct Scan {
+  std::string phone;  ///< id or number
+  std::string qr_text;
+};
+struct Unlink {
+  std::string phone;
+  std::string device_jid;
+};
+struct CloseConnection {
+  ConnectionId connection = 0;
+  std::string how;  ///< fin, rst or blackhole
+};
+struct AddFault {
+  FaultRecord record;
+};
+struct RemoveFault {
+  std::string id;
+};
+struct FireFault {
+  std::string id;
+};
+/// Close streams; forget accounts, faults and violations.
+struct Reset {};
+using Command =
+    std::variant<AddPhone, Scan, Unlink, CloseConnection, AddFault, RemoveFault, FireFault, Reset>;
+
+/// Why a command failed, as the control API and Lua say it.
+struct Problem {
+  int status = 400;     ///< HTTP
+  std::string code;     ///< stable: stale_ref, ref_used, unknown_phone, not_a_whatsapp_qr, …
+  std::string message;
+  std::string hint;
+  bool operator==(const Problem&) const = default;
+};
+/// What a command yields: the phone's id, the device JID, the fault's id, or nothing.
+struct CommandResult {
+  std::string value;
+};
+
+// ---- what the shell must do ------------------------------------------------------------------
+
+struct AcceptUpgrade {};
+struct RefuseUpgrade {
+  int status = 404;
+  std::string body;
+};
+/// One binary WebSocket message: exactly one whole frame.
+struct SendBytes {
+  Bytes bytes;
+};
+enum class CloseHow { normal, fin, rst, blackhole };
+struct CloseSocket {
+  CloseHow how = CloseHow::normal;
+};
+struct Answer {
+  RequestId request = 0;
+  std::variant<CommandResult, Problem> result;
+};
+/// For the event log, subscribers and traces.
+struct Record {
+  TenantEvent event;
+};
+struct Action {
+  ConnectionId connection = 0;  ///< 0 for Answer, and for events without a connection
+  std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Record> what;
+};
+
+/// Kind and contents of an action as bytes, for trace hashes.
+void append_canonical(const Action& action, Bytes& out);
+
+// ---- what can be looked at -------------------------------------------------------------------
+
+struct CompanionInfo {
+  std::string device_jid;
+  std::string label;
+  std::string platform;  ///< DeviceProps.os
+  bool online = false;
+  std::size_t prekeys = 0;
+};
+struct PhoneInfo {
+  std::string id;
+  std::string number;
+  std::string name;
+  std::string jid;
+  std::string lid;
+  std::vector<CompanionInfo> devices;
+};
+struct ConnectionInfo {
+  ConnectionId id = 0;
+  std::string label;
+  std::string device_jid;
+  std::string phase;  ///< upgrade, handshake, pairing, login, open, closing
+  std::string remote;
+  std::uint64_t frames_in = 0;
+  std::uint64_t frames_out = 0;
+  int dictionary = 0;
+};
+struct CoverageRow {
+  std::string stanza;  ///< "iq get encrypt count", "presence", …
+  std::string route;   ///< the route that served it, or "unknown"
+  std::uint64_t count = 0;
+};
+
+/// Accounts, phones, routing and faults of one server, with all its connections. Lives on one
+/// thread; `keys` and `random` outlive it.
+///
+/// Source: docs/protocol/pairing.md; IQ routes: iq_routes.hpp; violations: events.hpp.
+class Tenant {
+ public:
+  Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random);
+  ~Tenant();
+  Tenant(Tenant&&) noexcept;
+
+  std::vector<Action> step(ConnectionId connection, const ConnectionEvent& event, Now now);
+  std::vector<Action> command(RequestId request, const Command& command, Now now);
+  std::vector<Action> deadline_reached(Now now);
+  std::optional<Instant> next_deadline() const;
+
+  std::vector<PhoneInfo> phones() const;
+  /// By id or number.
+  std::optional<PhoneInfo> phone(std::string_view id_or_number) const;
+  std::vector<ConnectionInfo> connections() const;
+  const std::vector<Violation>& violations() const;
+  std::vector<CoverageRow> coverage() const;
+  const FaultEngine& faults() const;
+  Settings& settings();
+
+  /// Accounts, companions and their keys as JSON text, and back. Errors: `malformed`.
+  std::string save() const;
+  Result<void> load(std::string_view json);
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wa::mock

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "mockserver/core/tenant.hpp"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace wa::mock {
+
+/// A TenantEvent with its place in the log.
+struct LoggedEvent {
+  std::uint64_t seq = 0;  ///< from 1, per tenant, without gaps
+  std::int64_t t_ms = 0;  ///< since the host started
+  std::string tenant;     ///< empty for the default one
+  TenantEvent event;
+};
+
+struct HostOptions {
+  std::string listen = "127.0.0.1:0";
+  Settings settings;        ///< of the default tenant
+  std::uint64_t seed = 0;   ///< of faults and ids
+};
+
+/// Tenants on real sockets: listens, routes `/ws/chat` and `/t/{tenant}/ws/chat`, performs actions in
+/// order, keeps one alarm per tenant. Single-threaded: everything runs on the io_context.
+class MockHost {
+ public:
+  /// Errors: `usage`, `environment` (port). `random` outlives the host; keys are drawn from it.
+  static Result<std::unique_ptr<MockHost>> start(boost::asio::io_context& io, HostOptions options,
+                                                 ServerKeys keys, Random& random);
+  ~MockHost();
+
+  std::uint16_t port() const;
+  /// "ws://127.0.0.1:PORT/ws/chat", or "…/t/NAME/ws/chat".
+  std::string ws_url(std::string_view tenant = {}) const;
+  const ServerKeys& keys() const;
+  /// The process's clocks, as given to the tenants.
+  Now now() const;
+
+  /// The default tenant has the empty name. Null when there is none of that name.
+  Tenant* tenant(std::string_view name);
+  /// Makes a tenant. Errors: `conflict` (exists), `usage` (name).
+  Result<void> add_tenant(std::string_view name, Settings settings);
+  std::vector<std::string> tenants() const;
+
+  /// `done` runs once, maybe before this returns (most commands), maybe later (Scan).
+  using Done = std::function<void(const std::variant<CommandResult, Problem>&)>;
+  void command(std::string_view tenant, Command command, Done done);
+
+  /// The newest events (at most kLogSize) of a tenant, oldest first.
+  static constexpr std::size_t kLogSize = 20'000;
+  const std::deque<LoggedEvent>& log(std::string_view tenant) const;
+  using Subscription = std::shared_ptr<void>;
+  /// Calls `on_event` for every event from now on, until the subscription is dropped.
+  [[nodiscard]] Subscription subscribe(std::function<void(const LoggedEvent&)> on_event);
+
+  /// Open WebSockets. For `quiet-end`.
+  std::size_t open_sockets() const;
+  /// Closes everything; the io_context then runs out of work.
+  void stop();
+
+ private:
+  class Impl;
+  explicit MockHost(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wa::mock
