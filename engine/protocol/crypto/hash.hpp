@@ -25,7 +25,7 @@ ByteArray<N> hkdf_sha256(ByteSpan ikm, ByteSpan salt, ByteSpan info) {
   return okm;
 }
 
-/// PBKDF2-HMAC-SHA256, 32 bytes. About 40 ms at the 131,072 rounds of the pairing code.
+/// PBKDF2-HMAC-SHA256, 32 bytes. About 15 ms at the 131,072 rounds of the pairing code.
 ByteArray<32> pbkdf2_sha256(ByteSpan password, ByteSpan salt, std::uint32_t rounds);
 
 /// Equal, compared in constant time.

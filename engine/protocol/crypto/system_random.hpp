@@ -4,7 +4,8 @@
 
 namespace wa::crypto {
 
-/// The operating system's random bytes (libsodium). For real sockets; programs make one and pass it.
+/// The operating system's random bytes (libsodium). For real sockets; programs make one and pass
+/// it.
 class SystemRandom final : public Random {
  public:
   SystemRandom();
