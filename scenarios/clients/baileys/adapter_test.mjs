@@ -1,0 +1,290 @@
+/**
+ * Tests of the adapter without a server:  node --test adapter_test.mjs
+ *
+ * The signature tests build what a server sends (a Noise ServerHello with its certificate chain, a pair-success) with
+ * the signatures right, then spoil one at a time. The last of them shows that Baileys alone accepts every spoilt one:
+ * when that test fails, Baileys checks by itself and strict_signatures.mjs can go.
+ */
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import { createCipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { installStrictSignatures, libsignalCurve } from './strict_signatures.mjs';
+
+const kHere = dirname(fileURLToPath(import.meta.url));
+const kLenient = process.argv.includes('--lenient');  // the child of the last test
+if (!kLenient) installStrictSignatures();
+const baileys = await import('@whiskeysockets/baileys');
+const { classify } = await import('./close_policy.mjs');
+const { credentialsHash } = await import('./device.mjs');
+const { Curve, proto } = baileys;
+
+const kLogger = { level: 'silent', child: () => kLogger };
+for (const level of ['trace', 'debug', 'info', 'warn', 'error']) kLogger[level] = () => {};
+console.error = () => {};  // libsignal remarks on 32-byte keys
+
+const spoilt = (bytes) => Buffer.from(bytes).fill(bytes[10] ^ 1, 10, 11);
+
+// ---- what a server sends ---------------------------------------------------------------------------------------
+
+const root = Curve.generateKeyPair();
+
+function certificateChain(serverStatic, { spoil } = {}) {
+  const intermediate = Curve.generateKeyPair();
+  const { Details } = proto.CertChain.NoiseCertificate;
+  const sign = (key, fields) => {
+    const details = Buffer.from(Details.encode(fields).finish());
+    return { details, signature: Curve.sign(key.private, details) };
+  };
+  const chain = {
+    intermediate: sign(root, { serial: 7, issuerSerial: 0, key: intermediate.public }),
+    leaf: sign(intermediate, { serial: 8, issuerSerial: 7, key: serverStatic }),
+  };
+  if (spoil) chain[spoil].signature = spoilt(chain[spoil].signature);
+  return Buffer.from(proto.CertChain.encode(chain).finish());
+}
+
+/** The responder's half of Noise XX as far as ServerHello. */
+function serverHello(clientEphemeral, options) {
+  const name = Buffer.from('Noise_XX_25519_AESGCM_SHA256\0\0\0\0');
+  let [hash, salt, key, counter] = [name, name, name, 0];
+  const mixHash = (data) => { hash = createHash('sha256').update(hash).update(data).digest(); };
+  const mixKey = (secret) => {
+    const derived = Buffer.from(hkdfSync('sha256', secret, salt, '', 64));
+    [salt, key, counter] = [derived.subarray(0, 32), derived.subarray(32), 0];
+  };
+  const encrypt = (plain) => {
+    const nonce = Buffer.alloc(12);
+    nonce.writeUInt32BE(counter++, 8);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce).setAAD(hash);
+    const sealed = Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    mixHash(sealed);
+    return sealed;
+  };
+  const [ephemeral, identity] = [Curve.generateKeyPair(), Curve.generateKeyPair()];
+  mixHash(baileys.NOISE_WA_HEADER);
+  mixHash(clientEphemeral);
+  mixHash(ephemeral.public);
+  mixKey(Curve.sharedKey(ephemeral.private, clientEphemeral));
+  const sealedStatic = encrypt(identity.public);
+  mixKey(Curve.sharedKey(identity.private, clientEphemeral));
+  const payload = encrypt(certificateChain(identity.public, options));
+  return { serverHello: { ephemeral: ephemeral.public, static: sealedStatic, payload } };
+}
+
+function handshake(options) {
+  const keyPair = Curve.generateKeyPair();
+  const handler = baileys.makeNoiseHandler({ keyPair, NOISE_HEADER: baileys.NOISE_WA_HEADER, logger: kLogger });
+  handler.processHandshake(serverHello(keyPair.public, options), Curve.generateKeyPair());
+}
+
+/** A pair-success for these credentials, as a phone signs it. */
+function pairSuccess(creds, { spoil } = {}) {
+  const account = Curve.generateKeyPair();
+  const details = Buffer.from(proto.ADVDeviceIdentity.encode({ rawId: 1, timestamp: 1, keyIndex: 1 }).finish());
+  const message = Buffer.concat([Buffer.from([6, 0]), details, creds.signedIdentityKey.public]);
+  const accountSignature = Curve.sign(account.private, message);
+  const identity = Buffer.from(proto.ADVSignedDeviceIdentity.encode({
+    details,
+    accountSignatureKey: account.public,
+    accountSignature: spoil ? spoilt(accountSignature) : accountSignature,
+  }).finish());
+  const hmac = createHmac('sha256', Buffer.from(creds.advSecretKey, 'base64')).update(identity).digest();
+  const container = proto.ADVSignedDeviceIdentityHMAC.encode({ details: identity, hmac }).finish();
+  return {
+    tag: 'iq',
+    attrs: { id: '1' },
+    content: [{
+      tag: 'pair-success',
+      attrs: {},
+      content: [
+        { tag: 'device-identity', attrs: {}, content: Buffer.from(container) },
+        { tag: 'device', attrs: { jid: '15550100001:1@s.whatsapp.net', lid: '987650000000001:1@lid' } },
+      ],
+    }],
+  };
+}
+
+// ---- signatures ------------------------------------------------------------------------------------------------
+
+const spoiltCases = {
+  'leaf certificate': () => handshake({ spoil: 'leaf' }),
+  'intermediate certificate': () => handshake({ spoil: 'intermediate' }),
+  'account signature': () => {
+    const creds = baileys.initAuthCreds();
+    baileys.configureSuccessfulPairing(pairSuccess(creds, { spoil: true }), creds);
+  },
+};
+
+baileys.WA_CERT_DETAILS.PUBLIC_KEY = root.public;
+
+if (kLenient) {
+  for (const [name, run] of Object.entries(spoiltCases)) {
+    test(`Baileys alone accepts a spoilt ${name}`, () => assert.doesNotThrow(run));
+  }
+} else {
+  test('a signature that verifies passes, a spoilt one throws', () => {
+    const pair = Curve.generateKeyPair();
+    const message = Buffer.from('a message');
+    for (let round = 0; round < 20; ++round) {  // both values of the sign bit occur
+      const signature = Curve.sign(pair.private, message);
+      assert.equal(libsignalCurve().verifySignature(Buffer.concat([Buffer.from([5]), pair.public]), message, signature), true);
+      assert.equal(Curve.verify(pair.public, message, signature), true);
+      assert.equal(Curve.verify(pair.public, message, spoilt(signature)), false);
+    }
+    const key = Buffer.concat([Buffer.from([5]), pair.public]);
+    assert.throws(() => libsignalCurve().verifySignature(key, message, Buffer.alloc(64)), /does not verify/);
+    assert.throws(() => libsignalCurve().verifySignature(key, message, Buffer.alloc(64), true), /does not verify/);
+    assert.throws(() => libsignalCurve().verifySignature(key, message, Buffer.alloc(63)), /Invalid signature/);
+  });
+
+  test('a handshake whose chain the root signed passes', () => handshake());
+
+  test('a spoilt certificate ends the handshake', () => {
+    assert.throws(spoiltCases['leaf certificate'], /noise certificate signature invalid/);
+    assert.throws(spoiltCases['intermediate certificate'], /noise intermediate certificate signature invalid/);
+  });
+
+  test('a chain under another root ends the handshake', () => {
+    baileys.WA_CERT_DETAILS.PUBLIC_KEY = Curve.generateKeyPair().public;
+    assert.throws(() => handshake(), /noise intermediate certificate signature invalid/);
+    baileys.WA_CERT_DETAILS.PUBLIC_KEY = root.public;
+  });
+
+  test('a pair-success with a good account signature passes, a spoilt one is refused', () => {
+    const creds = baileys.initAuthCreds();
+    const { creds: update } = baileys.configureSuccessfulPairing(pairSuccess(creds), creds);
+    assert.match(credentialsHash({ ...creds, ...update }), /^[0-9a-f]{64}$/);
+    assert.equal(credentialsHash(creds), null);
+    assert.throws(spoiltCases['account signature'], /Failed to verify account signature/);
+  });
+
+  test('the same spoilt signatures pass Baileys alone: the wrapper is what refuses them', () => {
+    const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--lenient'], {
+      encoding: 'utf8', env: { ...process.env, NODE_TEST_CONTEXT: '' },
+    });
+    assert.equal(child.status, 0, child.stdout);
+    assert.match(child.stdout, /pass 3/);
+  });
+
+  // ---- the close policy ----------------------------------------------------------------------------------------
+
+  const boom = (message, statusCode, data) => Object.assign(new Error(message), { output: { statusCode }, data });
+  const child = (tag, attrs = {}) => ({ tag, attrs });
+  const rows = [
+    ['515 is a restart', boom('Stream Errored (restart required)', 515, child('stream:error')), 'connecting', 'now', false],
+    ['an unlink', boom('Stream Errored (conflict)', 401, child('conflict', { type: 'device_removed' })), 'logged_out', 'stop', true],
+    ['an unlink without a code', boom('Stream Errored (conflict)', 440, child('conflict', { type: 'device_removed' })), 'logged_out', 'stop', true],
+    ['401 without a conflict', boom('Stream Errored (unknown)', 401, child('stream:error')), 'needs_relink', 'stop', false],
+    ['replaced', boom('Stream Errored (conflict)', 440, child('conflict', { type: 'replaced' })), 'replaced', 'stop', false],
+    ['516', boom('Stream Errored (unknown)', 516, child('stream:error')), 'logged_out', 'stop', true],
+    ['429', boom('Stream Errored (unknown)', 429, child('stream:error')), 'throttled', 'slow', false],
+    ['an unacked stanza', boom('Stream Errored (ack)', 500, child('ack')), 'connecting', 'backoff', false],
+    ['failure 401', boom('Connection Failure', 401, { reason: '401' }), 'logged_out', 'stop', true],
+    ['failure 403', boom('Connection Failure', 403, {}), 'account_locked', 'stop', true],
+    ['failure 405', boom('Connection Failure', 405, {}), 'client_outdated', 'stop', false],
+    ['failure 406', boom('Connection Failure', 406, {}), 'banned', 'stop', true],
+    ['failure 411', boom('Connection Failure', 411, {}), 'needs_relink', 'stop', false],
+    ['failure 503', boom('Connection Failure', 503, {}), 'connecting', 'backoff', false],
+    ['an unknown failure', boom('Connection Failure', 599, {}), 'connecting', 'slow', false],
+    ['HTTP 401 is no logout', boom('WebSocket Error (Unexpected server response: 401)', 401), 'connecting', 'backoff', false],
+    ['HTTP 403 is no logout', boom('WebSocket Error (Unexpected server response: 403)', 403), 'connecting', 'backoff', false],
+    ['a lost connection', boom('Connection Terminated', 428), 'connecting', 'backoff', false],
+    ['silence', boom('Connection was lost', 408), 'connecting', 'backoff', false],
+    ['refs used up', boom('QR refs attempts ended', 408), 'qr_expired', 'now', false],
+    ['a bad certificate', boom('noise certificate signature invalid', 400), 'config_error', 'slow', false],
+    ['a spoilt account signature', boom('Failed to verify account signature', 500), 'pairing_failed', 'stop', false],
+    ['an error without a code', new Error('Unsupported state or unable to authenticate data'), 'connecting', 'backoff', false],
+  ];
+  for (const [name, error, state, retry, wipe] of rows) {
+    test(`close policy: ${name}`, () => {
+      const verdict = classify(error);
+      assert.deepEqual([verdict.state, verdict.retry, verdict.wipe], [state, retry, wipe]);
+      assert.equal(verdict.code, error.output?.statusCode ?? null);
+    });
+  }
+
+  test('close policy: a temporary ban ends when the server says', () => {
+    const { state, retry } = classify(boom('Connection Failure', 402, { reason: '402', code: '101', expire: '3600' }));
+    assert.deepEqual([state, retry], ['temporarily_banned', { after_ms: 3_600_000 }]);
+  });
+
+  // ---- the process ---------------------------------------------------------------------------------------------
+
+  /** Runs the adapter on these stdin lines, to its end. */
+  function converse(lines, environment = {}) {
+    const folder = mkdtempSync(join(tmpdir(), 'baileys-adapter-'));
+    const child = spawnSync(join(kHere, 'run'), {
+      input: lines.map((line) => `${typeof line === 'string' ? line : JSON.stringify(line)}\n`).join(''),
+      encoding: 'utf8',
+      timeout: 10_000,
+      env: { ...process.env, TESTLINE_STATE_DIR: folder, TESTLINE_WS_URL: '', TESTLINE_NOISE_ROOT: '', ...environment },
+    });
+    rmSync(folder, { recursive: true });
+    return { ...child, events: child.stdout.split('\n').filter(Boolean).map((line) => JSON.parse(line)) };
+  }
+
+  test('hello comes first, every command is answered by its ref, the end of stdin is a clean exit', () => {
+    const { events, status } = converse([
+      { cmd: 'inspect', ref: 1 }, { cmd: 'inspect', ref: 2, device: 'shop-1' }, { cmd: 'fly', ref: 3 }, 'not json',
+      { cmd: 'send', ref: 4, to: '15550100001', text: 'x' }, { cmd: 'start', ref: 5 },
+      { cmd: 'start', ref: 6, options: { version: [1] } }, { cmd: 'inspect', ref: 7, device: '../up' },
+    ]);
+    assert.equal(status, 0);
+    assert.deepEqual([events[0].event, events[0].protocol, events[0].name], ['hello', 1, 'baileys']);
+    const answer = (ref) => events.find((event) => event.ref === ref);
+    assert.deepEqual([answer(1).event, answer(1).credentials], ['done', null]);
+    assert.ok(answer(1).rss_bytes > 0 && answer(1).open_files > 0);
+    assert.deepEqual([answer(2).event, answer(2).device], ['done', 'shop-1']);
+    assert.deepEqual([answer(3).event, answer(3).code], ['error', 'unsupported']);
+    assert.equal(answer(null).code, 'bad_request');
+    assert.equal(answer(4).code, 'not_connected');
+    assert.equal(answer(5).code, 'config_error');
+    assert.equal(answer(6).code, 'unsupported');
+    assert.equal(answer(7).code, 'bad_request');
+  });
+
+  test('a server that is not there is a back-off, and stop ends it', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'baileys-adapter-'));
+    const child = spawn(join(kHere, 'run'), {
+      env: { ...process.env, TESTLINE_STATE_DIR: folder, TESTLINE_WS_URL: 'ws://127.0.0.1:1/ws/chat', TESTLINE_NOISE_ROOT: '' },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
+    const states = [];
+    let text = '';
+    child.stdin.write('{"cmd":"start","ref":1}\n');
+    for await (const bytes of child.stdout.setEncoding('utf8')) {
+      text += bytes;
+      for (let end; (end = text.indexOf('\n')) >= 0; text = text.slice(end + 1)) {
+        const event = JSON.parse(text.slice(0, end));
+        if (event.event === 'state') states.push(event);
+        if (event.next_attempt_ms !== undefined) child.stdin.end('{"cmd":"stop","ref":2}\n');
+      }
+    }
+    rmSync(folder, { recursive: true });
+    assert.deepEqual(states.map(({ state, code }) => [state, code]),
+      [['connecting', undefined], ['connecting', 408], ['disconnected', undefined]]);
+    assert.ok(states[1].next_attempt_ms >= 500 && states[1].next_attempt_ms <= 1000);
+  });
+
+  test('nonsense in the environment ends it with 2 and says what', () => {
+    for (const [name, value] of [['TESTLINE_NOISE_ROOT', 'abc'], ['TESTLINE_KEEPALIVE_MS', '-1'], ['TESTLINE_STATE_DIR', '']]) {
+      const { status, stderr } = converse([], { [name]: value });
+      assert.equal(status, 2);
+      assert.match(stderr, new RegExp(name));
+    }
+  });
+
+  test('without node_modules the wrapper names ci/setup', () => {
+    const folder = mkdtempSync(join(tmpdir(), 'baileys-adapter-'));
+    copyFileSync(join(kHere, 'run'), join(folder, 'run'));
+    const { status, stderr } = spawnSync(join(folder, 'run'), { encoding: 'utf8' });
+    rmSync(folder, { recursive: true });
+    assert.equal(status, 3);
+    assert.match(stderr, /ci\/setup/);
+  });
+}

@@ -1,0 +1,391 @@
+/**
+ * One linked device on an unmodified Baileys: dials, pairs, reconnects as close_policy.mjs says, and reports.
+ *
+ *   start() ─▶ dial ─▶ open (`connected`) ─▶ close ─▶ classify ─┬─▶ dial again, now or after a delay
+ *               ▲  └─▶ QR, pair-success, 515 ─▶ close ──┘       └─▶ stopped, the reason stays on show
+ *               └──────────────────────────────────────────────────┘
+ *
+ * Credentials live in Baileys' own `useMultiFileAuthState` folder and are read from there at every dial, so what a
+ * login uses is always what a restart would use.
+ */
+import { createHash } from 'node:crypto';
+import { readdir, rm } from 'node:fs/promises';
+import * as baileys from '@whiskeysockets/baileys';
+import { classify } from './close_policy.mjs';
+
+const kMaxPairingWindows = 3;       // QR lists shown before `qr_expired`
+const kMaxClosesBeforeFirstRef = 3; // then `disconnected`, closed_before_first_ref
+const kMaxUnpairedRestarts = 3;     // 515 without a pair-success; then `disconnected`, restart_limit
+const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
+const kRememberedMessages = 1000;
+
+const kReceiptKind = { 0: 'error', 2: 'server', 3: 'delivered', 4: 'read', 5: 'played' };
+
+export class CommandError extends Error {
+  constructor(code, text) {
+    super(text);
+    this.code = code;
+  }
+}
+
+export class Device {
+  #settings;   // see adapter.mjs, read_settings()
+  #folder;
+  #emit;
+  #logger;
+
+  #sock = null;
+  #closed = Promise.resolve();  // of the current socket
+  #auth = null;                 // {state, saveCreds} as useMultiFileAuthState gives it
+  #writes = new Set();          // promises of writes into the folder that have not landed
+  #running = false;
+  #timer = null;
+  #generation = 0;
+  #lastState = '';
+  #url = null;
+  #pairingNumber = null;
+
+  #attempts = 0;                // closes since the last stable connection
+  #windows = 0;                 // QR lists used up
+  #closesBeforeFirstRef = 0;
+  #unpairedRestarts = 0;
+  #restarts = [];               // times of 515s of a logged-in session
+  #sent = new Map();            // message id → content, for retry receipts
+  #received = new Map();        // message id → key, for read receipts and reactions
+
+  constructor(settings, folder, emit, logger) {
+    this.#settings = settings;
+    this.#folder = folder;
+    this.#emit = emit;
+    this.#logger = logger;
+  }
+
+  async start({ url, pairing_number: pairingNumber }) {
+    if (this.#running) return;
+    this.#url = url ?? this.#settings.url;
+    if (!this.#url) throw new CommandError('config_error', 'no url: neither in start nor in TESTLINE_WS_URL');
+    this.#pairingNumber = pairingNumber ?? null;
+    this.#running = true;
+    this.#attempts = this.#windows = this.#closesBeforeFirstRef = this.#unpairedRestarts = 0;
+    this.#restarts = [];
+    this.#state('connecting');
+    await this.#dial();
+  }
+
+  /** Ends the connection, keeps the credentials, and returns when everything written is on disk. */
+  async stop() {
+    await this.#halt();
+    this.#state('disconnected', { reason: 'stopped' });
+  }
+
+  async logout() {
+    const sock = this.#sock;
+    if (!sock?.user) throw new CommandError('not_connected', 'logout needs a logged-in connection');
+    await sock.logout();
+    await this.#closed;
+  }
+
+  /** Unlinks when connected, and removes everything stored. */
+  async delete() {
+    this.#running = false;
+    if (this.#sock?.ws.isOpen && this.#sock.user) await this.#sock.logout().catch(() => {});
+    await this.#halt();
+    await this.#wipe();
+    this.#state('disconnected', { reason: 'deleted' });
+  }
+
+  async send({ to, text, reaction }) {
+    const sock = this.#connected();
+    const jid = toJid(to);
+    let content;
+    if (text !== undefined) {
+      content = { text };
+    } else if (reaction) {
+      const key = this.#received.get(reaction.id) ?? { remoteJid: jid, id: reaction.id, fromMe: true };
+      content = { react: { text: reaction.emoji, key } };
+    } else {
+      throw new CommandError('unsupported', 'send knows text and reaction');
+    }
+    const message = await sock.sendMessage(jid, content);
+    remember(this.#sent, message.key.id, message.message);
+    return { id: message.key.id };
+  }
+
+  async read({ ids }) {
+    const sock = this.#connected();
+    const keys = ids.map((id) => this.#received.get(id));
+    const unknown = ids.filter((id, index) => !keys[index]);
+    if (unknown.length) throw new CommandError('unknown_message', `never received: ${unknown.join(', ')}`);
+    await sock.readMessages(keys);
+  }
+
+  async inspect() {
+    await this.#settled();
+    const { state } = this.#auth ?? (await baileys.useMultiFileAuthState(this.#folder));
+    const stored = {};
+    for (const file of await readdir(this.#folder).catch(() => [])) {
+      const kind = kStoredKinds.find((prefix) => file.startsWith(prefix)) ?? 'other';
+      stored[kind] = (stored[kind] ?? 0) + 1;
+    }
+    return { credentials: credentialsHash(state.creds), generation: this.#generation, stored };
+  }
+
+  // ---- one connection ----------------------------------------------------------------------------------------
+
+  async #dial() {
+    await this.#settled();
+    const auth = await baileys.useMultiFileAuthState(this.#folder);
+    if (!this.#running) return;
+    const keys = {
+      get: auth.state.keys.get,
+      set: (data) => this.#track(auth.state.keys.set(data)),
+    };
+    const sock = baileys.makeWASocket({
+      waWebSocketUrl: this.#url,
+      auth: { creds: auth.state.creds, keys: baileys.makeCacheableSignalKeyStore(keys, this.#logger) },
+      logger: this.#logger,
+      emitOwnEvents: false,
+      getMessage: async (key) => this.#sent.get(key.id),
+      ...this.#settings.socket,
+    });
+    this.#auth = auth;
+    this.#sock = sock;
+    this.#generation += 1;
+    const link = { paired: Boolean(auth.state.creds.account), sawQr: false, sawPairSuccess: false, openedAt: null };
+    this.#closed = new Promise((resolve) => {
+      sock.ev.on('connection.update', (update) => {
+        this.#onUpdate(sock, link, update);
+        if (update.connection === 'close') resolve(this.#onClose(sock, link, update.lastDisconnect?.error));
+      });
+    });
+    sock.ev.on('creds.update', () => this.#track(auth.saveCreds()));
+    sock.ev.on('messages.upsert', (upsert) => this.#onMessages(upsert));
+    sock.ev.on('messages.update', (updates) => {
+      for (const { key, update } of updates) this.#onReceipt(key.id, kReceiptKind[update.status]);
+    });
+    sock.ev.on('message-receipt.update', (updates) => {
+      for (const { key, receipt } of updates) {
+        this.#onReceipt(key.id, receipt.readTimestamp ? 'read' : 'delivered', receipt.userJid);
+      }
+    });
+  }
+
+  #onUpdate(sock, link, { connection, qr, isNewLogin }) {
+    if (qr) {
+      if (this.#pairingNumber) {
+        if (!link.sawQr) this.#askForCode(sock);
+      } else {
+        this.#state('waiting_for_scan');
+        this.#emit({ event: 'qr', data: qr });
+      }
+      link.sawQr = true;
+      this.#closesBeforeFirstRef = 0;
+    }
+    if (isNewLogin) {
+      link.sawPairSuccess = true;
+      this.#state('connecting', { reason: 'finishing' });
+    }
+    if (connection === 'open') {
+      link.openedAt = performance.now();
+      this.#state('connected');
+    }
+  }
+
+  #askForCode(sock) {
+    sock.requestPairingCode(this.#pairingNumber).then(
+      (code) => this.#emit({ event: 'pairing_code', code }),
+      (error) => this.#emit({ event: 'log', text: `no pairing code: ${error.message}` }),
+    );
+  }
+
+  async #onClose(sock, link, error) {
+    if (sock !== this.#sock) return;
+    this.#sock = null;
+    // What this connection earned (a pairing above all) must be on disk before anything depends on it.
+    await this.#settled();
+    if (!this.#running) return;
+    if (link.openedAt !== null && performance.now() - link.openedAt > this.#scaled(60_000)) this.#attempts = 0;
+
+    const verdict = this.#withLimits(classify(error), link);
+    if (verdict.wipe) await this.#wipe();
+    if (verdict.retry === 'stop') {
+      this.#running = false;
+      this.#state(verdict.state, { reason: verdict.reason, code: verdict.code, attempts: this.#attempts });
+      return;
+    }
+    const delayMs = this.#delay(verdict.retry);
+    this.#state(verdict.state, {
+      reason: verdict.reason,
+      code: verdict.code,
+      attempts: this.#attempts,
+      next_attempt_ms: Math.round(delayMs),
+    });
+    this.#timer = setTimeout(() => {
+      this.#timer = null;
+      this.#dial().catch((failure) => {
+        this.#running = false;
+        this.#state('store_error', { reason: failure.code ?? 'dial_failed' });
+      });
+    }, delayMs);
+  }
+
+  /** The verdict on a close, corrected by what only the device knows: is it paired, and how often did this happen. */
+  #withLimits(verdict, link) {
+    const { code } = verdict;
+    const gaveUp = (reason) => ({ state: 'disconnected', reason, code, retry: 'stop', wipe: false });
+    if (link.sawPairSuccess && verdict.retry !== 'stop') {
+      return { ...verdict, state: 'connecting', reason: 'finishing', retry: code === 515 ? 'now' : verdict.retry };
+    }
+    if (verdict.state === 'qr_expired') {
+      this.#windows += 1;
+      if (this.#windows >= kMaxPairingWindows) return { ...verdict, retry: 'stop' };
+      return { ...verdict, state: 'connecting', reason: 'renewing_qr' };
+    }
+    if (link.paired) {
+      if (code !== 515) return verdict;
+      const now = performance.now();
+      this.#restarts = this.#restarts.filter((at) => now - at < this.#scaled(60_000));
+      this.#restarts.push(now);
+      return this.#restarts.length > kMaxRestartsPerMinute ? { ...verdict, retry: 'backoff' } : verdict;
+    }
+    if (code === 515) {
+      this.#unpairedRestarts += 1;
+      return this.#unpairedRestarts >= kMaxUnpairedRestarts ? gaveUp('restart_limit') : { ...verdict, retry: 'backoff' };
+    }
+    if (!link.sawQr && verdict.state === 'connecting') {
+      this.#closesBeforeFirstRef += 1;
+      if (this.#closesBeforeFirstRef >= kMaxClosesBeforeFirstRef) return gaveUp('closed_before_first_ref');
+    }
+    return verdict;
+  }
+
+  /** Milliseconds until the next dial. Half of a back-off is random, so that many devices do not return at once. */
+  #delay(retry) {
+    if (retry === 'now') return 0;
+    if (typeof retry === 'object') return this.#scaled(retry.after_ms);
+    if (retry === 'slow') return this.#scaled(60_000);
+    this.#attempts += 1;
+    const ceiling = Math.min(60_000, 1000 * 2 ** (this.#attempts - 1));
+    return this.#scaled(ceiling / 2 + (Math.random() * ceiling) / 2);
+  }
+
+  #scaled(ms) {
+    return Math.max(20, ms * this.#settings.timeScale);
+  }
+
+  // ---- events ------------------------------------------------------------------------------------------------
+
+  #onMessages({ messages, type }) {
+    for (const message of messages) {
+      const { key } = message;
+      const from = key.participant ?? (key.fromMe ? this.#auth.state.creds.me?.id : key.remoteJid);
+      if (message.messageStubType === baileys.WAMessageStubType.CIPHERTEXT) {
+        this.#emit({ event: 'undecryptable', id: key.id, from, text: message.messageStubParameters?.[0] ?? '' });
+        continue;
+      }
+      const content = baileys.normalizeMessageContent(message.message);
+      if (!content || content.protocolMessage) continue;  // key shares, history: not something a user would see
+      remember(this.#received, key.id, key);
+      const text = content.conversation ?? content.extendedTextMessage?.text ?? content.reactionMessage?.text ?? '';
+      this.#emit({
+        event: 'message',
+        id: key.id,
+        chat: key.remoteJid,
+        from,
+        kind: messageKind(content),
+        text,
+        offline: type === 'append',
+      });
+    }
+  }
+
+  #onReceipt(id, kind, from) {
+    if (kind) this.#emit({ event: 'receipt', id, kind, ...(from && { from }) });
+  }
+
+  #state(state, detail = {}) {
+    const event = { event: 'state', state, ...detail };
+    const text = JSON.stringify(event);
+    if (text === this.#lastState) return;
+    this.#lastState = text;
+    this.#emit(event);
+  }
+
+  // ---- storage and ending ------------------------------------------------------------------------------------
+
+  #connected() {
+    if (!this.#sock?.ws.isOpen || !this.#sock.user) throw new CommandError('not_connected', 'no logged-in connection');
+    return this.#sock;
+  }
+
+  #track(write) {
+    this.#writes.add(write);
+    const landed = () => this.#writes.delete(write);
+    write.then(landed, landed);
+    return write;
+  }
+
+  async #settled() {
+    while (this.#writes.size) await Promise.allSettled([...this.#writes]);
+  }
+
+  async #halt() {
+    this.#running = false;
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    const sock = this.#sock;
+    if (sock) {
+      void sock.end(undefined);
+      // Baileys waits for the peer's close frame, which a dead peer never sends.
+      const cut = setTimeout(() => sock.ws.socket?.terminate(), 1000);
+      await this.#closed;
+      clearTimeout(cut);
+    }
+    await this.#settled();
+  }
+
+  async #wipe() {
+    await rm(this.#folder, { recursive: true, force: true });
+    this.#auth = null;
+  }
+}
+
+const kStoredKinds = [
+  'creds', 'pre-key', 'session', 'sender-key-memory', 'sender-key', 'app-state-sync-key', 'app-state-sync-version',
+  'lid-mapping', 'device-list', 'tctoken', 'identity-key',
+];
+
+/** SHA-256 over what makes this device itself (hex), or null while it is unpaired. */
+export function credentialsHash(creds) {
+  if (!creds.account || !creds.me) return null;
+  const registrationId = Buffer.alloc(4);
+  registrationId.writeUInt32BE(creds.registrationId);
+  const hash = createHash('sha256');
+  for (const part of [
+    creds.noiseKey.public,
+    creds.signedIdentityKey.public,
+    registrationId,
+    Buffer.from(creds.advSecretKey, 'base64'),
+    Buffer.from(creds.me.id),
+    Buffer.from(creds.me.lid ?? ''),
+    creds.account.accountSignature,
+  ]) {
+    hash.update(part);
+  }
+  return hash.digest('hex');
+}
+
+function toJid(to) {
+  return to.includes('@') ? to : `${to.replace(/\D/g, '')}@s.whatsapp.net`;
+}
+
+function messageKind(content) {
+  const type = baileys.getContentType(content) ?? 'unknown';
+  if (type === 'conversation' || type === 'extendedTextMessage') return 'text';
+  return type.replace(/Message$/, '');
+}
+
+function remember(map, id, value) {
+  map.set(id, value);
+  if (map.size > kRememberedMessages) map.delete(map.keys().next().value);
+}
