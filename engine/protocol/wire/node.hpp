@@ -74,6 +74,10 @@ class NodeBuilder {
 
   NodeBuilder& attr(std::string key, std::string value) &;
   NodeBuilder& attr(std::string key, const Jid& value) &;
+  template <std::same_as<std::string_view> View>
+  NodeBuilder& attr(std::string key, View value) & {
+    return attr(std::move(key), std::string(value));
+  }
   template <std::integral Number>
   NodeBuilder& attr(std::string key, Number value) & {
     return attr(std::move(key), std::to_string(value));
