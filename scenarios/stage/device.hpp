@@ -1,0 +1,146 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/bytes.hpp"
+#include "engine/base/now.hpp"
+#include "engine/client/status.hpp"
+
+namespace wa::stage {
+
+class Trace;
+
+/// A QR code as a user sees it: a picture. The text inside can be had only by looking at the pixels,
+/// as a phone does. Drawn when somebody asks, since a simulation shows thousands that nobody scans.
+class QrPicture {
+ public:
+  QrPicture() = default;
+  static QrPicture from_text(std::string text);
+  static QrPicture from_png(Bytes png);
+
+  bool empty() const { return text_.empty() && png_.empty(); }
+  /// Errors: `not_found` (empty), those of qr::to_png.
+  Result<Bytes> png() const;
+
+ private:
+  std::string text_;
+  Bytes png_;
+};
+
+/// Something a device under test did or said.
+///
+/// | kind | data |
+/// |---|---|
+/// | `state` | state, reason, attempts, code?, cause?, next_attempt_ms?, jid? : state or reason changed |
+/// | `status` | the same: something else of it changed |
+/// | `qr` | sequence, stale, expires_ms, window_ms (from now); the picture is in `qr` |
+/// | `log` | level, text |
+/// | `done` | ref and what the command yields; for inspect: credentials (text or null), generation, stored {kind: count}, … |
+/// | `error` | ref, code, text |
+/// | `killed`, `exited` | the process ended: killed by the scenario, or by itself {status} |
+/// | others | what a client under test says: message, receipt, held, … |
+struct Entry {
+  Instant at;
+  std::string kind;
+  boost::json::object data;
+  QrPicture qr;
+};
+
+/// Entries that a change of status amounts to, in order: state or status, then qr. The simulator and
+/// `testline engine` share it, so both say the same.
+std::vector<Entry> entries_of(const client::Status& before, const client::Status& after, Now now);
+
+/// What `engine:device(name, {…})` may say. Durations are unscaled.
+struct DeviceOptions {
+  std::optional<std::uint32_t> auto_renew_qr;
+  std::optional<std::uint32_t> unpaired_limit;
+  std::optional<Duration> takeover_after;  ///< on_replaced = "takeover_after(30s)"; empty: stop
+  std::uint32_t initial_prekeys = 30;
+  std::optional<Duration> qr_first;  ///< overrides what the server's settings say
+  std::optional<Duration> qr_rest;
+  std::optional<std::string> version;  ///< "2.3000.1043857760"
+  /// A rogue: before its first start it gets a copy of what this other device has stored
+  /// ("engine/device" or "device").
+  std::string clone_of;
+  bool operator==(const DeviceOptions&) const = default;
+};
+
+/// Numbers what is asked of a device; the answer is an entry `done` or `error` with this `ref`.
+using Ref = std::uint64_t;
+
+/// One device of an engine under test. Commands return at once; what they lead to is in the history.
+///
+/// What the device does is pushed by the world that owns it; the fields below are kept here, so that
+/// the simulator and real processes mean the same by them.
+class Device {
+ public:
+  virtual ~Device() = default;
+  Device(const Device&) = delete;
+  Device& operator=(const Device&) = delete;
+
+  const std::string& name() const { return name_; }      ///< also the label in the server's eyes
+  const std::string& engine() const { return engine_; }  ///< "engine", or a name given to engine.new
+  const DeviceOptions& options() const { return options_; }
+
+  /// Places the cursor at the end of the history, then starts (or starts again).
+  Ref start();
+  virtual Ref stop() = 0;
+  virtual Ref logout() = 0;
+  virtual Ref remove() = 0;
+  /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it again.
+  virtual void kill() = 0;
+  virtual Ref inspect() = 0;
+
+  const std::vector<Entry>& history() const { return history_; }
+  std::size_t cursor() const { return cursor_; }
+  /// Cursors only move forward.
+  void move_cursor(std::size_t index) { cursor_ = index > cursor_ ? index : cursor_; }
+  /// First index of the history after the first start(); empty before.
+  std::optional<std::size_t> started_at() const { return started_at_; }
+
+  // What it says of itself.
+  const std::string& state() const { return state_; }
+  const std::string& reason() const { return reason_; }
+  /// States in order, each once per stay.
+  const std::vector<std::string>& states() const { return states_; }
+  std::uint32_t attempts() const { return attempts_; }
+  /// {code (or null), cause}; empty when nothing closed yet.
+  const std::optional<boost::json::object>& last_close() const { return last_close_; }
+  /// The code on show now; empty when there is none.
+  const QrPicture& qr() const { return qr_; }
+  /// The answer to a command, if it has come.
+  const Entry* answer(Ref ref) const;
+
+ protected:
+  Device(std::string engine, std::string name, DeviceOptions options, Trace& trace);
+
+  virtual void do_start(Ref ref) = 0;
+  Ref next_ref() { return next_ref_++; }
+  /// Appends to the history and updates the fields. A `state` that repeats state and reason becomes
+  /// a `status`.
+  void push(Entry entry);
+
+ private:
+  std::string engine_;
+  std::string name_;
+  DeviceOptions options_;
+  Trace& trace_;
+  std::uint16_t trace_actor_ = 0;
+  Ref next_ref_ = 1;
+  std::vector<Entry> history_;
+  std::size_t cursor_ = 0;
+  std::optional<std::size_t> started_at_;
+  std::string state_ = "disconnected";
+  std::string reason_;
+  std::vector<std::string> states_;
+  std::uint32_t attempts_ = 0;
+  std::optional<boost::json::object> last_close_;
+  QrPicture qr_;
+};
+
+}  // namespace wa::stage

@@ -1,0 +1,130 @@
+#pragma once
+
+#include <boost/json/value.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/now.hpp"
+#include "mockserver/core/tenant.hpp"
+
+namespace wa::stage {
+
+class Trace;
+
+struct ServerEntry {
+  Instant at;
+  mock::TenantEvent event;
+};
+
+/// What a world lends the Server: its tenant, and a way to ask something of it.
+class ServerPort {
+ public:
+  using Done = std::function<void(const std::variant<mock::CommandResult, mock::Problem>&)>;
+  virtual ~ServerPort() = default;
+  virtual const mock::Tenant& tenant() const = 0;
+  virtual void command(mock::Command command, Done done) = 0;
+  virtual Now now() const = 0;
+};
+
+/// What became of something that was asked of the server. Shared with who waits for it.
+struct Outcome {
+  std::string what;  ///< "scan by 15550100001", for messages
+  Instant asked_at;
+  Instant answered_at;
+  std::optional<std::variant<mock::CommandResult, mock::Problem>> result;
+
+  bool answered() const { return result.has_value(); }
+  const mock::CommandResult* value() const;
+  const mock::Problem* problem() const;
+};
+using OutcomePtr = std::shared_ptr<const Outcome>;
+
+class Server;
+
+/// A virtual phone. It scans pictures: pixels go through the camera, never text.
+class Phone {
+ public:
+  const std::string& number() const { return number_; }
+  const std::string& id() const { return id_; }
+
+  /// Looks at the picture (PNG or JPEG) and links what it shows. Answered when the server has verified
+  /// the companion; a picture without exactly one QR is a Problem 422 at once.
+  OutcomePtr scan(ByteSpan picture);
+  /// Removes a companion.
+  OutcomePtr unlink(std::string device_jid);
+  std::vector<mock::CompanionInfo> companions() const;
+
+ private:
+  friend class Server;
+  Phone(Server& server, std::string number) : server_(server), number_(std::move(number)) {}
+  Server& server_;
+  std::string number_;
+  std::string id_;
+};
+
+/// The mock server as scenarios see it, the same in every world. Devices are named by their label.
+class Server {
+ public:
+  Server(ServerPort& port, Trace& trace);
+
+  /// A new phone, or the one that has this number. Errors: `usage` (the number).
+  Result<Phone*> phone(std::string number, std::string name = {});
+
+  // Faults. A record as in docs/guides/faults.md. Errors: `usage`, `conflict`.
+  Result<std::string> fault(const boost::json::value& record);
+  OutcomePtr remove_fault(std::string id);
+  OutcomePtr fire_fault(std::string id);
+  const mock::FaultEngine& faults() const { return port_.tenant().faults(); }
+  /// Ids of faults that never fired and had to, also those that were removed.
+  std::vector<std::string> unfired_faults() const;
+
+  OutcomePtr command(mock::Command command, std::string what);
+
+  // What the server knows of a device.
+  std::uint64_t connects(std::string_view label) const;  ///< upgrades it accepted
+  std::uint64_t streams(std::string_view label) const;   ///< open now
+  bool logged_in(std::string_view label) const;          ///< an open stream that is past login
+  std::string jid(std::string_view label) const;         ///< empty until paired
+  struct SentClose {
+    std::optional<int> code;
+    std::string cause;  ///< "stream:error 515", "closed by server", …
+    Instant at;
+  };
+  std::optional<SentClose> last_close(std::string_view label) const;
+  const std::vector<mock::Violation>& violations() const { return port_.tenant().violations(); }
+  std::vector<mock::ConnectionInfo> connections() const { return port_.tenant().connections(); }
+
+  // History. Each device's events are an actor with a cursor of its own; the empty label is the server
+  // itself, with the events of all.
+  const std::vector<ServerEntry>& history() const { return history_; }
+  /// Label of the connection that an event is about; empty if it has none.
+  std::string_view label_of(const ServerEntry& entry) const;
+  std::size_t cursor(std::string_view label) const;
+  void move_cursor(std::string_view label, std::size_t index);
+
+  Now now() const { return port_.now(); }
+  /// For worlds: an event of the tenant, in order.
+  void record(Instant at, mock::TenantEvent event);
+
+ private:
+  struct PerDevice {
+    std::uint64_t connects = 0;
+    std::size_t cursor = 0;
+    std::optional<SentClose> last_close;
+  };
+  ServerPort& port_;
+  Trace& trace_;
+  std::vector<ServerEntry> history_;
+  std::map<std::string, PerDevice, std::less<>> devices_;
+  std::vector<std::string> labels_;  ///< by connection id − 1
+  std::vector<std::unique_ptr<Phone>> phones_;
+  /// Faults that were removed: their records would be gone from the tenant.
+  std::vector<std::string> removed_unfired_;
+};
+
+}  // namespace wa::stage

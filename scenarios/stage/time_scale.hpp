@@ -1,0 +1,25 @@
+#pragma once
+
+#include "engine/base/now.hpp"
+
+namespace wa::stage {
+
+/// What a duration is for decides its floor when loopback plays faster.
+enum class DurationKind {
+  delay,     ///< periods and delays: not below 20 ms
+  deadline,  ///< declares something dead or failed: not below 250 ms
+  within,    ///< how long a script is willing to wait: not below 500 ms
+};
+
+/// Multiplies durations in loopback; the simulator has factor 1 and no floors.
+struct TimeScale {
+  double factor = 1;
+  bool floors = false;
+
+  static TimeScale sim() { return {}; }
+  static TimeScale loopback(double factor) { return {factor, true}; }
+  /// Zero stays zero.
+  Duration apply(Duration duration, DurationKind kind) const;
+};
+
+}  // namespace wa::stage
