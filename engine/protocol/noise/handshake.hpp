@@ -1,8 +1,7 @@
 #pragma once
 
-#include <optional>
+#include <string_view>
 
-#include "engine/base/now.hpp"
 #include "engine/protocol/crypto/aes.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 
@@ -14,8 +13,8 @@
 ///       → ClientFinish    ────────▶   on_client_finish() → client static key, payload
 ///     split()                         split()
 ///
-/// Messages here are serialized HandshakeMessage protobufs, without the 3-byte length. A call out of
-/// order is a bug of ours (asserts); whatever the peer sends is a Result.
+/// Messages here are serialized HandshakeMessage protobufs, without the 3-byte length. A call out
+/// of order is a bug of ours (asserts); whatever the peer sends is a Result.
 ///
 /// Source: docs/protocol/transport.md, "Noise XX" (vectors: tests/vectors/noise-handshake.json).
 namespace wa::noise {
@@ -34,8 +33,11 @@ class SymmetricState {
   void mix_hash(ByteSpan data);
   void mix_key(ByteSpan dh_output);
   Bytes encrypt_and_hash(ByteSpan plaintext);
+  /// Errors: `malformed` (shorter than a tag), `auth_failed`; `what` names the field. The state is
+  /// then as before.
   Result<Bytes> decrypt_and_hash(ByteSpan sealed, std::string_view what);
 
+  /// Transport keys.
   struct Keys {
     ByteArray<32> client_to_server;
     ByteArray<32> server_to_client;
@@ -45,6 +47,8 @@ class SymmetricState {
   const ByteArray<32>& hash() const { return hash_; }
   const ByteArray<32>& chaining_key() const { return chaining_key_; }
   const ByteArray<32>& key() const { return key_; }
+  /// Messages encrypted or decrypted under the present key.
+  std::uint32_t counter() const { return counter_; }
 
  private:
   ByteArray<32> hash_;
@@ -58,22 +62,24 @@ class SymmetricState {
 /// 8 zero bytes and a 32-bit big-endian counter that grows by one per frame.
 class TransportCipher {
  public:
-  explicit TransportCipher(const ByteArray<32>& key) : cipher_(key) {}
+  /// `first_counter` is 0 on every connection; other values are for test vectors.
+  explicit TransportCipher(const ByteArray<32>& key, std::uint64_t first_counter = 0)
+      : cipher_(key), counter_(first_counter) {}
 
   /// The frame with its 3-byte length, appended to `out`. The counter has room for 2^32 frames;
   /// errors: `too_large` when it is used up or the frame would exceed 2^24 - 1 bytes.
   Result<void> seal_frame(ByteSpan plaintext, Bytes& out);
 
-  /// The plaintext of a frame's payload. Errors: `truncated`, `auth_failed`. The counter advances
-  /// only on success, but an error is final: drop the connection.
+  /// The plaintext of a frame's payload. Errors: `truncated`, `auth_failed`, `too_large` when the
+  /// counter is used up. It advances only on success, but an error is final: drop the connection.
   Result<Bytes> open(ByteSpan payload);
 
-  /// Frames sealed or opened so far.
+  /// Frames sealed or opened so far: the counter of the next one.
   std::uint64_t counter() const { return counter_; }
 
  private:
   crypto::AesGcm cipher_;
-  std::uint64_t counter_ = 0;
+  std::uint64_t counter_;
 };
 
 class Initiator {
@@ -92,13 +98,17 @@ class Initiator {
   /// ClientFinish around the client payload. Errors: `auth_failed` (degenerate server key).
   Result<Bytes> client_finish(ByteSpan payload);
 
-  SymmetricState::Keys split() const { return symmetric_.split(); }
+  /// The transport keys, after client_finish().
+  SymmetricState::Keys split() const;
 
  private:
+  enum class Step { start, hello_sent, answered, finished, failed };
+
+  Step step_ = Step::start;
   SymmetricState symmetric_;
   crypto::KeyPair static_key_;
   crypto::KeyPair ephemeral_;
-  std::optional<crypto::PublicKey> server_ephemeral_;
+  crypto::PublicKey server_ephemeral_;
 };
 
 class Responder {
@@ -106,7 +116,8 @@ class Responder {
   Responder(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random);
 
   /// The ServerHello that answers, carrying the certificate chain. Errors: `malformed` (no
-  /// ephemeral key, or not 32 bytes), `auth_failed` (all-zero agreement).
+  /// ephemeral key, or not 32 bytes; a static key or payload, which are of another pattern),
+  /// `auth_failed` (all-zero agreement).
   Result<Bytes> on_client_hello(ByteSpan message, ByteSpan certificate_chain);
 
   struct ClientAnswer {
@@ -116,9 +127,13 @@ class Responder {
   /// Errors: `malformed`, `auth_failed`.
   Result<ClientAnswer> on_client_finish(ByteSpan message);
 
-  SymmetricState::Keys split() const { return symmetric_.split(); }
+  /// The transport keys, after on_client_finish().
+  SymmetricState::Keys split() const;
 
  private:
+  enum class Step { start, hello_answered, finished, failed };
+
+  Step step_ = Step::start;
   SymmetricState symmetric_;
   crypto::KeyPair static_key_;
   crypto::KeyPair ephemeral_;
