@@ -72,7 +72,9 @@ export class Mock {
 
   /** The URL for a device with a label. */
   url(label, scheme = 'ws') {
-    const url = new URL(scheme === 'wss' ? this.info.wss_url : this.info.ws_url);
+    const base = this.info[`${scheme}_url`];
+    if (!base) throw new Error(`the ready file has no ${scheme}_url`);
+    const url = new URL(base);
     url.searchParams.set('device', label);
     return url.href;
   }
@@ -88,7 +90,7 @@ export class Mock {
       },
       body: body === undefined || bytes ? body : JSON.stringify(body),
       signal: AbortSignal.timeout(kCallWithinMs),
-    });
+    }).catch((error) => { throw new Error(`${method} ${path}: ${error.cause?.message ?? error.message}`); });
     const text = await response.text();
     if (!response.ok && !accept.includes(response.status)) {
       throw new Error(`${method} ${path} answered ${response.status}: ${text.slice(0, 500)}`);

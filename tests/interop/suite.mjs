@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { Client } from './client.mjs';
+import { describe } from './history.mjs';
 import { Mock } from './mock.mjs';
 
 const kHere = fileURLToPath(new URL('.', import.meta.url));
@@ -60,7 +61,9 @@ async function pair(mock, client) {
   await client.command('start');
   await client.state('waiting_for_scan', kQrWithinMs);
   const { data } = await client.event('qr', kQrWithinMs);
-  const { device_jid: jid } = await mock.scan(phone, data);
+  const { device_jid: jid } = await mock.scan(phone, data).catch((error) => {
+    throw new Error(`${error.message}; the client meanwhile: ${describe(client.events.rest())}`);
+  });
   assert(/^\d+:\d+@/.test(jid ?? ''), `the scan answered no device_jid: ${jid}`);
   await client.state('connecting', kOpenWithinMs, { code: 515 });
   await client.state('connected', kOpenWithinMs);

@@ -206,6 +206,7 @@ export class Device {
     if (!this.#running) return;
     if (link.openedAt !== null && performance.now() - link.openedAt > this.#scaled(60_000)) this.#attempts = 0;
 
+    if (error) this.#emit({ event: 'log', text: `connection ended: ${error.message}` });
     const verdict = this.#withLimits(classify(error), link);
     if (verdict.wipe) await this.#wipe();
     if (verdict.retry === 'stop') {
