@@ -1,0 +1,135 @@
+#include "mockserver/core/connection.hpp"
+
+#include "engine/base/limits.hpp"
+
+namespace wa::mock {
+namespace {
+
+constexpr std::byte kEdgeRoutingIntro[] = {std::byte{'E'}, std::byte{'D'}, std::byte{0}, std::byte{1}};
+constexpr std::size_t kEdgeRoutingHeaderBytes = 7;  // ED 00 01 and a 3-byte length
+/// Real routing info is a few dozen bytes; the length field could announce 16 MiB.
+constexpr std::size_t kMaxEdgeRoutingBytes = 4096;
+constexpr std::size_t kClientHeaderBytes = 4;
+
+
+}  // namespace
+
+Connection::Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random)
+    : noise_static_(noise_static),
+      certificate_chain_(std::move(certificate_chain)),
+      random_(random),
+      splitter_(limits::kMaxFrameBytesBeforeLogin) {}
+
+Result<bool> Connection::take_header() {
+  if (header_.empty()) return false;
+  std::size_t offset = 0;
+  if (header_[0] == kEdgeRoutingIntro[0]) {
+    const std::size_t shown = std::min(header_.size(), std::size(kEdgeRoutingIntro));
+    if (!equal(ByteSpan(header_).first(shown), ByteSpan(kEdgeRoutingIntro).first(shown))) {
+      return Error{Errc::malformed, "header: neither WA nor ED 00 01"};
+    }
+    if (header_.size() < kEdgeRoutingHeaderBytes) return false;
+    const std::uint64_t routing_bytes = read_big_endian(ByteSpan(header_).subspan(4, 3));
+    if (routing_bytes > kMaxEdgeRoutingBytes) {
+      return Error{Errc::too_large,
+                   "header: routing info of " + std::to_string(routing_bytes) + " bytes"};
+    }
+    offset = kEdgeRoutingHeaderBytes + routing_bytes;
+  }
+  if (header_.size() < offset + kClientHeaderBytes) {
+    // Refuse garbage as soon as it shows, not when a whole header has come.
+    if (offset == 0 && header_[0] != std::byte{'W'}) {
+      return Error{Errc::malformed, "header: begins with " + to_hex(ByteSpan(header_).first(1)) +
+                                        ", expected 5741 (WA)"};
+    }
+    return false;
+  }
+  const ByteSpan header = ByteSpan(header_).subspan(offset, kClientHeaderBytes);
+  const auto version = std::to_integer<std::uint8_t>(header[3]);
+  if (header[0] != std::byte{'W'} || header[1] != std::byte{'A'} || header[2] != std::byte{6}) {
+    return Error{Errc::malformed, "header: " + to_hex(header) + ", expected 574106 (WA 06)"};
+  }
+  if (version != 2 && version != 3) {
+    return Error{Errc::malformed, "header: dictionary " + std::to_string(version) + ", known are 2, 3"};
+  }
+  dictionary_ = static_cast<wire::Dictionary>(version);
+  responder_.emplace(noise::prologue(version), noise_static_, random_);
+  splitter_.feed(ByteSpan(header_).subspan(offset + kClientHeaderBytes));
+  header_ = {};
+  header_taken_ = true;
+  return true;
+}
+
+Result<Connection::Output> Connection::on_frame(Bytes payload) {
+  ++frames_in_;
+  if (receive_cipher_) {
+    WA_TRY(Bytes plaintext, receive_cipher_->open(payload));
+    WA_TRY(wire::Frame frame, wire::decode(std::move(plaintext), dictionary_));
+    return Output(NodeReceived{std::move(frame)});
+  }
+  if (!hello_sent_) {
+    WA_TRY(const Bytes hello, responder_->on_client_hello(payload, certificate_chain_));
+    hello_sent_ = true;
+    ++frames_out_;
+    Bytes message;
+    wire::append_frame_header(hello.size(), message);
+    append(message, hello);
+    return Output(SendHello{std::move(message)});
+  }
+  WA_TRY(noise::Responder::ClientAnswer answer, responder_->on_client_finish(payload));
+  const noise::SymmetricState::Keys keys = responder_->split();
+  receive_cipher_.emplace(keys.client_to_server);
+  send_cipher_.emplace(keys.server_to_client);
+  responder_.reset();
+  certificate_chain_ = {};
+  return Output(HandshakeDone{answer.client_static, std::move(answer.payload)});
+}
+
+std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
+  std::vector<Output> outputs;
+  if (broken_) return outputs;
+  const auto broken = [&](std::string_view rule, Error error) {
+    broken_ = true;
+    outputs.push_back(Broken{std::string(rule), std::move(error)});
+  };
+  if (header_taken_) {
+    splitter_.feed(bytes);
+  } else {
+    append(header_, bytes);
+    const Result<bool> taken = take_header();
+    if (!taken) {
+      broken("header", taken.error());
+      return outputs;
+    }
+    if (!*taken) return outputs;
+  }
+  for (;;) {
+    Result<std::optional<Bytes>> payload = splitter_.next();
+    if (!payload) {
+      broken("frame", payload.error());
+      break;
+    }
+    if (!payload->has_value()) break;
+    const bool transport = handshake_done();
+    Result<Output> output = on_frame(std::move(**payload));
+    if (!output) {
+      const bool node_error = transport && output.error().code != Errc::auth_failed;
+      broken(node_error ? "node" : transport ? "decrypt" : "handshake", output.error());
+      break;
+    }
+    outputs.push_back(std::move(*output));
+  }
+  return outputs;
+}
+
+Result<Bytes> Connection::seal(const wire::NodeBuilder& node) {
+  WA_ASSERT(send_cipher_.has_value());
+  Bytes plaintext;
+  wire::encode(node, dictionary_, plaintext);
+  Bytes message;
+  WA_TRY_VOID(send_cipher_->seal_frame(plaintext, message));
+  ++frames_out_;
+  return message;
+}
+
+}  // namespace wa::mock

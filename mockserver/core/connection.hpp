@@ -1,0 +1,81 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/protocol/noise/handshake.hpp"
+#include "engine/protocol/wire/frame_splitter.hpp"
+#include "engine/protocol/wire/node_codec.hpp"
+
+namespace wa::mock {
+
+/// The server's end of one WebSocket below the stanzas: client header, frames, Noise responder,
+/// transport ciphers, node codec. Bytes in, things understood and bytes to send out; knows no
+/// account, no clock and no fault.
+///
+/// Source: docs/protocol/transport.md.
+class Connection {
+ public:
+  /// `certificate_chain` is sent in the ServerHello. `random` is used until the handshake is over.
+  Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random);
+
+  /// The client finished the handshake.
+  struct HandshakeDone {
+    crypto::PublicKey client_static;
+    Bytes payload;  ///< serialized ClientPayload
+  };
+  /// A stanza of the client.
+  struct NodeReceived {
+    wire::Frame frame;
+  };
+  /// The ServerHello, ready to be sent as one WebSocket message.
+  struct SendHello {
+    Bytes message;
+  };
+  /// The peer broke the protocol; the connection is to be closed. `rule` is a violation rule.
+  struct Broken {
+    std::string rule;
+    Error error;
+  };
+  using Output = std::variant<SendHello, HandshakeDone, NodeReceived, Broken>;
+
+  /// After a Broken nothing more comes out, whatever is fed.
+  std::vector<Output> receive(ByteSpan bytes);
+
+  /// One frame around one node, ready to be sent as one WebSocket message. Only after the handshake.
+  Result<Bytes> seal(const wire::NodeBuilder& node);
+
+  bool handshake_done() const { return receive_cipher_.has_value(); }
+  /// From the client's header; 3 until it arrived.
+  wire::Dictionary dictionary() const { return dictionary_; }
+  /// After login frames may be as large as the protocol allows.
+  void set_max_frame_bytes(std::size_t bytes) { splitter_.set_max_frame_bytes(bytes); }
+
+  std::uint64_t frames_in() const { return frames_in_; }
+  std::uint64_t frames_out() const { return frames_out_; }
+
+ private:
+  /// True once the header was taken off the front of `header_`.
+  Result<bool> take_header();
+  Result<Output> on_frame(Bytes payload);
+
+  crypto::KeyPair noise_static_;
+  Bytes certificate_chain_;
+  Random& random_;
+
+  Bytes header_;  ///< bytes before the first frame
+  bool header_taken_ = false;
+  wire::Dictionary dictionary_ = wire::Dictionary::v3;
+  wire::FrameSplitter splitter_;
+  std::optional<noise::Responder> responder_;
+  bool hello_sent_ = false;
+  std::optional<noise::TransportCipher> receive_cipher_;
+  std::optional<noise::TransportCipher> send_cipher_;
+  bool broken_ = false;
+  std::uint64_t frames_in_ = 0;
+  std::uint64_t frames_out_ = 0;
+};
+
+}  // namespace wa::mock

@@ -1,0 +1,215 @@
+// What a paired device does: log in, ask, acknowledge, log out.
+
+#include <algorithm>
+
+#include "engine/base/limits.hpp"
+#include "engine/protocol/crypto/hash.hpp"
+#include "mockserver/core/iq_routes.hpp"
+#include "mockserver/core/tenant_impl.hpp"
+
+namespace wa::mock {
+namespace {
+
+using wire::Jid;
+using wire::Node;
+using wire::NodeBuilder;
+
+/// "iq get encrypt count": what a stanza is, for the coverage table.
+std::string stanza_kind(const Node& node) {
+  std::string kind(node.tag);
+  for (const char* key : {"type", "xmlns"}) {
+    if (const std::string_view value = node.attr(key); !value.empty()) kind += " " + std::string(value);
+  }
+  if (const Node* child = node.first_child()) kind += " " + std::string(child->tag);
+  return kind;
+}
+
+NodeBuilder bulletin(NodeBuilder child) {
+  return NodeBuilder("ib").attr("from", Jid::server_itself()).child(std::move(child));
+}
+
+}  // namespace
+
+void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
+  const ConnectionId id = peer.id;
+  Phone* phone = accounts.find_by_number(std::to_string(login.username));
+  const auto device = static_cast<std::uint16_t>(std::min<std::uint32_t>(login.device, 0xffff));
+  Companion* companion =
+      phone == nullptr ? nullptr : accounts.companion(CompanionKey{phone->id, device});
+  if (companion != nullptr && peer.label.empty()) peer.label = companion->label;
+  if (phone != nullptr) {
+    peer.number = phone->number;
+    peer.device_jid = phone->jid(device).to_string();
+  }
+  if (peer.label.empty() && !peer.device_jid.empty() && seen_devices_.insert(peer.device_jid).second) {
+    faults.first_connection(peer.subject(), now);
+  }
+  notice(EventKind::login, peer,
+         {{"username", std::to_string(login.username)},
+          {"device", std::to_string(login.device)},
+          {"passive", login.passive ? "true" : "false"}},
+         now);
+  if (find(id) == nullptr) return;
+  if (companion == nullptr || companion->noise_key != peer.client_static) {
+    fail(peer, 401, now);
+    return;
+  }
+  if (withheld("success", peer, now)) return;
+
+  const CompanionKey key{phone->id, device};
+  if (Peer* older = online(key)) {
+    stream_error(*older, StreamErrorFault{{}, "replaced", ""}, now);
+  }
+  peer.companion = key;
+  peer.phase = Phase::open;
+  peer.passive = login.passive;
+  peer.link->set_max_frame_bytes(limits::kMaxFrameBytes);
+  const auto static_hash = crypto::sha256(companion->registration.identity.bytes);
+  send(peer,
+       NodeBuilder("success")
+           .attr("t", now.wall.seconds())
+           .attr("props", "27")
+           .attr("companion_enc_static", to_base64(static_hash))
+           .attr("lid", phone->lid(device))
+           .attr("location", "tst")
+           .attr("abprops", "0"),
+       now);
+  if (Peer* still = find(id)) notice(EventKind::success, *still, {{"jid", peer.device_jid}}, now);
+  if (Peer* still = find(id); still != nullptr && settings.edge_routing) {
+    const auto routing = random.array<8>();
+    send(*still,
+         bulletin(NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(routing))), now);
+  }
+  if (Peer* still = find(id)) {
+    send(*still,
+         bulletin(NodeBuilder("offline_preview")
+                      .attr("count", "0")
+                      .attr("message", "0")
+                      .attr("receipt", "0")
+                      .attr("notification", "0")
+                      .attr("appdata", "0")),
+         now);
+  }
+  if (Peer* still = find(id); still != nullptr && !still->passive) finish_offline(*still, now);
+}
+
+void Tenant::Impl::finish_offline(Peer& peer, Now now) {
+  if (peer.offline_sent) return;
+  peer.offline_sent = true;
+  if (withheld("offline", peer, now)) return;
+  send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
+}
+
+void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
+  const std::string_view type = iq.attr("type");
+  if (iq.attr("id").empty() || (type != "get" && type != "set")) {
+    violate(peer, "iq-without-id", "id \"" + iq.printed("id") + "\", type \"" + iq.printed("type") + "\"",
+            &iq);
+    return;
+  }
+  const ConnectionId id = peer.id;
+  const IqRoute* route = find_route(iq);
+  const bool logged_in = peer.phase == Phase::open;
+  if (!logged_in && iq.attr("xmlns") != "w:p" && iq.attr("xmlns") != "md") {
+    violate(peer, "before-login", "an iq that needs a login", &iq);
+    send(peer, iq_error(iq, 403, "forbidden"), now);
+    return;
+  }
+  if (route == nullptr || (!logged_in && !route->before_login)) {
+    cover(stanza_kind(iq), "unknown");
+    send(peer, empty_result(iq), now);
+    return;
+  }
+  cover(stanza_kind(iq), route->what);
+  IqContext context{iq, accounts, nullptr, nullptr, now,
+                    [&](std::string_view rule, std::string detail) {
+                      violate(peer, rule, std::move(detail), &iq);
+                    }};
+  if (logged_in) {
+    context.phone = accounts.find(peer.companion->phone_id);
+    context.companion = accounts.companion(*peer.companion);
+    WA_ASSERT(context.phone != nullptr && context.companion != nullptr);
+  }
+  send(peer, route->answer(context), now);
+  if (context.became_active) {
+    if (Peer* still = find(id)) notice(EventKind::active, *still, {}, now);
+    if (Peer* still = find(id); still != nullptr && still->passive) finish_offline(*still, now);
+  }
+  if (context.remove_companion) {
+    if (Peer* still = find(id)) unlink(*still->companion, "", now);
+  }
+}
+
+void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
+  const std::string_view tag = node.tag;
+  if (tag == "iq") {
+    const std::string_view type = node.attr("type");
+    if (type == "result" || type == "error") {
+      violate(peer, "unexpected-result", "id \"" + node.printed("id") + "\" answers nothing", &node);
+    } else {
+      answer_iq(peer, node, now);
+    }
+    return;
+  }
+  cover(stanza_kind(node), "accepted");
+  if (tag == "ack") {
+    check_ack(peer, node);
+  } else if (tag == "receipt" || tag == "message") {
+    NodeBuilder ack("ack");
+    ack.attr("class", std::string(tag)).attr("id", std::string(node.attr("id")));
+    if (const auto to = node.jid("to")) ack.attr("from", *to);
+    for (const char* key : {"type", "participant"}) {
+      if (tag == "message" && std::string_view(key) == "type") continue;
+      if (const auto jid = node.jid(key)) {
+        ack.attr(key, *jid);
+      } else if (node.has_attr(key)) {
+        ack.attr(key, node.printed(key));
+      }
+    }
+    ack.attr("t", now.wall.seconds());
+    send(peer, ack, now);
+  }
+}
+
+void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
+  const std::string_view ack_class = ack.attr("class");
+  const std::string_view id = ack.attr("id");
+  const auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), [&](const OwedAck& o) {
+    return o.ack_class == ack_class && o.id == id;
+  });
+  if (owed == peer.owed_acks.end()) {
+    violate(peer, "ack-unknown", "nothing of class \"" + std::string(ack_class) + "\" with id \"" +
+                                     std::string(id) + "\" waits for an ack", &ack);
+    return;
+  }
+  if (ack.printed("participant") != owed->participant) {
+    violate(peer, "ack-shape", "participant \"" + ack.printed("participant") + "\", expected \"" +
+                                   owed->participant + "\"", &ack);
+  }
+  // Messages may repeat their type or leave it out (clients differ); the others repeat it.
+  const std::string type = ack.printed("type");
+  const bool type_fits = type == owed->type || (type.empty() && owed->ack_class == "message");
+  if (!type_fits) {
+    violate(peer, "ack-shape", "type \"" + type + "\", expected \"" + owed->type + "\"", &ack);
+  }
+  peer.owed_acks.erase(owed);
+}
+
+void Tenant::Impl::unlink(const CompanionKey& key, std::string_view conflict, Now now) {
+  Phone* phone = accounts.find(key.phone_id);
+  WA_ASSERT(phone != nullptr);
+  const std::string jid = phone->jid(key.device).to_string();
+  Peer* peer = online(key);
+  record(EventKind::unlink, peer == nullptr ? 0 : peer->id,
+         peer == nullptr ? jid : peer->device_name(),
+         {{"jid", jid}, {"by", conflict.empty() ? "client" : "phone"}});
+  phone->companions.erase(key.device);
+  if (peer == nullptr) return;
+  if (conflict.empty()) {
+    close(*peer, CloseHow::normal, "logged out", now);
+  } else {
+    stream_error(*peer, StreamErrorFault{401, std::string(conflict), ""}, now);
+  }
+}
+
+}  // namespace wa::mock

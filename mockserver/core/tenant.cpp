@@ -1,0 +1,634 @@
+#include "mockserver/core/tenant.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/base/limits.hpp"
+#include "engine/base/overloaded.hpp"
+#include "engine/protocol/noise/certificate.hpp"
+#include "mockserver/core/iq_routes.hpp"
+#include "mockserver/core/tenant_impl.hpp"
+
+namespace wa::mock {
+namespace {
+
+using wire::Node;
+using wire::NodeBuilder;
+
+constexpr std::size_t kMaxOldRefs = 1000;
+constexpr std::size_t kMaxViolations = 10'000;
+constexpr std::size_t kMaxLabelBytes = 64;
+/// Certificates are issued a day back, for clients whose clock is slow, and renewed every day.
+constexpr std::int64_t kDaySeconds = 86'400;
+
+/// The value of `device=` in a request target; only characters that are safe in logs and JIDs.
+std::string label_of(std::string_view target) {
+  const std::size_t query = target.find('?');
+  if (query == std::string_view::npos) return {};
+  std::string_view rest = target.substr(query + 1);
+  while (!rest.empty()) {
+    const std::size_t end = std::min(rest.find('&'), rest.size());
+    const std::string_view pair = rest.substr(0, end);
+    rest.remove_prefix(std::min(rest.size(), end + 1));
+    constexpr std::string_view kName = "device=";
+    if (!pair.starts_with(kName)) continue;
+    std::string label;
+    for (const char c : pair.substr(kName.size(), kMaxLabelBytes)) {
+      const bool safe = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                        c == '-' || c == '_' || c == '.';
+      label.push_back(safe ? c : '_');
+    }
+    return label;
+  }
+  return {};
+}
+
+
+}  // namespace
+
+// ---- the outside ------------------------------------------------------------------------------
+
+Tenant::Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random)
+    : impl_(std::make_unique<Impl>(settings, keys, seed, random)) {}
+Tenant::~Tenant() = default;
+Tenant::Tenant(Tenant&&) noexcept = default;
+
+std::vector<Action> Tenant::step(ConnectionId connection, const ConnectionEvent& event, Now now) {
+  impl_->on_connection_event(connection, event, now);
+  return impl_->take_actions();
+}
+
+std::vector<Action> Tenant::command(RequestId request, const Command& command, Now now) {
+  impl_->on_command(request, command, now);
+  return impl_->take_actions();
+}
+
+std::vector<Action> Tenant::deadline_reached(Now now) {
+  impl_->on_deadline(now);
+  return impl_->take_actions();
+}
+
+std::optional<Instant> Tenant::next_deadline() const { return impl_->next_deadline(); }
+
+std::vector<PhoneInfo> Tenant::phones() const {
+  std::vector<PhoneInfo> infos;
+  for (const auto& [id, phone] : impl_->accounts.phones()) infos.push_back(impl_->describe(phone));
+  return infos;
+}
+
+std::optional<PhoneInfo> Tenant::phone(std::string_view id_or_number) const {
+  const Phone* phone = impl_->accounts.find(id_or_number);
+  if (phone == nullptr) return std::nullopt;
+  return impl_->describe(*phone);
+}
+
+std::vector<ConnectionInfo> Tenant::connections() const { return impl_->connections(); }
+const std::vector<Violation>& Tenant::violations() const { return impl_->violations; }
+std::vector<CoverageRow> Tenant::coverage() const { return impl_->coverage(); }
+const FaultEngine& Tenant::faults() const { return impl_->faults; }
+Settings& Tenant::settings() { return impl_->settings; }
+std::string Tenant::save() const { return impl_->accounts.save(); }
+Result<void> Tenant::load(std::string_view json) { return impl_->accounts.load(json); }
+
+// ---- connections ------------------------------------------------------------------------------
+
+Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
+                   Random& random_source)
+    : settings(tenant_settings), keys(server_keys), random(random_source), faults(seed) {}
+
+std::vector<Action> Tenant::Impl::take_actions() { return std::exchange(actions_, {}); }
+
+Tenant::Impl::Peer* Tenant::Impl::find(ConnectionId id) {
+  const auto found = peers_.find(id);
+  return found == peers_.end() ? nullptr : &found->second;
+}
+
+Tenant::Impl::Peer* Tenant::Impl::online(const CompanionKey& key) {
+  for (auto& [id, peer] : peers_) {
+    if (peer.phase == Phase::open && peer.companion == key) return &peer;
+  }
+  return nullptr;
+}
+
+const Bytes& Tenant::Impl::certificate_chain(Now now) {
+  const std::int64_t seconds = now.wall.seconds();
+  if (!certificate_issued_ || std::abs(seconds - certificate_issued_->seconds()) > kDaySeconds) {
+    noise::ChainSpec spec;
+    spec.server_static = keys.noise_static.public_key;
+    spec.not_before = seconds - kDaySeconds;
+    spec.not_after = seconds + 30 * kDaySeconds;
+    certificate_chain_ = noise::issue_chain(spec, keys.root, keys.intermediate, random);
+    certificate_issued_ = now.wall;
+  }
+  return certificate_chain_;
+}
+
+void Tenant::Impl::on_connection_event(ConnectionId id, const ConnectionEvent& event, Now now) {
+  if (const auto* upgrade = std::get_if<UpgradeRequested>(&event)) {
+    on_upgrade(id, *upgrade, now);
+    return;
+  }
+  Peer* peer = find(id);
+  if (peer == nullptr) return;  // we closed it; the network may deliver late
+  if (const auto* received = std::get_if<BytesReceived>(&event)) {
+    on_bytes(*peer, received->bytes, now);
+  } else {
+    forget(*peer, "client", std::get<Disconnected>(event).detail, now);
+  }
+}
+
+void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, Now now) {
+  WA_ASSERT(!peers_.contains(id));
+  Peer& peer = peers_[id];
+  peer.id = id;
+  peer.label = label_of(event.target);
+  peer.remote = event.remote;
+  peer.phase = Phase::handshake;
+  peer.opened_at = now.mono;
+  peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random);
+  actions_.push_back({id, AcceptUpgrade{}});
+  set_timer(peer, TimerKind::handshake, now.mono + settings.handshake_timeout);
+  if (!peer.label.empty() && seen_devices_.insert(peer.label).second) {
+    faults.first_connection(peer.subject(), now);
+  }
+  notice(EventKind::connected, peer, {{"remote", peer.remote}}, now);
+}
+
+void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
+  if (peer.blackholed) return;
+  const ConnectionId id = peer.id;
+  for (Connection::Output& output : peer.link->receive(bytes)) {
+    // Each output may have ended the connection for the next one.
+    Peer* current = find(id);
+    if (current == nullptr) return;
+    if (auto* hello = std::get_if<Connection::SendHello>(&output)) {
+      send_bytes(*current, std::move(hello->message));
+    } else if (const auto* done = std::get_if<Connection::HandshakeDone>(&output)) {
+      on_handshake(*current, *done, now);
+    } else if (const auto* node = std::get_if<Connection::NodeReceived>(&output)) {
+      on_node(*current, node->frame.root(), now);
+    } else {
+      const auto& broken = std::get<Connection::Broken>(output);
+      violate(*current, broken.rule, to_string(broken.error), nullptr);
+      if (broken.rule == "node") {
+        stream_error(*current, StreamErrorFault{{}, "", "xml-not-well-formed"}, now);
+      } else {
+        close(*current, CloseHow::fin, broken.rule + ": " + broken.error.detail, now);
+      }
+    }
+  }
+}
+
+void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& done, Now now) {
+  cancel_timer(peer, TimerKind::handshake);
+  peer.client_static = done.client_static;
+  const ConnectionId id = peer.id;
+  if (peer.link->dictionary() == wire::Dictionary::v2 && settings.first_frame_delay.count() > 0) {
+    // Clients of dictionary 2 derive their keys asynchronously and lose what comes at once.
+    peer.holding = true;
+    set_timer(peer, TimerKind::first_frame, now.mono + settings.first_frame_delay);
+  }
+  auto payload = pairing::parse_client_payload(done.payload);
+  notice(EventKind::handshake, peer,
+         {{"dictionary", std::to_string(static_cast<int>(peer.link->dictionary()))}}, now);
+  if (find(id) == nullptr) return;
+  if (!payload) {
+    const bool signature = payload.error().code == Errc::auth_failed;
+    violate(peer, signature ? "signed-prekey-signature" : "client-payload", payload.error().detail,
+            nullptr);
+    fail(peer, 400, now);
+    return;
+  }
+  if (const auto* login = std::get_if<pairing::Login>(&*payload)) {
+    log_in(peer, *login, now);
+    return;
+  }
+  peer.phase = Phase::pairing;
+  peer.registration = std::get<pairing::Registration>(std::move(*payload));
+  notice(EventKind::registration, peer, {{"os", peer.registration->os}}, now);
+  if (Peer* still = find(id)) offer_refs(*still, now);
+}
+
+void Tenant::Impl::on_node(Peer& peer, const Node& node, Now now) {
+  const ConnectionId id = peer.id;
+  const Node* child = node.first_child();
+  notice(EventKind::stanza_in, peer,
+         {{"tag", std::string(node.tag)},
+          {"id", std::string(node.attr("id"))},
+          {"type", std::string(node.attr("type"))},
+          {"xmlns", std::string(node.attr("xmlns"))},
+          {"child", child == nullptr ? std::string() : std::string(child->tag)}},
+         now);
+  Peer* still = find(id);
+  if (still == nullptr) return;
+  if (still->phase == Phase::open) {
+    on_logged_in_node(*still, node, now);
+  } else {
+    on_pairing_node(*still, node, now);
+  }
+}
+
+void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
+  if (peer.blackholed) return;
+  std::string id;
+  std::string type;
+  OwedAck owed;
+  for (const auto& [key, value] : node.attributes()) {
+    const auto* text = std::get_if<std::string>(&value);
+    const std::string printed = text ? *text : std::get<wire::Jid>(value).to_string();
+    if (key == "id") id = printed;
+    if (key == "type") type = printed;
+    if (key == "participant") owed.participant = printed;
+  }
+  const std::string& tag = node.tag();
+  if (tag == "message" || tag == "receipt" || tag == "notification" || tag == "call") {
+    owed.ack_class = tag;
+    owed.id = id;
+    owed.type = type;
+    peer.owed_acks.push_back(std::move(owed));
+  }
+  Result<Bytes> message = peer.link->seal(node);
+  if (!message) {
+    close(peer, CloseHow::fin, message.error().detail, now);
+    return;
+  }
+  const auto* children = std::get_if<std::vector<NodeBuilder>>(&node.content());
+  std::string child = children != nullptr && !children->empty() ? children->front().tag() : "";
+  send_bytes(peer, std::move(*message));
+  notice(EventKind::stanza_out, peer,
+         {{"tag", tag}, {"id", std::move(id)}, {"type", std::move(type)}, {"child", std::move(child)}},
+         now);
+}
+
+void Tenant::Impl::send_bytes(Peer& peer, Bytes message) {
+  if (peer.holding) {
+    peer.held.push_back(std::move(message));
+  } else {
+    actions_.push_back({peer.id, SendBytes{std::move(message)}});
+  }
+}
+
+void Tenant::Impl::fail(Peer& peer, int reason, Now now) {
+  const ConnectionId id = peer.id;
+  send(peer, NodeBuilder("failure").attr("reason", reason).attr("location", "tst"), now);
+  if (Peer* still = find(id)) {
+    close(*still, CloseHow::normal, "failure reason=\"" + std::to_string(reason) + "\"", now);
+  }
+}
+
+void Tenant::Impl::stream_error(Peer& peer, const StreamErrorFault& error, Now now) {
+  NodeBuilder node("stream:error");
+  std::string detail = "stream:error";
+  if (error.code) {
+    node.attr("code", *error.code);
+    detail += " code=\"" + std::to_string(*error.code) + "\"";
+  }
+  if (!error.conflict.empty()) {
+    node.child(NodeBuilder("conflict").attr("type", error.conflict));
+    detail += " conflict=\"" + error.conflict + "\"";
+  }
+  if (!error.child.empty()) {
+    node.child(NodeBuilder(error.child));
+    detail += " child=\"" + error.child + "\"";
+  }
+  const ConnectionId id = peer.id;
+  send(peer, node, now);
+  if (Peer* still = find(id)) close(*still, CloseHow::normal, std::move(detail), now);
+}
+
+void Tenant::Impl::close(Peer& peer, CloseHow how, std::string detail, Now now) {
+  if (how == CloseHow::blackhole) {
+    peer.blackholed = true;
+    actions_.push_back({peer.id, CloseSocket{how}});
+    return;
+  }
+  if (how != CloseHow::rst) {
+    peer.holding = false;
+    for (Bytes& message : peer.held) {
+      actions_.push_back({peer.id, SendBytes{std::move(message)}});
+    }
+  }
+  actions_.push_back({peer.id, CloseSocket{how}});
+  forget(peer, "server", std::move(detail), now);
+}
+
+void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, Now now) {
+  const ConnectionId id = peer.id;
+  if (peer.scan) {
+    answer_scan(peer, Problem{409, "connection_lost",
+                              "the companion's connection ended before it answered pair-success: " +
+                                  detail,
+                              "look at /v1/events for what it sent last"});
+  }
+  for (Ref& ref : peer.refs) old_refs.push_back(std::move(ref.text));
+  while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();
+  for (const TimerKind kind : {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end,
+                               TimerKind::scan, TimerKind::restart}) {
+    cancel_timer(peer, kind);
+  }
+  // Out of the map first: a fault on `closed` must not find it alive.
+  auto node = peers_.extract(id);
+  Peer& gone = node.mapped();
+  record(EventKind::closed, id, gone.device_name(),
+         {{"by", std::string(by)}, {"detail", std::move(detail)}});
+  for (const FaultRecord* fault : faults.on_event(EventKind::closed, gone.subject(), now)) {
+    note_fault(*fault, gone);
+  }
+}
+
+// ---- records, faults, timers --------------------------------------------------------------------
+
+void Tenant::Impl::record(EventKind kind, ConnectionId id, std::string device,
+                          std::vector<std::pair<std::string_view, std::string>> data) {
+  actions_.push_back({id, Record{TenantEvent{kind, id, std::move(device), std::move(data)}}});
+}
+
+void Tenant::Impl::notice(EventKind kind, Peer& peer,
+                          std::vector<std::pair<std::string_view, std::string>> data, Now now) {
+  record(kind, peer.id, peer.device_name(), std::move(data));
+  if (faults.records().empty()) return;
+  const ConnectionId id = peer.id;
+  for (const FaultRecord* fault : faults.on_event(kind, peer.subject(), now)) {
+    Peer* still = find(id);
+    if (still == nullptr) return;
+    perform(*fault, *still, now);
+  }
+}
+
+void Tenant::Impl::violate(const Peer& peer, std::string_view rule, std::string detail,
+                           const Node* node) {
+  if (violations.size() < kMaxViolations) {
+    violations.push_back(Violation{std::string(rule), peer.id, peer.device_name(), detail,
+                                   node == nullptr ? std::string() : wire::to_xml(*node)});
+  }
+  record(EventKind::violation, peer.id, peer.device_name(),
+         {{"rule", std::string(rule)}, {"detail", std::move(detail)}});
+}
+
+void Tenant::Impl::note_fault(const FaultRecord& fault, const Peer& peer) {
+  record(EventKind::fault, peer.id, peer.device_name(), {{"id", fault.id}});
+}
+
+void Tenant::Impl::perform(const FaultRecord& fault, Peer& peer, Now now) {
+  note_fault(fault, peer);
+  if (const auto* error = std::get_if<StreamErrorFault>(&fault.kind)) {
+    if (peer.link->handshake_done()) {
+      stream_error(peer, *error, now);
+    } else {
+      close(peer, CloseHow::fin, "fault " + fault.id + " before the handshake", now);
+    }
+  } else if (const auto* ending = std::get_if<CloseFault>(&fault.kind)) {
+    close(peer, ending->reset ? CloseHow::rst : CloseHow::fin, "fault " + fault.id, now);
+  }
+}
+
+bool Tenant::Impl::withheld(std::string_view stanza, Peer& peer, Now now) {
+  const FaultRecord* fault = faults.withholds(stanza, peer.subject(), now);
+  if (fault == nullptr) return false;
+  note_fault(*fault, peer);
+  return true;
+}
+
+void Tenant::Impl::set_timer(Peer& peer, TimerKind kind, Instant at) {
+  cancel_timer(peer, kind);
+  timer_of_[{peer.id, kind}] = at;
+  timers_.insert({at, peer.id, kind});
+}
+
+void Tenant::Impl::cancel_timer(Peer& peer, TimerKind kind) {
+  const auto found = timer_of_.find({peer.id, kind});
+  if (found == timer_of_.end()) return;
+  timers_.erase({found->second, peer.id, kind});
+  timer_of_.erase(found);
+}
+
+std::optional<Instant> Tenant::Impl::next_deadline() const {
+  std::optional<Instant> next = faults.next_deadline();
+  if (!timers_.empty()) {
+    const Instant first = std::get<Instant>(*timers_.begin());
+    if (!next || first < *next) next = first;
+  }
+  return next;
+}
+
+void Tenant::Impl::on_deadline(Now now) {
+  while (!timers_.empty() && std::get<Instant>(*timers_.begin()) <= now.mono) {
+    const auto [at, id, kind] = *timers_.begin();
+    Peer* peer = find(id);
+    WA_ASSERT(peer != nullptr);
+    cancel_timer(*peer, kind);
+    on_timer(*peer, kind, now);
+  }
+  for (const FaultEngine::Due& due : faults.on_deadline(now)) {
+    for (auto& [id, peer] : peers_) {
+      if (peer.label != due.device && peer.device_jid != due.device) continue;
+      perform(*due.record, peer, now);
+      break;  // one live stream per device; `peers_` may have changed
+    }
+  }
+}
+
+void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
+  switch (kind) {
+    case TimerKind::handshake:
+      close(peer, CloseHow::fin, "no handshake in time", now);
+      break;
+    case TimerKind::first_frame:
+      peer.holding = false;
+      for (Bytes& message : std::exchange(peer.held, {})) {
+        actions_.push_back({peer.id, SendBytes{std::move(message)}});
+      }
+      break;
+    case TimerKind::refs_end:
+      close(peer, CloseHow::normal, "QR refs used up", now);
+      break;
+    case TimerKind::scan:
+      answer_scan(peer, Problem{504, "no_pair_device_sign",
+                                "the companion did not answer pair-success in time",
+                                "look at /v1/events for what it sent last"});
+      break;
+    case TimerKind::restart:
+      stream_error(peer, StreamErrorFault{515, "", ""}, now);
+      break;
+  }
+}
+
+// ---- commands -----------------------------------------------------------------------------------
+
+void Tenant::Impl::answer(RequestId request, std::variant<CommandResult, Problem> result) {
+  actions_.push_back({0, Answer{request, std::move(result)}});
+}
+
+void Tenant::Impl::on_command(RequestId request, const Command& command, Now now) {
+  const auto rows = Overloaded{
+      [&](const AddPhone& add) {
+        const auto phone = accounts.add_phone(add.number, add.name, random);
+        if (phone) {
+          answer(request, CommandResult{(*phone)->id});
+        } else {
+          const bool taken = phone.error().code == Errc::conflict;
+          answer(request, Problem{taken ? 409 : 422, taken ? "phone_exists" : "bad_number",
+                                  phone.error().detail, "e.g. {\"number\": \"15550100001\"}"});
+        }
+      },
+      [&](const Scan& asked) { scan(request, asked, now); },
+      [&](const Unlink& asked) {
+        const Phone* phone = accounts.find(asked.phone);
+        if (phone == nullptr) {
+          answer(request, Problem{404, "unknown_phone", "there is no phone " + asked.phone,
+                                  "GET /v1/phones lists them"});
+          return;
+        }
+        for (const auto& [device, companion] : phone->companions) {
+          if (phone->jid(device).to_string() != asked.device_jid) continue;
+          unlink(CompanionKey{phone->id, device}, "device_removed", now);
+          answer(request, CommandResult{});
+          return;
+        }
+        answer(request, Problem{404, "unknown_device",
+                                "phone " + asked.phone + " has no device " + asked.device_jid,
+                                "GET /v1/phones/" + phone->id + " lists its devices"});
+      },
+      [&](const CloseConnection& asked) { close_connection(request, asked, now); },
+      [&](const AddFault& add) {
+        const auto id = faults.add(add.record);
+        if (id) {
+          answer(request, CommandResult{*id});
+        } else {
+          answer(request, Problem{409, "fault_exists", id.error().detail, "leave \"id\" out"});
+        }
+      },
+      [&](const RemoveFault& asked) {
+        if (const auto removed = faults.remove(asked.id); !removed) {
+          answer(request, Problem{404, "unknown_fault", removed.error().detail,
+                                  "GET /v1/faults lists them"});
+          return;
+        }
+        answer(request, CommandResult{});
+      },
+      [&](const FireFault& asked) { fire_fault(request, asked, now); },
+      [&](const Reset&) {
+        reset(now);
+        answer(request, CommandResult{});
+      },
+  };
+  std::visit(rows, command);
+}
+
+void Tenant::Impl::close_connection(RequestId request, const CloseConnection& asked, Now now) {
+  Peer* peer = find(asked.connection);
+  if (peer == nullptr) {
+    answer(request, Problem{404, "unknown_connection",
+                            "there is no connection " + std::to_string(asked.connection),
+                            "GET /v1/connections lists them"});
+    return;
+  }
+  if (asked.how != "fin" && asked.how != "rst" && asked.how != "blackhole" && !asked.how.empty()) {
+    answer(request, Problem{422, "bad_how", "\"" + asked.how + "\" is no way to close a connection",
+                            "how is fin, rst or blackhole"});
+    return;
+  }
+  const CloseHow how = asked.how == "rst"         ? CloseHow::rst
+                       : asked.how == "blackhole" ? CloseHow::blackhole
+                                                  : CloseHow::fin;
+  close(*peer, how, "closed by the operator", now);
+  answer(request, CommandResult{});
+}
+
+void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now) {
+  const FaultEngine::Active* active = faults.find(asked.id);
+  std::vector<ConnectionId> targets;
+  if (active != nullptr) {
+    for (const auto& [id, peer] : peers_) {
+      const FaultSubject subject = peer.subject();
+      if (active->record.where.matches(subject.connection, subject.label, subject.device_jid,
+                                       subject.number)) {
+        targets.push_back(id);
+      }
+    }
+    const bool acts_now = std::holds_alternative<StreamErrorFault>(active->record.kind) ||
+                          std::holds_alternative<CloseFault>(active->record.kind);
+    if (acts_now && targets.empty()) {
+      answer(request, Problem{409, "no_match", "no live connection matches fault " + asked.id,
+                              "GET /v1/connections shows labels and devices"});
+      return;
+    }
+  }
+  const Result<const FaultRecord*> fault = faults.fire(asked.id);
+  if (!fault) {
+    const bool missing = fault.error().code == Errc::not_found;
+    answer(request, Problem{missing ? 404 : 409, missing ? "unknown_fault" : "budget_used",
+                            fault.error().detail, "GET /v1/faults lists them"});
+    return;
+  }
+  for (const ConnectionId id : targets) {
+    if (Peer* peer = find(id)) perform(**fault, *peer, now);
+  }
+  answer(request, CommandResult{asked.id});
+}
+
+void Tenant::Impl::reset(Now now) {
+  while (!peers_.empty()) close(peers_.begin()->second, CloseHow::fin, "reset", now);
+  accounts.clear();
+  faults.clear();
+  violations.clear();
+  coverage_.clear();
+  seen_devices_.clear();
+  old_refs.clear();
+}
+
+// ---- what can be looked at ----------------------------------------------------------------------
+
+std::vector<ConnectionInfo> Tenant::Impl::connections() const {
+  std::vector<ConnectionInfo> infos;
+  for (const auto& [id, peer] : peers_) {
+    ConnectionInfo info;
+    info.id = id;
+    info.label = peer.label;
+    info.device_jid = peer.device_jid;
+    info.phase = peer.phase == Phase::upgrade     ? "upgrade"
+                 : peer.phase == Phase::handshake ? "handshake"
+                 : peer.phase == Phase::pairing   ? "pairing"
+                                                  : "open";
+    info.remote = peer.remote;
+    info.frames_in = peer.link->frames_in();
+    info.frames_out = peer.link->frames_out();
+    info.dictionary = static_cast<int>(peer.link->dictionary());
+    infos.push_back(std::move(info));
+  }
+  return infos;
+}
+
+PhoneInfo Tenant::Impl::describe(const Phone& phone) const {
+  PhoneInfo info;
+  info.id = phone.id;
+  info.number = phone.number;
+  info.name = phone.name;
+  info.jid = phone.jid().to_string();
+  info.lid = phone.lid().to_string();
+  for (const auto& [device, companion] : phone.companions) {
+    CompanionInfo row;
+    row.device_jid = phone.jid(device).to_string();
+    row.label = companion.label;
+    row.platform = companion.registration.os;
+    row.prekeys = companion.prekeys.size();
+    const CompanionKey key{phone.id, device};
+    row.online = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+      return entry.second.phase == Phase::open && entry.second.companion == key;
+    });
+    info.devices.push_back(std::move(row));
+  }
+  return info;
+}
+
+void Tenant::Impl::cover(std::string stanza, std::string_view route) {
+  ++coverage_[{std::move(stanza), std::string(route)}];
+}
+
+std::vector<CoverageRow> Tenant::Impl::coverage() const {
+  std::vector<CoverageRow> rows;
+  for (const auto& [key, count] : coverage_) rows.push_back({key.first, key.second, count});
+  return rows;
+}
+
+}  // namespace wa::mock

@@ -1,0 +1,166 @@
+#pragma once
+
+#include <deque>
+#include <set>
+#include <tuple>
+
+#include "engine/protocol/pairing/qr_text.hpp"
+#include "mockserver/core/accounts.hpp"
+#include "mockserver/core/connection.hpp"
+#include "mockserver/core/tenant.hpp"
+
+namespace wa::mock {
+
+/// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults), registration.cpp
+/// (refs, scan, pair-success) and login.cpp (success, IQs, acks). Private to mockserver/core.
+class Tenant::Impl {
+ public:
+  Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
+       Random& random_source);
+
+  enum class Phase { upgrade, handshake, pairing, open };
+
+  struct Ref {
+    std::string text;
+    Instant accepted_until;
+  };
+  /// A scan between pair-success and pair-device-sign.
+  struct PendingScan {
+    RequestId request = 0;
+    std::string phone_id;
+    std::uint16_t device = 0;
+    std::uint32_t key_index = 0;
+    std::string iq_id;
+    Bytes container;
+  };
+  /// A stanza of ours that wants an ack: class → what the ack must repeat.
+  struct OwedAck {
+    std::string ack_class;
+    std::string id;
+    std::string participant;
+    std::string type;
+  };
+
+  /// What a connection waits for. One deadline of each kind at a time.
+  enum class TimerKind { handshake, first_frame, refs_end, scan, restart };
+
+  struct Peer {
+    ConnectionId id = 0;
+    std::string label;
+    std::string remote;
+    Phase phase = Phase::upgrade;
+    std::unique_ptr<Connection> link;
+    Instant opened_at;
+    bool blackholed = false;
+    // Registration.
+    std::optional<pairing::Registration> registration;
+    crypto::PublicKey client_static;
+    std::vector<Ref> refs;
+    std::string pair_device_id;
+    bool pair_device_answered = false;
+    bool ref_used = false;
+    std::optional<PendingScan> scan;
+    // Login.
+    std::optional<CompanionKey> companion;
+    std::string device_jid;
+    std::string number;
+    bool passive = false;
+    bool offline_sent = false;
+    std::vector<OwedAck> owed_acks;
+    // Frames held back until the first-frame delay is over.
+    bool holding = false;
+    std::vector<Bytes> held;
+
+    FaultSubject subject() const { return {id, label, device_jid, number}; }
+    std::string device_name() const { return label.empty() ? device_jid : label; }
+  };
+
+  // tenant.cpp
+  std::vector<Action> take_actions();
+  void on_connection_event(ConnectionId id, const ConnectionEvent& event, Now now);
+  void on_command(RequestId request, const Command& command, Now now);
+  void on_deadline(Now now);
+  std::optional<Instant> next_deadline() const;
+  std::vector<ConnectionInfo> connections() const;
+  PhoneInfo describe(const Phone& phone) const;
+  std::vector<CoverageRow> coverage() const;
+
+  // registration.cpp
+  void offer_refs(Peer& peer, Now now);
+  void scan(RequestId request, const Scan& scan, Now now);
+  void on_pairing_node(Peer& peer, const wire::Node& node, Now now);
+
+  // login.cpp
+  void log_in(Peer& peer, const pairing::Login& login, Now now);
+  void on_logged_in_node(Peer& peer, const wire::Node& node, Now now);
+  void answer_iq(Peer& peer, const wire::Node& iq, Now now);
+  void check_ack(Peer& peer, const wire::Node& ack);
+  /// Ends the offline traffic of a login with `<offline/>`.
+  void finish_offline(Peer& peer, Now now);
+  void unlink(const CompanionKey& key, std::string_view conflict, Now now);
+
+  // Shared, in tenant.cpp.
+  Peer* find(ConnectionId id);
+  Peer* online(const CompanionKey& key);
+  /// Sends a stanza, or holds it; counts what wants an ack.
+  void send(Peer& peer, const wire::NodeBuilder& node, Now now);
+  void send_bytes(Peer& peer, Bytes message);
+  /// Sends `<failure reason=…/>` or `<stream:error …>` and closes.
+  void fail(Peer& peer, int reason, Now now);
+  void stream_error(Peer& peer, const StreamErrorFault& error, Now now);
+  /// Ends the connection and forgets it. `peer` is gone afterwards.
+  void close(Peer& peer, CloseHow how, std::string detail, Now now);
+  void forget(Peer& peer, std::string_view by, std::string detail, Now now);
+  void violate(const Peer& peer, std::string_view rule, std::string detail, const wire::Node* node);
+  /// Logs an event and performs the faults that wait for it. May close the connection: look it up
+  /// again afterwards.
+  void notice(EventKind kind, Peer& peer,
+              std::vector<std::pair<std::string_view, std::string>> data, Now now);
+  void record(EventKind kind, ConnectionId id, std::string device,
+              std::vector<std::pair<std::string_view, std::string>> data);
+  void perform(const FaultRecord& fault, Peer& peer, Now now);
+  void note_fault(const FaultRecord& fault, const Peer& peer);
+  /// True when a fault withholds this stanza.
+  bool withheld(std::string_view stanza, Peer& peer, Now now);
+  void answer(RequestId request, std::variant<CommandResult, Problem> result);
+  void answer_scan(Peer& peer, std::variant<CommandResult, Problem> result);
+  void set_timer(Peer& peer, TimerKind kind, Instant at);
+  void cancel_timer(Peer& peer, TimerKind kind);
+  void cover(std::string stanza, std::string_view route);
+  std::string next_stanza_id() { return std::to_string(next_stanza_id_++); }
+  const Bytes& certificate_chain(Now now);
+
+  Settings settings;
+  const ServerKeys& keys;
+  Random& random;
+  Accounts accounts;
+  FaultEngine faults;
+  std::vector<Violation> violations;
+
+ private:
+  void on_upgrade(ConnectionId id, const UpgradeRequested& event, Now now);
+  void on_bytes(Peer& peer, ByteSpan bytes, Now now);
+  void on_handshake(Peer& peer, const Connection::HandshakeDone& done, Now now);
+  void on_node(Peer& peer, const wire::Node& node, Now now);
+  void on_timer(Peer& peer, TimerKind kind, Now now);
+  void close_connection(RequestId request, const CloseConnection& command, Now now);
+  void fire_fault(RequestId request, const FireFault& command, Now now);
+  void reset(Now now);
+
+  std::map<ConnectionId, Peer> peers_;
+  std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
+  std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
+  std::vector<Action> actions_;
+  std::set<std::string> seen_devices_;
+  std::map<std::pair<std::string, std::string>, std::uint64_t> coverage_;
+  std::uint64_t next_stanza_id_ = 1;
+  Bytes certificate_chain_;
+  std::optional<UnixMillis> certificate_issued_;
+
+ public:
+  /// Refs that were offered and are no longer accepted, newest last: a late scan is `stale_ref`.
+  std::deque<std::string> old_refs;
+  std::map<ConnectionId, Peer>& peers() { return peers_; }
+};
+
+}  // namespace wa::mock
