@@ -131,6 +131,41 @@ const cases = {
     await closeClient(client);
   },
 
+  'a cut connection is a reconnect, and a dead one does not delay the exit': async (mock) => {
+    const client = await launchClient(mock, 'cut');
+    const { phone } = await pair(mock, client);
+    for (const how of ['fin', 'rst']) {
+      await cut(mock, 'cut', how);
+      await client.state('connecting', kOpenWithinMs, { code: 428 });
+      await client.state('connected', kOpenWithinMs);
+    }
+    assertEqual((await mock.devices(phone)).map((device) => device.online), [true], 'devices online');
+    await cut(mock, 'cut', 'blackhole');
+    await closeClient(client);  // throws after the 5 s of the protocol
+  },
+
+  'one process serves several devices, and deletes one of them': async (mock) => {
+    const client = await launchClient(mock, 'many');
+    assert(client.hello.capabilities.includes('multi_device'), 'hello lists multi_device');
+    const phones = {};
+    for (const device of ['left', 'right']) {
+      phones[device] = await mock.phone(String(nextNumber++));
+      await client.command('start', { device, url: mock.url(device) });
+      const { data } = await client.event('qr', kQrWithinMs, (event) => event.device === device);
+      await mock.scan(phones[device], data);
+      await client.state('connected', kOpenWithinMs, { device });
+    }
+    const inspect = async (device) => (await client.command('inspect', { device })).credentials;
+    const kept = await inspect('right');
+    assert(kept && await inspect('left') !== kept, 'two devices have two sets of credentials');
+    await client.command('delete', { device: 'left' });
+    assertEqual([await inspect('left'), await inspect('right')], [null, kept], 'credentials after the delete');
+    await mock.events({ kind: 'closed', device: 'left', count: 2 });  // the 515's, and the delete's
+    assertEqual(await mock.devices(phones.left), [], 'devices of the phone whose companion was deleted');
+    assertEqual((await mock.devices(phones.right)).map((device) => device.online), [true], 'devices of the other phone');
+    await closeClient(client);
+  },
+
   'a second login with the same credentials replaces the first': async (mock) => {
     const first = await launchClient(mock, 'first');
     const { phone } = await pair(mock, first);
@@ -190,6 +225,13 @@ const cases = {
     return `process start to open: median ${took[took.length >> 1].toFixed(0)} ms, slowest ${took.at(-1).toFixed(0)} ms`;
   },
 };
+
+/** Cuts the one live connection of a device. */
+async function cut(mock, label, how) {
+  const live = (await mock.connections()).filter((connection) => connection.label === label);
+  assertEqual(live.length, 1, `connections of ${label} before ${how}`);
+  await mock.call('DELETE', `/v1/connections/${live[0].id}?how=${how}`);
+}
 
 /** Waits until the server has seen `count` more pings of a device. */
 async function seePings(mock, label, count) {
