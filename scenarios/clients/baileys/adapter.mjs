@@ -21,7 +21,7 @@
  */
 import { readFileSync, readdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { installStrictSignatures } from './strict_signatures.mjs';
 
@@ -199,8 +199,8 @@ stdout.on('error', () => process.exit(0));  // the reader is gone
 
 redirectConsole();
 trustNoiseRoot();
-const baileysPackage = createRequire(import.meta.url).resolve('@whiskeysockets/baileys').replace(/lib\/index\.js$/, 'package.json');
-const { version } = JSON.parse(readFileSync(baileysPackage));
+const entryPoint = createRequire(import.meta.url).resolve('@whiskeysockets/baileys');
+const { version } = JSON.parse(readFileSync(join(dirname(entryPoint), '..', 'package.json')));
 emit({ event: 'hello', protocol: 1, name: 'baileys', version, capabilities: kCapabilities });
 
 const lines = createInterface({ input: process.stdin });
