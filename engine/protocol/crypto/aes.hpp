@@ -22,7 +22,7 @@ class AesGcm {
   /// Replaces the key without a new context.
   void rekey(const Key& key);
 
-  /// Ciphertext and tag are appended to `out`.
+  /// Ciphertext and tag are appended to `out`, which holds none of the inputs (it may grow).
   void seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext, Bytes& out);
 
   /// The plaintext is appended to `out`; on an error `out` is as before.

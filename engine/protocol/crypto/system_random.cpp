@@ -9,7 +9,7 @@ SystemRandom::SystemRandom() {
 }
 
 void SystemRandom::fill(std::span<std::byte> out) {
-  randombytes_buf(out.data(), out.size());
+  if (!out.empty()) randombytes_buf(out.data(), out.size());  // it takes no null pointer
 }
 
 }  // namespace wa::crypto
