@@ -34,7 +34,9 @@ struct ClosedInfo {
 };
 
 /// One WebSocket after its upgrade. Handles are shared: the object lives until it is closed and the
-/// last handle is gone; dropping all handles of an open one closes it with FIN.
+/// last handle is gone; dropping all handles of an open one closes it with FIN. Once the last handle
+/// is dropped no callback runs any more, so callbacks may point at the handle's owner. Who wants to
+/// hear of on_closed keeps a handle until then.
 class WebSocket {
  public:
   struct Events {
@@ -53,7 +55,7 @@ class WebSocket {
   /// Queues one binary message. Above limits::kMaxSendQueueBytes the connection is reset.
   void send(Bytes message);
   /// Queued messages are written first, except with `rst`. A peer that does not answer a close
-  /// within 2 s is cut off.
+  /// within 2 s is cut off. on_message does not run after this, on_closed does.
   void close(CloseHow how);
   /// Stops reading; bytes stay in the kernel (fault `blackhole`).
   void stop_reading();
@@ -141,6 +143,9 @@ class WebSocketServer {
                                                          OnUpgrade on_upgrade);
   ~WebSocketServer();
   std::uint16_t port() const;
+  /// Connections that have not sent their whole request yet.
+  std::size_t upgrading() const;
+  /// Ends the listener and the connections counted by upgrading(); others live on.
   void stop();
 
  private:
