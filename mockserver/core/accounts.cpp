@@ -79,7 +79,8 @@ Result<Companion> load_companion(const json::object& object) {
   WA_TRY(registration.signed_pre_key, Member(object, "signed_prekey").key<crypto::PublicKey>());
   WA_TRY(const std::string signature, Member(object, "signed_prekey_signature").text());
   WA_TRY(const Bytes signature_bytes, from_hex(signature));
-  WA_TRY(registration.signed_pre_key_signature, fixed<64>(signature_bytes, "signed_prekey_signature"));
+  WA_TRY(registration.signed_pre_key_signature,
+         fixed<64>(signature_bytes, "signed_prekey_signature"));
   WA_TRY(registration.os, Member(object, "os").text());
   const auto* prekeys = object.if_contains("prekeys");
   if (prekeys == nullptr || !prekeys->is_object()) {
@@ -87,9 +88,8 @@ Result<Companion> load_companion(const json::object& object) {
   }
   for (const auto& member : prekeys->get_object()) {
     const std::string id(member.key());
-    if (id.empty() || id.size() > 8 || !std::all_of(id.begin(), id.end(), [](char c) {
-          return c >= '0' && c <= '9';
-        })) {
+    if (id.empty() || id.size() > 8 ||
+        !std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; })) {
       return Error{Errc::malformed, "accounts: \"" + id + "\" is not a pre-key id"};
     }
     WA_TRY(const crypto::PublicKey key, Member(prekeys->get_object(), id).key<crypto::PublicKey>());
@@ -122,8 +122,8 @@ Result<Phone> load_phone(const json::object& object) {
 }  // namespace
 
 Result<Phone*> Accounts::add_phone(std::string_view number, std::string_view name, Random& random) {
-  const bool digits = std::all_of(number.begin(), number.end(),
-                                  [](char c) { return c >= '0' && c <= '9'; });
+  const bool digits =
+      std::all_of(number.begin(), number.end(), [](char c) { return c >= '0' && c <= '9'; });
   if (!digits || number.size() < 5 || number.size() > 15 || number.front() == '0') {
     return Error{Errc::usage, "\"" + std::string(number) +
                                   "\" is not a phone number: 5 to 15 digits with the country code, "
@@ -200,7 +200,8 @@ Result<void> Accounts::load(std::string_view text) {
   for (const json::value& entry : phones) {
     if (!entry.is_object()) return Error{Errc::malformed, "accounts: a phone is no object"};
     WA_TRY(Phone phone, load_phone(entry.get_object()));
-    while (phone.id == "p" + std::to_string(next_id) || loaded.contains("p" + std::to_string(next_id))) {
+    while (phone.id == "p" + std::to_string(next_id) ||
+           loaded.contains("p" + std::to_string(next_id))) {
       ++next_id;
     }
     loaded.emplace(phone.id, std::move(phone));

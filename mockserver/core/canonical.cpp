@@ -6,14 +6,18 @@
 namespace wa::mock {
 namespace {
 
-void put(Bytes& out, std::uint64_t number) { append(out, big_endian<8>(number)); }
+void put(Bytes& out, std::uint64_t number) {
+  append(out, big_endian<8>(number));
+}
 
 void put(Bytes& out, std::string_view text) {
   put(out, text.size());
   append(out, as_bytes(text));
 }
 
-void put(Bytes& out, ByteSpan bytes) { put(out, as_text(bytes)); }
+void put(Bytes& out, ByteSpan bytes) {
+  put(out, as_text(bytes));
+}
 
 }  // namespace
 

@@ -5,12 +5,12 @@
 namespace wa::mock {
 namespace {
 
-constexpr std::byte kEdgeRoutingIntro[] = {std::byte{'E'}, std::byte{'D'}, std::byte{0}, std::byte{1}};
+constexpr std::byte kEdgeRoutingIntro[] = {std::byte{'E'}, std::byte{'D'}, std::byte{0},
+                                           std::byte{1}};
 constexpr std::size_t kEdgeRoutingHeaderBytes = 7;  // ED 00 01 and a 3-byte length
 /// Real routing info is a few dozen bytes; the length field could announce 16 MiB.
 constexpr std::size_t kMaxEdgeRoutingBytes = 4096;
 constexpr std::size_t kClientHeaderBytes = 4;
-
 
 }  // namespace
 
@@ -36,21 +36,19 @@ Result<bool> Connection::take_header() {
     }
     offset = kEdgeRoutingHeaderBytes + routing_bytes;
   }
-  if (header_.size() < offset + kClientHeaderBytes) {
-    // Refuse garbage as soon as it shows, not when a whole header has come.
-    if (offset == 0 && header_[0] != std::byte{'W'}) {
-      return Error{Errc::malformed, "header: begins with " + to_hex(ByteSpan(header_).first(1)) +
-                                        ", expected 5741 (WA)"};
-    }
-    return false;
+  // Garbage is refused as soon as it shows, not when a whole header has come.
+  constexpr std::byte kIntro[] = {std::byte{'W'}, std::byte{'A'}, std::byte{6}};
+  const ByteSpan header = ByteSpan(header_).subspan(std::min(offset, header_.size()));
+  const std::size_t shown = std::min(header.size(), std::size(kIntro));
+  if (!equal(header.first(shown), ByteSpan(kIntro).first(shown))) {
+    return Error{Errc::malformed,
+                 "header: " + to_hex(header.first(shown)) + ", expected 574106 (WA 06)"};
   }
-  const ByteSpan header = ByteSpan(header_).subspan(offset, kClientHeaderBytes);
+  if (header.size() < kClientHeaderBytes) return false;
   const auto version = std::to_integer<std::uint8_t>(header[3]);
-  if (header[0] != std::byte{'W'} || header[1] != std::byte{'A'} || header[2] != std::byte{6}) {
-    return Error{Errc::malformed, "header: " + to_hex(header) + ", expected 574106 (WA 06)"};
-  }
   if (version != 2 && version != 3) {
-    return Error{Errc::malformed, "header: dictionary " + std::to_string(version) + ", known are 2, 3"};
+    return Error{Errc::malformed,
+                 "header: dictionary " + std::to_string(version) + ", known are 2, 3"};
   }
   dictionary_ = static_cast<wire::Dictionary>(version);
   responder_.emplace(noise::prologue(version), noise_static_, random_);

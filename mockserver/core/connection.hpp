@@ -44,7 +44,8 @@ class Connection {
   /// After a Broken nothing more comes out, whatever is fed.
   std::vector<Output> receive(ByteSpan bytes);
 
-  /// One frame around one node, ready to be sent as one WebSocket message. Only after the handshake.
+  /// One frame around one node, ready to be sent as one WebSocket message. Only after the
+  /// handshake.
   Result<Bytes> seal(const wire::NodeBuilder& node);
 
   bool handshake_done() const { return receive_cipher_.has_value(); }

@@ -4,40 +4,60 @@ namespace wa::mock {
 
 std::string_view to_string(EventKind kind) {
   switch (kind) {
-    case EventKind::connected: return "connected";
-    case EventKind::handshake: return "handshake";
-    case EventKind::registration: return "registration";
-    case EventKind::pair_device: return "pair_device";
-    case EventKind::scan: return "scan";
-    case EventKind::pair_success: return "pair_success";
-    case EventKind::pair_sign: return "pair_sign";
-    case EventKind::login: return "login";
-    case EventKind::success: return "success";
-    case EventKind::active: return "active";
-    case EventKind::stanza_in: return "stanza_in";
-    case EventKind::stanza_out: return "stanza_out";
-    case EventKind::closed: return "closed";
-    case EventKind::unlink: return "unlink";
-    case EventKind::fault: return "fault";
-    case EventKind::violation: return "violation";
+    case EventKind::connected:
+      return "connected";
+    case EventKind::handshake:
+      return "handshake";
+    case EventKind::registration:
+      return "registration";
+    case EventKind::pair_device:
+      return "pair_device";
+    case EventKind::scan:
+      return "scan";
+    case EventKind::pair_success:
+      return "pair_success";
+    case EventKind::pair_sign:
+      return "pair_sign";
+    case EventKind::login:
+      return "login";
+    case EventKind::success:
+      return "success";
+    case EventKind::active:
+      return "active";
+    case EventKind::stanza_in:
+      return "stanza_in";
+    case EventKind::stanza_out:
+      return "stanza_out";
+    case EventKind::closed:
+      return "closed";
+    case EventKind::unlink:
+      return "unlink";
+    case EventKind::fault:
+      return "fault";
+    case EventKind::violation:
+      return "violation";
   }
   return "unknown";
 }
 
 const std::vector<ViolationRule>& violation_rules() {
   static const std::vector<ViolationRule> rules = {
-      {"header", "the stream begins with WA, 6 and dictionary 2 or 3, after an optional routing prefix",
+      {"header",
+       "the stream begins with WA, 6 and dictionary 2 or 3, after an optional routing prefix",
        "transport.md, Header"},
-      {"frame", "frames are 1 to 2^24 - 1 bytes, before login at most 64 KiB", "transport.md, Frames"},
+      {"frame", "frames are 1 to 2^24 - 1 bytes, before login at most 64 KiB",
+       "transport.md, Frames"},
       {"handshake", "ClientHello and ClientFinish are well-formed and authentic",
        "transport.md, Noise XX"},
       {"decrypt", "every transport frame authenticates with the next counter",
        "transport.md, Noise XX"},
       {"node", "every plaintext is exactly one node within the limits", "nodes.md, Limits"},
       {"client-payload", "the client payload has all its fields", "transport.md, ClientPayload"},
-      {"signed-prekey-signature", "the signed pre-key is signed by the identity key over 05 and the key",
+      {"signed-prekey-signature",
+       "the signed pre-key is signed by the identity key over 05 and the key",
        "transport.md, ClientPayload"},
-      {"iq-without-id", "an iq has an id and a type of get, set, result or error", "connection.md, IQ"},
+      {"iq-without-id", "an iq has an id and a type of get, set, result or error",
+       "connection.md, IQ"},
       {"unexpected-result", "results and errors answer an iq the server sent", "connection.md, IQ"},
       {"device-identity", "pair-device-sign carries the issued details and account signature",
        "pairing.md, Device identity"},
@@ -46,7 +66,8 @@ const std::vector<ViolationRule>& violation_rules() {
       {"key-index", "pair-device-sign repeats the issued key index", "pairing.md, Device identity"},
       {"before-login", "an unpaired client sends only pairing stanzas, pings and results",
        "connection.md, Login"},
-      {"prekey-upload", "an upload carries registration, type 05, identity, a list and a signed key",
+      {"prekey-upload",
+       "an upload carries registration, type 05, identity, a list and a signed key",
        "connection.md, Pre-keys"},
       {"prekey-identity", "an upload names the identity the device was paired with",
        "connection.md, Pre-keys"},

@@ -41,7 +41,8 @@ struct TenantEvent {
   std::vector<std::pair<std::string_view, std::string>> data;
 };
 
-/// Something a client did that the real server would not forgive. Rule ids are stable: violations.md.
+/// Something a client did that the real server would not forgive. Rule ids are stable:
+/// violations.md.
 struct Violation {
   std::string rule;
   ConnectionId connection = 0;

@@ -12,11 +12,16 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr std::array<std::string_view, 4> kFaultNames = {"stream_error", "refs", "withhold", "close"};
+constexpr std::array<std::string_view, 4> kFaultNames = {"stream_error", "refs", "withhold",
+                                                         "close"};
 
-Error usage(std::string detail) { return Error{Errc::usage, std::move(detail)}; }
+Error usage(std::string detail) {
+  return Error{Errc::usage, std::move(detail)};
+}
 
-std::string_view kind_name(const json::value& value) { return json::to_string(value.kind()); }
+std::string_view kind_name(const json::value& value) {
+  return json::to_string(value.kind());
+}
 
 /// Refuses members that are not in the list, naming the nearest one that is.
 Result<void> only_members(const json::object& object, std::string_view where,
@@ -89,7 +94,8 @@ Result<bool> flag_at(const json::object& parent, std::string_view key) {
   const auto* value = parent.if_contains(key);
   if (value == nullptr) return false;
   if (!value->is_bool()) {
-    return usage("\"" + std::string(key) + "\" takes true or false, not " + json::serialize(*value));
+    return usage("\"" + std::string(key) + "\" takes true or false, not " +
+                 json::serialize(*value));
   }
   return value->get_bool();
 }
@@ -133,7 +139,8 @@ Result<FaultKind> parse_withhold(const json::object& args) {
   WithholdFault fault;
   WA_TRY(fault.stanza, text_at(args, "stanza"));
   std::replace(fault.stanza.begin(), fault.stanza.end(), '_', '-');
-  WA_TRY_VOID(one_of("stanza", fault.stanza, {"pair-device", "pair-success", "success", "offline"}));
+  WA_TRY_VOID(
+      one_of("stanza", fault.stanza, {"pair-device", "pair-success", "success", "offline"}));
   return FaultKind(fault);
 }
 
@@ -156,8 +163,8 @@ Result<FaultKind> parse_kind(std::string_view name, const json::object& args) {
 }
 
 Result<FaultWhen> parse_when(const json::object& when) {
-  WA_TRY_VOID(only_members(when, "when",
-                           {"on_event", "after", "nth", "every", "probability", "manual"}));
+  WA_TRY_VOID(
+      only_members(when, "when", {"on_event", "after", "nth", "every", "probability", "manual"}));
   FaultWhen result;
   WA_TRY(const std::string event, text_at(when, "on_event"));
   if (!event.empty()) {
@@ -191,7 +198,9 @@ bool acts_by_itself(const FaultKind& kind) {
 
 }  // namespace
 
-std::vector<std::string_view> fault_names() { return {kFaultNames.begin(), kFaultNames.end()}; }
+std::vector<std::string_view> fault_names() {
+  return {kFaultNames.begin(), kFaultNames.end()};
+}
 
 bool FaultWhere::matches(ConnectionId id, std::string_view label, std::string_view device_jid,
                          std::string_view number) const {
@@ -202,8 +211,9 @@ bool FaultWhere::matches(ConnectionId id, std::string_view label, std::string_vi
 
 Result<FaultRecord> FaultRecord::parse(const json::value& value) {
   if (!value.is_object()) {
-    return usage("a fault is an object such as {\"fault\":\"close\",\"args\":{\"how\":\"rst\"}}, not " +
-                 std::string(kind_name(value)));
+    return usage(
+        "a fault is an object such as {\"fault\":\"close\",\"args\":{\"how\":\"rst\"}}, not " +
+        std::string(kind_name(value)));
   }
   const json::object& object = value.get_object();
   WA_TRY_VOID(only_members(object, "fault",
@@ -294,7 +304,8 @@ bool FaultEngine::passes(Active& active, bool is_event, EventKind kind) {
 namespace {
 
 bool is_about(const FaultRecord& record, const FaultSubject& subject) {
-  return record.where.matches(subject.connection, subject.label, subject.device_jid, subject.number);
+  return record.where.matches(subject.connection, subject.label, subject.device_jid,
+                              subject.number);
 }
 
 }  // namespace
@@ -334,9 +345,9 @@ std::vector<FaultEngine::Due> FaultEngine::on_deadline(Now now) {
       waiting.push_back(std::move(timer));
       continue;
     }
-    const auto active =
-        std::find_if(records_.begin(), records_.end(),
-                     [&](const Active& a) { return a.record.id == timer.fault_id; });
+    const auto active = std::find_if(records_.begin(), records_.end(), [&](const Active& a) {
+      return a.record.id == timer.fault_id;
+    });
     if (active != records_.end() && passes(*active, false, EventKind::connected)) {
       due.push_back(Due{&active->record, std::move(timer.device)});
     }

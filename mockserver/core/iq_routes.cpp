@@ -18,10 +18,13 @@ NodeBuilder result_with(const IqContext& context, NodeBuilder content) {
   return empty_result(context.iq).child(std::move(content));
 }
 
-NodeBuilder answer_empty(IqContext& context) { return empty_result(context.iq); }
+NodeBuilder answer_empty(IqContext& context) {
+  return empty_result(context.iq);
+}
 
 NodeBuilder answer_count(IqContext& context) {
-  return result_with(context, NodeBuilder("count").attr("value", context.companion->prekeys.size()));
+  return result_with(context,
+                     NodeBuilder("count").attr("value", context.companion->prekeys.size()));
 }
 
 struct UploadedKey {
@@ -54,7 +57,8 @@ Result<void> store_signed_key(const Node& skey, Companion& companion) {
   WA_TRY(const UploadedKey parsed, parse_key(skey));
   WA_TRY(const ByteSpan signature, bytes_of(skey, "signature", 64));
   const Bytes message = concat(ByteSpan(&kKeyType, 1), ByteSpan(parsed.key.bytes));
-  WA_TRY_VOID(crypto::verify(companion.registration.identity, message, signature, "signed pre-key"));
+  WA_TRY_VOID(
+      crypto::verify(companion.registration.identity, message, signature, "signed pre-key"));
   companion.registration.signed_pre_key_id = parsed.id;
   companion.registration.signed_pre_key = parsed.key;
   WA_TRY(companion.registration.signed_pre_key_signature, fixed<64>(signature, "signature"));
@@ -77,7 +81,8 @@ Result<void> store_upload(IqContext& context) {
     return Error{Errc::malformed, "<list> has no keys"};
   }
   if (list->children().size() > kMaxUploadedKeys) {
-    return Error{Errc::too_large, "<list> has " + std::to_string(list->children().size()) + " keys"};
+    return Error{Errc::too_large,
+                 "<list> has " + std::to_string(list->children().size()) + " keys"};
   }
   std::vector<UploadedKey> keys;
   for (const Node& entry : list->children()) {
@@ -123,9 +128,9 @@ NodeBuilder answer_digest(IqContext& context) {
   const Companion& companion = *context.companion;
   if (companion.prekeys.empty()) return iq_error(context.iq, 404, "item-not-found");
   const pairing::Registration& registration = companion.registration;
-  Bytes hashed = concat(ByteSpan(registration.identity.bytes),
-                        ByteSpan(registration.signed_pre_key.bytes),
-                        ByteSpan(registration.signed_pre_key_signature));
+  Bytes hashed =
+      concat(ByteSpan(registration.identity.bytes), ByteSpan(registration.signed_pre_key.bytes),
+             ByteSpan(registration.signed_pre_key_signature));
   NodeBuilder list("list");
   for (const auto& [id, key] : companion.prekeys) {
     append(hashed, key.bytes);
@@ -159,12 +164,12 @@ NodeBuilder answer_old_props(IqContext& context) {
 }
 
 NodeBuilder answer_ab_props(IqContext& context) {
-  return result_with(context, NodeBuilder("props")
-                                  .attr("protocol", "1")
-                                  .attr("hash", "testline")
-                                  .child(NodeBuilder("prop")
-                                             .attr("config_code", "10518")
-                                             .attr("config_value", "false")));
+  return result_with(
+      context,
+      NodeBuilder("props")
+          .attr("protocol", "1")
+          .attr("hash", "testline")
+          .child(NodeBuilder("prop").attr("config_code", "10518").attr("config_value", "false")));
 }
 
 NodeBuilder answer_blocklist(IqContext& context) {
@@ -172,7 +177,7 @@ NodeBuilder answer_blocklist(IqContext& context) {
 }
 
 NodeBuilder answer_privacy(IqContext& context) {
-  constexpr std::string_view kCategories[] = {"readreceipts", "profile", "status",  "online",
+  constexpr std::string_view kCategories[] = {"readreceipts", "profile",  "status", "online",
                                               "last",         "groupadd", "calladd"};
   NodeBuilder privacy("privacy");
   for (const std::string_view name : kCategories) {
@@ -195,7 +200,8 @@ NodeBuilder answer_usync(IqContext& context) {
     if (!jid) continue;
     const Phone* phone = nullptr;
     for (const auto& [id, candidate] : context.accounts.phones()) {
-      const std::string& name = jid->server == wire::kServerLid ? candidate.lid_user : candidate.number;
+      const std::string& name =
+          jid->server == wire::kServerLid ? candidate.lid_user : candidate.number;
       if (name == jid->user) phone = &candidate;
     }
     if (phone == nullptr) continue;
@@ -239,8 +245,8 @@ NodeBuilder answer_logout(IqContext& context) {
 const std::vector<IqRoute>& iq_routes() {
   constexpr std::string_view kSource = "connection.md, After login";
   static const std::vector<IqRoute> routes = {
-      {"w:p", "get", "", true, "keep-alive ping, with or without a child", "connection.md, Keep-alive",
-       answer_ping},
+      {"w:p", "get", "", true, "keep-alive ping, with or without a child",
+       "connection.md, Keep-alive", answer_ping},
       {"encrypt", "get", "count", false, "how many one-time pre-keys the server holds", kSource,
        answer_count},
       {"encrypt", "get", "digest", false, "what the server holds of the device's keys", kSource,
@@ -255,14 +261,15 @@ const std::vector<IqRoute>& iq_routes() {
       {"abt", "get", "props", false, "A/B properties", kSource, answer_ab_props},
       {"blocklist", "get", "", false, "blocked contacts: none", kSource, answer_blocklist},
       {"privacy", "get", "", false, "privacy settings", kSource, answer_privacy},
-      {"w:g2", "get", "participating", false, "groups of the account: none", kSource, answer_groups},
+      {"w:g2", "get", "participating", false, "groups of the account: none", kSource,
+       answer_groups},
       {"usync", "get", "usync", false, "device lists of users", kSource, answer_usync},
       {"w:sync:app:state", "set", "sync", false, "app-state collections: empty", kSource,
        answer_app_state},
       {"urn:xmpp:whatsapp:dirty", "set", "clean", false, "a dirty bulletin was handled", kSource,
        answer_empty},
-      {"md", "set", "remove-companion-device", false, "the device logs out", "connection.md, Logout",
-       answer_logout},
+      {"md", "set", "remove-companion-device", false, "the device logs out",
+       "connection.md, Logout", answer_logout},
   };
   return routes;
 }
@@ -273,7 +280,8 @@ const IqRoute* find_route(const wire::Node& iq) {
   const Node* first = iq.first_child();
   const std::string_view child = first == nullptr ? std::string_view() : first->tag;
   for (const IqRoute& route : iq_routes()) {
-    if (route.xmlns == xmlns && route.type == type && (route.child.empty() || route.child == child)) {
+    if (route.xmlns == xmlns && route.type == type &&
+        (route.child.empty() || route.child == child)) {
       return &route;
     }
   }

@@ -19,7 +19,7 @@ struct IqContext {
   Companion* companion = nullptr;  ///< likewise
   Now now;
   std::function<void(std::string_view rule, std::string detail)> violate;
-  bool became_active = false;   ///< out: passive/active was answered
+  bool became_active = false;     ///< out: passive/active was answered
   bool remove_companion = false;  ///< out: the device logs out
 };
 

@@ -18,7 +18,8 @@ using wire::NodeBuilder;
 std::string stanza_kind(const Node& node) {
   std::string kind(node.tag);
   for (const char* key : {"type", "xmlns"}) {
-    if (const std::string_view value = node.attr(key); !value.empty()) kind += " " + std::string(value);
+    if (const std::string_view value = node.attr(key); !value.empty())
+      kind += " " + std::string(value);
   }
   if (const Node* child = node.first_child()) kind += " " + std::string(child->tag);
   return kind;
@@ -41,7 +42,8 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
     peer.number = phone->number;
     peer.device_jid = phone->jid(device).to_string();
   }
-  if (peer.label.empty() && !peer.device_jid.empty() && seen_devices_.insert(peer.device_jid).second) {
+  if (peer.label.empty() && !peer.device_jid.empty() &&
+      seen_devices_.insert(peer.device_jid).second) {
     faults.first_connection(peer.subject(), now);
   }
   notice(EventKind::login, peer,
@@ -78,7 +80,8 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   if (Peer* still = find(id); still != nullptr && settings.edge_routing) {
     const auto routing = random.array<8>();
     send(*still,
-         bulletin(NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(routing))), now);
+         bulletin(NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(routing))),
+         now);
   }
   if (Peer* still = find(id)) {
     send(*still,
@@ -103,8 +106,8 @@ void Tenant::Impl::finish_offline(Peer& peer, Now now) {
 void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
   const std::string_view type = iq.attr("type");
   if (iq.attr("id").empty() || (type != "get" && type != "set")) {
-    violate(peer, "iq-without-id", "id \"" + iq.printed("id") + "\", type \"" + iq.printed("type") + "\"",
-            &iq);
+    violate(peer, "iq-without-id",
+            "id \"" + iq.printed("id") + "\", type \"" + iq.printed("type") + "\"", &iq);
     return;
   }
   const ConnectionId id = peer.id;
@@ -121,10 +124,10 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     return;
   }
   cover(stanza_kind(iq), route->what);
-  IqContext context{iq, accounts, nullptr, nullptr, now,
-                    [&](std::string_view rule, std::string detail) {
-                      violate(peer, rule, std::move(detail), &iq);
-                    }};
+  IqContext context{
+      iq, accounts, nullptr, nullptr, now, [&](std::string_view rule, std::string detail) {
+        violate(peer, rule, std::move(detail), &iq);
+      }};
   if (logged_in) {
     context.phone = accounts.find(peer.companion->phone_id);
     context.companion = accounts.companion(*peer.companion);
@@ -145,7 +148,8 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
   if (tag == "iq") {
     const std::string_view type = node.attr("type");
     if (type == "result" || type == "error") {
-      violate(peer, "unexpected-result", "id \"" + node.printed("id") + "\" answers nothing", &node);
+      violate(peer, "unexpected-result", "id \"" + node.printed("id") + "\" answers nothing",
+              &node);
     } else {
       answer_iq(peer, node, now);
     }
@@ -174,17 +178,21 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
 void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
   const std::string_view ack_class = ack.attr("class");
   const std::string_view id = ack.attr("id");
-  const auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), [&](const OwedAck& o) {
-    return o.ack_class == ack_class && o.id == id;
-  });
+  const auto owed =
+      std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(),
+                   [&](const OwedAck& o) { return o.ack_class == ack_class && o.id == id; });
   if (owed == peer.owed_acks.end()) {
-    violate(peer, "ack-unknown", "nothing of class \"" + std::string(ack_class) + "\" with id \"" +
-                                     std::string(id) + "\" waits for an ack", &ack);
+    violate(peer, "ack-unknown",
+            "nothing of class \"" + std::string(ack_class) + "\" with id \"" + std::string(id) +
+                "\" waits for an ack",
+            &ack);
     return;
   }
   if (ack.printed("participant") != owed->participant) {
-    violate(peer, "ack-shape", "participant \"" + ack.printed("participant") + "\", expected \"" +
-                                   owed->participant + "\"", &ack);
+    violate(peer, "ack-shape",
+            "participant \"" + ack.printed("participant") + "\", expected \"" + owed->participant +
+                "\"",
+            &ack);
   }
   // Messages may repeat their type or leave it out (clients differ); the others repeat it.
   const std::string type = ack.printed("type");

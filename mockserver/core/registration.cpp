@@ -146,7 +146,8 @@ void Tenant::Impl::scan(RequestId request, const Scan& asked, Now now) {
   peer = find(id);
   if (peer == nullptr || withheld("pair-success", *peer, now)) return;
   send(*peer, pair_success, now);
-  if (Peer* still = find(id)) notice(EventKind::pair_success, *still, {{"phone", phone->number}}, now);
+  if (Peer* still = find(id))
+    notice(EventKind::pair_success, *still, {{"phone", phone->number}}, now);
 }
 
 void Tenant::Impl::answer_scan(Peer& peer, std::variant<CommandResult, Problem> result) {
@@ -182,8 +183,9 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   }
   if (type == "error") {
     const Node* error = node.child("error");
-    const std::string text = error == nullptr ? "no <error> child"
-                                              : error->printed("code") + " " + error->printed("text");
+    const std::string text = error == nullptr
+                                 ? "no <error> child"
+                                 : error->printed("code") + " " + error->printed("text");
     answer_scan(peer, Problem{422, "client_rejected", "the companion refused pair-success: " + text,
                               "it did not accept HMAC or account signature"});
     return;
@@ -209,9 +211,10 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
                                                          peer.registration->identity);
   if (!verified) {
     const bool signature = verified.error().code == Errc::auth_failed;
-    violate(peer, signature ? "device-signature" : "device-identity", verified.error().detail, &node);
-    answer_scan(peer, Problem{422, "bad_pair_device_sign", verified.error().detail,
-                              "see /v1/violations"});
+    violate(peer, signature ? "device-signature" : "device-identity", verified.error().detail,
+            &node);
+    answer_scan(
+        peer, Problem{422, "bad_pair_device_sign", verified.error().detail, "see /v1/violations"});
     return;
   }
   Phone* phone = accounts.find(pending.phone_id);

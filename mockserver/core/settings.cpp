@@ -29,7 +29,8 @@ const std::vector<Row>& rows() {
        &Settings::first_frame_delay},
       {{"scan_timeout", "from pair-success to pair-device-sign"}, &Settings::scan_timeout, true},
       {{"handshake_timeout", "from the open socket to ClientFinish"},
-       &Settings::handshake_timeout, true},
+       &Settings::handshake_timeout,
+       true},
       {{"edge_routing", "send routing info after login"}, &Settings::edge_routing},
   };
   return table;
@@ -73,7 +74,8 @@ Result<Duration> parse_duration(std::string_view text) {
   };
   double number = 0;
   const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (status != std::errc() || !std::isfinite(number)) return bad("it does not begin with a number");
+  if (status != std::errc() || !std::isfinite(number))
+    return bad("it does not begin with a number");
   if (number < 0) return bad("it is negative");
   const std::string_view unit(end, static_cast<std::size_t>(text.data() + text.size() - end));
   double nanoseconds = 0;
@@ -117,16 +119,15 @@ Result<void> Settings::set(std::string_view key, std::string_view value) {
     };
     if (const auto* number = std::get_if<std::uint32_t Settings::*>(&row.member)) {
       std::uint32_t parsed = 0;
-      const auto [end, status] =
-          std::from_chars(value.data(), value.data() + value.size(), parsed);
+      const auto [end, status] = std::from_chars(value.data(), value.data() + value.size(), parsed);
       if (status != std::errc() || end != value.data() + value.size() || parsed > 1000) {
         return bad("a whole number from 0 to 1000");
       }
-      this->**number = parsed;
+      this->** number = parsed;
     } else if (const auto* duration = std::get_if<Duration Settings::*>(&row.member)) {
       auto parsed = parse_duration(value);
       if (!parsed) return Error{Errc::usage, std::string(key) + ": " + parsed.error().detail};
-      this->**duration = *parsed;
+      this->** duration = *parsed;
     } else {
       if (value != "true" && value != "false") return bad("true or false");
       this->*std::get<bool Settings::*>(row.member) = value == "true";

@@ -12,25 +12,25 @@ namespace wa::mock {
 
 using namespace std::chrono_literals;
 
-/// What one tenant's server does by default. `--set`, Lua's `server = {…}` and the control API share
-/// the keys that `settings_table()` lists.
+/// What one tenant's server does by default. `--set`, Lua's `server = {…}` and the control API
+/// share the keys that `settings_table()` lists.
 struct Settings {
-  std::uint32_t refs_count = 6;     ///< refs.count: QR refs per registration
-  Duration refs_first = 60s;        ///< refs.first: life of the first
-  Duration refs_rest = 20s;         ///< refs.rest: life of each further one
-  Duration refs_grace = 5s;         ///< refs.grace: accepted this long after its end
-  Duration refs_linger = 10s;       ///< refs.linger: socket closed this long after the last end
-  Duration restart_delay = 100ms;   ///< restart_delay: pair-device-sign → stream:error 515
-  Duration first_frame_delay = 50ms;///< first_frame_delay: after the handshake, dictionary 2 only
-  Duration scan_timeout = 10s;      ///< scan_timeout: pair-success → pair-device-sign
-  Duration handshake_timeout = 20s; ///< handshake_timeout: socket open → ClientFinish
-  bool edge_routing = true;         ///< edge_routing: send routing info after login
+  std::uint32_t refs_count = 6;       ///< refs.count: QR refs per registration
+  Duration refs_first = 60s;          ///< refs.first: life of the first
+  Duration refs_rest = 20s;           ///< refs.rest: life of each further one
+  Duration refs_grace = 5s;           ///< refs.grace: accepted this long after its end
+  Duration refs_linger = 10s;         ///< refs.linger: socket closed this long after the last end
+  Duration restart_delay = 100ms;     ///< restart_delay: pair-device-sign → stream:error 515
+  Duration first_frame_delay = 50ms;  ///< first_frame_delay: after the handshake, dictionary 2 only
+  Duration scan_timeout = 10s;        ///< scan_timeout: pair-success → pair-device-sign
+  Duration handshake_timeout = 20s;   ///< handshake_timeout: socket open → ClientFinish
+  bool edge_routing = true;           ///< edge_routing: send routing info after login
 
   /// "default" or "fast" (no delays that only imitate a network). Errors: `usage`, naming both.
   static Result<Settings> profile(std::string_view name);
 
-  /// Sets one key from text: numbers, true/false, durations with a unit ("250ms", "20s", "2m", "1h").
-  /// Errors: `usage`; an unknown key names the nearest one.
+  /// Sets one key from text: numbers, true/false, durations with a unit ("250ms", "20s", "2m",
+  /// "1h"). Errors: `usage`; an unknown key names the nearest one.
   Result<void> set(std::string_view key, std::string_view value);
 
   /// Every duration multiplied: delays not below 20 ms unless zero, deadlines not below 250 ms.

@@ -34,15 +34,14 @@ std::string label_of(std::string_view target) {
     if (!pair.starts_with(kName)) continue;
     std::string label;
     for (const char c : pair.substr(kName.size(), kMaxLabelBytes)) {
-      const bool safe = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-                        c == '-' || c == '_' || c == '.';
+      const bool safe = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') ||
+                        (c >= 'A' && c <= 'Z') || c == '-' || c == '_' || c == '.';
       label.push_back(safe ? c : '_');
     }
     return label;
   }
   return {};
 }
-
 
 }  // namespace
 
@@ -68,7 +67,9 @@ std::vector<Action> Tenant::deadline_reached(Now now) {
   return impl_->take_actions();
 }
 
-std::optional<Instant> Tenant::next_deadline() const { return impl_->next_deadline(); }
+std::optional<Instant> Tenant::next_deadline() const {
+  return impl_->next_deadline();
+}
 
 std::vector<PhoneInfo> Tenant::phones() const {
   std::vector<PhoneInfo> infos;
@@ -82,13 +83,27 @@ std::optional<PhoneInfo> Tenant::phone(std::string_view id_or_number) const {
   return impl_->describe(*phone);
 }
 
-std::vector<ConnectionInfo> Tenant::connections() const { return impl_->connections(); }
-const std::vector<Violation>& Tenant::violations() const { return impl_->violations; }
-std::vector<CoverageRow> Tenant::coverage() const { return impl_->coverage(); }
-const FaultEngine& Tenant::faults() const { return impl_->faults; }
-Settings& Tenant::settings() { return impl_->settings; }
-std::string Tenant::save() const { return impl_->accounts.save(); }
-Result<void> Tenant::load(std::string_view json) { return impl_->accounts.load(json); }
+std::vector<ConnectionInfo> Tenant::connections() const {
+  return impl_->connections();
+}
+const std::vector<Violation>& Tenant::violations() const {
+  return impl_->violations;
+}
+std::vector<CoverageRow> Tenant::coverage() const {
+  return impl_->coverage();
+}
+const FaultEngine& Tenant::faults() const {
+  return impl_->faults;
+}
+Settings& Tenant::settings() {
+  return impl_->settings;
+}
+std::string Tenant::save() const {
+  return impl_->accounts.save();
+}
+Result<void> Tenant::load(std::string_view json) {
+  return impl_->accounts.load(json);
+}
 
 // ---- connections ------------------------------------------------------------------------------
 
@@ -96,7 +111,9 @@ Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys, std:
                    Random& random_source)
     : settings(tenant_settings), keys(server_keys), random(random_source), faults(seed) {}
 
-std::vector<Action> Tenant::Impl::take_actions() { return std::exchange(actions_, {}); }
+std::vector<Action> Tenant::Impl::take_actions() {
+  return std::exchange(actions_, {});
+}
 
 Tenant::Impl::Peer* Tenant::Impl::find(ConnectionId id) {
   const auto found = peers_.find(id);
@@ -255,9 +272,10 @@ void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
   const auto* children = std::get_if<std::vector<NodeBuilder>>(&node.content());
   std::string child = children != nullptr && !children->empty() ? children->front().tag() : "";
   send_bytes(peer, std::move(*message));
-  notice(EventKind::stanza_out, peer,
-         {{"tag", tag}, {"id", std::move(id)}, {"type", std::move(type)}, {"child", std::move(child)}},
-         now);
+  notice(
+      EventKind::stanza_out, peer,
+      {{"tag", tag}, {"id", std::move(id)}, {"type", std::move(type)}, {"child", std::move(child)}},
+      now);
 }
 
 void Tenant::Impl::send_bytes(Peer& peer, Bytes message) {
@@ -315,10 +333,10 @@ void Tenant::Impl::close(Peer& peer, CloseHow how, std::string detail, Now now) 
 void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, Now now) {
   const ConnectionId id = peer.id;
   if (peer.scan) {
-    answer_scan(peer, Problem{409, "connection_lost",
-                              "the companion's connection ended before it answered pair-success: " +
-                                  detail,
-                              "look at /v1/events for what it sent last"});
+    answer_scan(
+        peer, Problem{409, "connection_lost",
+                      "the companion's connection ended before it answered pair-success: " + detail,
+                      "look at /v1/events for what it sent last"});
   }
   for (Ref& ref : peer.refs) old_refs.push_back(std::move(ref.text));
   while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();

@@ -70,8 +70,8 @@ using Command =
 
 /// Why a command failed, as the control API and Lua say it.
 struct Problem {
-  int status = 400;     ///< HTTP
-  std::string code;     ///< stable: stale_ref, ref_used, unknown_phone, not_a_whatsapp_qr, …
+  int status = 400;  ///< HTTP
+  std::string code;  ///< stable: stale_ref, ref_used, unknown_phone, not_a_whatsapp_qr, …
   std::string message;
   std::string hint;
   bool operator==(const Problem&) const = default;

@@ -11,8 +11,9 @@
 
 namespace wa::mock {
 
-/// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults), registration.cpp
-/// (refs, scan, pair-success) and login.cpp (success, IQs, acks). Private to mockserver/core.
+/// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults),
+/// registration.cpp (refs, scan, pair-success) and login.cpp (success, IQs, acks). Private to
+/// mockserver/core.
 class Tenant::Impl {
  public:
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
