@@ -39,6 +39,7 @@ class QrPicture {
 /// | `state` | state, reason, attempts, code?, cause?, next_attempt_ms?, jid? : state or reason changed |
 /// | `status` | the same: something else of it changed |
 /// | `qr` | sequence, stale, expires_ms, window_ms (from now); the picture is in `qr` |
+/// | `qr_gone` | nothing is on show any more |
 /// | `log` | level, text |
 /// | `done` | ref and what the command yields; for inspect: credentials (text or null), generation, stored {kind: count}, … |
 /// | `error` | ref, code, text |
@@ -69,6 +70,12 @@ struct DeviceOptions {
   std::string clone_of;
   bool operator==(const DeviceOptions&) const = default;
 };
+
+/// Errors: `usage` when the word is no state; names the nearest.
+Result<void> check_state_word(std::string_view word);
+
+/// One line for people: "state connecting (finishing)", "qr 2".
+std::string describe(const Entry& entry);
 
 /// Numbers what is asked of a device; the answer is an entry `done` or `error` with this `ref`.
 using Ref = std::uint64_t;
@@ -104,6 +111,7 @@ class Device {
   std::optional<std::size_t> started_at() const { return started_at_; }
 
   // What it says of itself.
+  /// "disconnected" before it says anything; empty after it was killed, until it speaks again.
   const std::string& state() const { return state_; }
   const std::string& reason() const { return reason_; }
   /// States in order, each once per stay.

@@ -40,6 +40,7 @@ struct Failure {
   std::string expected;  ///< empty when the message says it all
   std::string found;
   std::string where;     ///< "library/pairing/restart.lua:14", or empty
+  std::string rule;      ///< id of the violation rule, the invariant or the fault, where there is one
 };
 /// "where: message (expected …, found …)".
 std::string to_string(const Failure& failure);

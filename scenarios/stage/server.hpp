@@ -21,6 +21,9 @@ struct ServerEntry {
   mock::TenantEvent event;
 };
 
+/// One line for people: "stanza_in iq set encrypt", "closed by client".
+std::string describe(const mock::TenantEvent& event);
+
 /// What a world lends the Server: its tenant, and a way to ask something of it.
 class ServerPort {
  public:
@@ -92,7 +95,7 @@ class Server {
   std::string jid(std::string_view label) const;         ///< empty until paired
   struct SentClose {
     std::optional<int> code;
-    std::string cause;  ///< "stream:error 515", "closed by server", …
+    std::string cause;  ///< `stream:error code="515"`, `QR refs used up`, …
     Instant at;
   };
   std::optional<SentClose> last_close(std::string_view label) const;
@@ -115,10 +118,15 @@ class Server {
   struct PerDevice {
     std::uint64_t connects = 0;
     std::size_t cursor = 0;
+    /// What the server last said or did to end a stream of it.
     std::optional<SentClose> last_close;
   };
+  friend class Phone;
+  void note_close(const ServerEntry& entry);
+
   ServerPort& port_;
   Trace& trace_;
+  std::uint16_t trace_actor_ = 0;
   std::vector<ServerEntry> history_;
   std::map<std::string, PerDevice, std::less<>> devices_;
   std::vector<std::string> labels_;  ///< by connection id − 1

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <string>
+
 #include "engine/base/now.hpp"
 
 namespace wa::stage {
@@ -21,5 +23,8 @@ struct TimeScale {
   /// Zero stays zero.
   Duration apply(Duration duration, DurationKind kind) const;
 };
+
+/// "1.25s", "40ms", "24h": what people read in messages.
+std::string to_text(Duration duration);
 
 }  // namespace wa::stage

@@ -73,6 +73,9 @@ class Wait {
   Progress finish(Progress progress);
   void scan_entries();
   void scan_events();
+  // For failure(): one text for each thing.
+  std::vector<std::string> arrived() const;
+  std::vector<std::string> held_already() const;
   std::vector<std::string> fired_meanwhile() const;
 
   World* world_;

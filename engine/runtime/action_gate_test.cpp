@@ -1,0 +1,127 @@
+#include "engine/runtime/action_gate.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/test_support.hpp"
+
+namespace wa::runtime {
+namespace {
+
+using client::Action;
+using client::State;
+
+Action send(client::Generation generation, int byte) {
+  return client::SendBytes{generation, test::bytes({byte})};
+}
+Action dial(client::Generation generation) { return client::DialSocket{generation, "ws://x", {}}; }
+Action close(client::Generation generation) {
+  return client::CloseSocket{generation, client::CloseHow::normal};
+}
+Action commit(const char* key) { return client::Commit{{client::Put{"kind", key, {}}}}; }
+Action publish(State state) {
+  client::Status status;
+  status.state = state;
+  return client::PublishStatus{status};
+}
+Action report() { return client::Report{client::Report::Level::info, "text"}; }
+
+/// Short names, so that expectations read as a list.
+std::vector<std::string> names(const std::vector<Action>& actions) {
+  std::vector<std::string> out;
+  for (const Action& action : actions) {
+    if (const auto* sent = std::get_if<client::SendBytes>(&action)) {
+      out.push_back("send " + to_hex(sent->bytes));
+    } else if (const auto* dialed = std::get_if<client::DialSocket>(&action)) {
+      out.push_back("dial " + std::to_string(dialed->generation));
+    } else if (std::get_if<client::CloseSocket>(&action)) {
+      out.emplace_back("close");
+    } else if (const auto* committed = std::get_if<client::Commit>(&action)) {
+      out.push_back("commit " + std::get<client::Put>(committed->changes.at(0)).key);
+    } else if (const auto* status = std::get_if<client::PublishStatus>(&action)) {
+      out.push_back(std::string(status->status.state == State::connected ? "connected" : "other"));
+    } else if (std::get_if<client::Compute>(&action)) {
+      out.emplace_back("compute");
+    } else {
+      out.emplace_back("report");
+    }
+  }
+  return out;
+}
+using Names = std::vector<std::string>;
+
+TEST(ActionGateTest, WithoutACommitEverythingPassesInOrder) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({dial(1), send(1, 7), publish(State::connected), report()})),
+            (Names{"dial 1", "send 07", "connected", "report"}));
+  EXPECT_FALSE(gate.committing());
+}
+
+TEST(ActionGateTest, WhatStandsBeforeTheCommitIsNotHeld) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({send(1, 1), commit("a"), send(1, 2), publish(State::connected)})),
+            (Names{"send 01", "commit a"}));
+  EXPECT_EQ(gate.held(), 2u);
+  EXPECT_EQ(names(gate.durable()), (Names{"send 02", "connected"}));
+  EXPECT_EQ(gate.held(), 0u);
+}
+
+TEST(ActionGateTest, LaterStepsWaitBehindTheCommitToo) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({commit("a"), dial(2)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.admit({send(2, 5)})), Names{});
+  EXPECT_EQ(names(gate.durable()), (Names{"dial 2", "send 05"}));
+}
+
+TEST(ActionGateTest, OneCommitIsUnderWayAtATime) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({commit("a"), send(1, 1), commit("b"), send(1, 2)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 01", "commit b"}));
+  EXPECT_TRUE(gate.committing());
+  EXPECT_EQ(names(gate.durable()), (Names{"send 02"}));
+  EXPECT_FALSE(gate.committing());
+}
+
+TEST(ActionGateTest, ClosingReportsAndComputingAreNeverHeld) {
+  ActionGate gate;
+  client::Compute compute{1, client::MakePreKeys{}};
+  EXPECT_EQ(names(gate.admit({commit("a"), compute, report(), close(1)})),
+            (Names{"commit a", "compute", "report", "close"}));
+}
+
+TEST(ActionGateTest, ACloseDropsWhatIsHeldForThatSocketOnly) {
+  ActionGate gate;
+  (void)gate.admit({commit("a"), send(1, 1), send(2, 2), dial(1), dial(3)});
+  EXPECT_EQ(names(gate.admit({close(1)})), (Names{"close"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 02", "dial 3"}));
+}
+
+TEST(ActionGateTest, LeavingConnectedIsShownAtOnce) {
+  ActionGate gate;
+  (void)gate.admit({publish(State::connected)});
+  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::connecting)})), (Names{"commit a", "other"}));
+  EXPECT_EQ(names(gate.durable()), Names{});
+}
+
+TEST(ActionGateTest, AHeldConnectedIsNeverShownAfterItsEnd) {
+  ActionGate gate;
+  (void)gate.admit({commit("a"), publish(State::connected)});
+  EXPECT_EQ(names(gate.admit({publish(State::connecting)})), (Names{"other"}));
+  EXPECT_EQ(names(gate.durable()), Names{});
+}
+
+TEST(ActionGateTest, AnOtherStateThatLeavesNothingWaitsForItsCommit) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::waiting_for_scan)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"other"}));
+}
+
+TEST(ActionGateTest, ClearForgetsTheCommitAndWhatWaitsForIt) {
+  ActionGate gate;
+  (void)gate.admit({commit("a"), send(1, 1)});
+  gate.clear();
+  EXPECT_FALSE(gate.committing());
+  EXPECT_EQ(names(gate.admit({send(2, 2)})), (Names{"send 02"}));
+}
+
+}  // namespace
+}  // namespace wa::runtime

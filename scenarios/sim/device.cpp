@@ -1,0 +1,232 @@
+#include "scenarios/sim/device.hpp"
+
+#include "engine/base/overloaded.hpp"
+
+namespace wa::sim {
+
+namespace json = boost::json;
+using stage::Ref;
+
+namespace {
+
+std::string_view word(client::Report::Level level) {
+  switch (level) {
+    case client::Report::Level::debug: return "debug";
+    case client::Report::Level::info: return "info";
+    case client::Report::Level::warning: return "warning";
+  }
+  return "unknown";
+}
+
+/// An action for the trace's lines: its kind and what people look for.
+std::pair<std::string_view, json::object> line_of(const client::Action& action) {
+  using Line = std::pair<std::string_view, json::object>;
+  return std::visit(
+      Overloaded{
+          [](const client::DialSocket& dial) -> Line {
+            return {"dial", {{"generation", dial.generation}, {"url", dial.url}}};
+          },
+          [](const client::SendBytes& send) -> Line {
+            return {"send", {{"generation", send.generation}, {"bytes", send.bytes.size()}}};
+          },
+          [](const client::CloseSocket& close) -> Line {
+            const bool reset = close.how == client::CloseHow::rst;
+            return {"close", {{"generation", close.generation}, {"how", reset ? "rst" : "normal"}}};
+          },
+          [](const client::Commit& commit) -> Line {
+            json::array changes;
+            for (const client::Change& change : commit.changes) {
+              if (const auto* put = std::get_if<client::Put>(&change)) {
+                changes.emplace_back("put " + put->kind + "/" + put->key);
+              } else {
+                const auto& erase = std::get<client::Erase>(change);
+                changes.emplace_back("erase " + erase.kind + "/" + erase.key);
+              }
+            }
+            return {"commit", {{"changes", std::move(changes)}}};
+          },
+          [](const client::Compute& compute) -> Line {
+            return {"compute", {{"job", compute.job_id}}};
+          },
+          [](const client::PublishStatus& publish) -> Line {
+            return {"publish", {{"state", client::to_string(publish.status.state)}}};
+          },
+          [](const client::Report& report) -> Line {
+            return {"report", {{"level", word(report.level)}, {"text", report.text}}};
+          },
+      },
+      action);
+}
+
+}  // namespace
+
+Device::Device(DeviceSurroundings& surroundings, std::string engine, std::string name,
+               stage::DeviceOptions options, Setup setup)
+    : stage::Device(std::move(engine), std::move(name), std::move(options), surroundings.trace()),
+      world_(surroundings),
+      setup_(std::move(setup)),
+      actor_(world_.trace().actor("session " + this->engine() + "/" + this->name())) {}
+
+// ---- commands -----------------------------------------------------------------------------------
+
+void Device::do_start(Ref ref) {
+  if (!session_ && !boot()) {
+    push({world_.now().mono, "error",
+          {{"ref", ref}, {"code", "store_error"}, {"text", "the stored credentials cannot be read"}},
+          {}});
+    return;
+  }
+  done(ref);
+  feed(client::StartRequested{});
+}
+
+Ref Device::command(client::Event event) {
+  const Ref ref = next_ref();
+  done(ref);
+  if (session_) feed(std::move(event));
+  return ref;
+}
+
+Ref Device::stop() { return command(client::StopRequested{}); }
+Ref Device::logout() { return command(client::LogoutRequested{}); }
+
+Ref Device::remove() {
+  // Nobody runs that could forget by itself.
+  if (!session_ && !boot()) *setup_.store = Store{};
+  return command(client::DeleteRequested{});
+}
+
+void Device::kill() {
+  if (!session_) return;
+  ++incarnation_;
+  const auto dials = session_->counters().dials;
+  session_.reset();
+  gate_.clear();
+  committing_.clear();
+  computing_.clear();
+  world_.set_alarm(setup_.index, {});
+  // The operating system ends the sockets of a process that is killed.
+  for (std::uint64_t generation = 1; generation <= dials; ++generation) {
+    world_.close(setup_.index, static_cast<client::Generation>(generation), client::CloseHow::rst);
+  }
+  status_ = {};  // a dead process shows nothing
+  push({world_.now().mono, "killed", {}, {}});
+}
+
+Ref Device::inspect() {
+  const Ref ref = next_ref();
+  json::object data;
+  data["credentials"] = nullptr;
+  data["generation"] = nullptr;
+  if (const Bytes* record = setup_.store->find("credentials", "self")) {
+    if (const auto credentials = client::Credentials::decode(*record)) {
+      if (credentials->account) data["credentials"] = credentials->fingerprint();
+      data["generation"] = credentials->attempt_id;
+    }
+  }
+  json::object stored;
+  for (const auto& [kind, records] : setup_.store->kinds()) stored[kind] = records.size();
+  data["stored"] = std::move(stored);
+  data["timers"] = session_ && session_->next_deadline() ? 1 : 0;
+  done(ref, std::move(data));
+  return ref;
+}
+
+void Device::done(Ref ref, json::object data) {
+  data["ref"] = ref;
+  push({world_.now().mono, "done", std::move(data), {}});
+}
+
+bool Device::boot() {
+  ++incarnation_;
+  if (setup_.cloned_from) {
+    *setup_.store = *setup_.cloned_from;
+    setup_.cloned_from.reset();
+  }
+  std::optional<client::Credentials> stored;
+  if (const Bytes* record = setup_.store->find("credentials", "self")) {
+    auto credentials = client::Credentials::decode(*record);
+    if (!credentials) return false;
+    stored = std::move(*credentials);
+  }
+  random_ = std::make_unique<SeededRandom>(
+      setup_.seed, "session", engine() + "/" + name() + "#" + std::to_string(incarnation_));
+  session_ = std::make_unique<client::Session>(setup_.config, std::move(stored), *random_);
+  return true;
+}
+
+// ---- the shell ----------------------------------------------------------------------------------
+
+void Device::feed(client::Event event) {
+  if (!session_) return;
+  const Now now = world_.now();
+  perform(gate_.admit(session_->step(event, now)));
+  world_.set_alarm(setup_.index, session_->next_deadline());
+}
+
+void Device::commit_durable(std::uint32_t incarnation) {
+  if (incarnation != incarnation_) return;  // its process was killed before
+  setup_.store->apply(committing_);
+  committing_.clear();
+  perform(gate_.durable());
+}
+
+void Device::computed(std::uint32_t incarnation, std::uint32_t job) {
+  if (incarnation != incarnation_) return;
+  const auto found = computing_.find(job);
+  WA_ASSERT(found != computing_.end());
+  client::ComputeValue value = client::compute(found->second);
+  computing_.erase(found);
+  feed(client::Computed{job, std::move(value)});
+}
+
+void Device::perform(std::vector<client::Action> actions) {
+  for (client::Action& action : actions) {
+    if (auto* send = std::get_if<client::SendBytes>(&action)) world_.touch(send->bytes);
+    record(action);
+    perform(action);
+  }
+}
+
+void Device::record(const client::Action& action) {
+  client::append_canonical(action, world_.trace_open(actor_));
+  world_.trace().close();
+  if (!world_.trace().recording()) return;
+  auto [kind, data] = line_of(action);
+  world_.trace().line(world_.now().mono, actor_, kind, std::move(data));
+}
+
+void Device::perform(client::Action& action) {
+  const auto rows = Overloaded{
+      [&](const client::DialSocket& dial) { world_.dial(setup_.index, dial); },
+      [&](client::SendBytes& send) {
+        world_.send(setup_.index, send.generation, std::move(send.bytes));
+      },
+      [&](const client::CloseSocket& close) {
+        world_.close(setup_.index, close.generation, close.how);
+      },
+      [&](client::Commit& commit) {
+        committing_ = std::move(commit.changes);
+        world_.begin_commit(setup_.index, incarnation_);
+      },
+      [&](client::Compute& compute) {
+        computing_.insert_or_assign(compute.job_id, std::move(compute.job));
+        world_.begin_compute(setup_.index, incarnation_, compute.job_id);
+      },
+      [&](const client::PublishStatus& published) { publish(published.status); },
+      [&](client::Report& report) {
+        push({world_.now().mono, "log",
+              {{"level", word(report.level)}, {"text", std::move(report.text)}}, {}});
+      },
+  };
+  std::visit(rows, action);
+}
+
+void Device::publish(const client::Status& status) {
+  std::vector<stage::Entry> entries = stage::entries_of(status_, status, world_.now());
+  status_ = status;
+  for (stage::Entry& entry : entries) push(std::move(entry));
+  world_.published(setup_.index);
+}
+
+}  // namespace wa::sim

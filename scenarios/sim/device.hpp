@@ -1,0 +1,87 @@
+#pragma once
+
+#include <map>
+#include <memory>
+
+#include "engine/base/random.hpp"
+#include "engine/client/session.hpp"
+#include "engine/runtime/action_gate.hpp"
+#include "scenarios/sim/event_queue.hpp"
+#include "scenarios/sim/store.hpp"
+#include "scenarios/stage/device.hpp"
+#include "scenarios/stage/trace.hpp"
+
+namespace wa::sim {
+
+/// What a simulated device needs of the world around it.
+class DeviceSurroundings {
+ public:
+  virtual ~DeviceSurroundings() = default;
+  virtual Now now() const = 0;
+  virtual void dial(std::uint32_t device, const client::DialSocket& dial) = 0;
+  virtual void send(std::uint32_t device, client::Generation generation, Bytes bytes) = 0;
+  virtual void close(std::uint32_t device, client::Generation generation, client::CloseHow how) = 0;
+  /// Something of this device ends or is published: look at its invariants.
+  virtual void published(std::uint32_t device) = 0;
+  virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
+  virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) = 0;
+  virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
+  virtual Bytes& trace_open(stage::Trace::Actor actor) = 0;
+  virtual stage::Trace& trace() = 0;
+  /// For tests: may change a message before it is sent.
+  virtual void touch(Bytes& message) = 0;
+};
+
+/// A client::Session with its shell in virtual time: the gate, the alarm, the store, and the process
+/// that can be killed.
+class Device final : public stage::Device {
+ public:
+  struct Setup {
+    std::uint32_t index = 0;
+    std::uint64_t seed = 0;
+    client::Config config;
+    std::shared_ptr<Store> store;
+    std::shared_ptr<const Store> cloned_from;  ///< null: none
+  };
+  Device(DeviceSurroundings& surroundings, std::string engine, std::string name,
+         stage::DeviceOptions options, Setup setup);
+
+  stage::Ref stop() override;
+  stage::Ref logout() override;
+  stage::Ref remove() override;
+  void kill() override;
+  stage::Ref inspect() override;
+
+  void feed(client::Event event);
+  void commit_durable(std::uint32_t incarnation);
+  void computed(std::uint32_t incarnation, std::uint32_t job);
+
+  /// Null while the process does not run.
+  const client::Session* session() const { return session_.get(); }
+  const client::Status& status() const { return status_; }
+  bool committing() const { return gate_.committing(); }
+
+ private:
+  void do_start(stage::Ref ref) override;
+  stage::Ref command(client::Event event);
+  /// Builds the session from what is durable. False: the record cannot be read.
+  bool boot();
+  void perform(std::vector<client::Action> actions);
+  void perform(client::Action& action);
+  void publish(const client::Status& status);
+  void record(const client::Action& action);
+  void done(stage::Ref ref, boost::json::object data = {});
+
+  DeviceSurroundings& world_;
+  Setup setup_;
+  stage::Trace::Actor actor_;
+  std::uint32_t incarnation_ = 0;  ///< of the process; what an earlier one began is void
+  std::unique_ptr<SeededRandom> random_;
+  std::unique_ptr<client::Session> session_;
+  runtime::ActionGate gate_;
+  client::Status status_;
+  std::vector<client::Change> committing_;
+  std::map<std::uint32_t, client::ComputeJob> computing_;
+};
+
+}  // namespace wa::sim

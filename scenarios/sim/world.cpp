@@ -1,0 +1,513 @@
+#include "scenarios/sim/world.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <set>
+
+#include "engine/base/overloaded.hpp"
+#include "scenarios/sim/device.hpp"
+#include "scenarios/sim/event_queue.hpp"
+#include "scenarios/sim/links.hpp"
+
+namespace wa::sim {
+
+using client::State;
+using Kind = Happening::Kind;
+using stage::Failure;
+using stage::TraceKind;
+
+namespace {
+
+/// 2026-01-01T00:00:00Z. Source: docs/ARCHITECTURE.md, "Determinism".
+constexpr std::int64_t kWallStartMs = 1'767'225'600'000;
+/// So many things at one instant are a machine that never comes to rest.
+constexpr std::uint64_t kLivelock = 1'000'000;
+/// How long devices may take to stop, in virtual time.
+constexpr Duration kStopPatience = 30s;
+/// How long `connected` may outlive a stream whose bytes cannot flow. Invariant truthful-status.
+constexpr Duration kTruthful = 45s;
+
+constexpr EventQueue::Alarm kTenantAlarm = 0;
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_';
+  });
+}
+
+Result<pairing::AppVersion> parse_version(std::string_view text) {
+  pairing::AppVersion version{};
+  const char* at = text.data();
+  const char* const end = text.data() + text.size();
+  for (std::size_t i = 0; i < version.size(); ++i) {
+    const auto [next, status] = std::from_chars(at, end, version[i]);
+    const bool last = i + 1 == version.size();
+    if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
+      return Error{Errc::usage, "version \"" + std::string(text) + "\" is not like 2.3000.1043857760"};
+    }
+    at = last ? next : next + 1;
+  }
+  return version;
+}
+
+}  // namespace
+
+class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
+ public:
+  explicit Impl(Options given)
+      : options(std::move(given)),
+        trace_(options.record),
+        keys_random_(options.seed, "server keys"),
+        keys_(mock::ServerKeys::generate(keys_random_)),
+        tenant_random_(options.seed, "tenant"),
+        tenant_(options.settings, keys_, options.seed, tenant_random_),
+        links_(queue_, options.costs.latency),
+        tenant_actor_(trace_.actor("tenant")),
+        server_(*this, trace_) {
+    WA_ASSERT(queue_.make_alarm() == kTenantAlarm);
+  }
+
+  // ---- for the World ----
+
+  bool advance(Instant limit) {
+    while (true) {
+      const std::optional<Instant> at = queue_.next_at();
+      if (!at || *at > limit) {
+        now_ = std::max(now_, limit);
+        return false;
+      }
+      if (*at > now_) {
+        now_ = *at;
+        steps_at_now_ = 0;
+      }
+      Happening happening = queue_.pop();
+      if (!perform(happening)) continue;
+      ++steps_;
+      WA_ASSERT(++steps_at_now_ < kLivelock);
+      return true;
+    }
+  }
+
+  Result<stage::Device*> device(std::string_view engine, std::string_view name,
+                                const stage::DeviceOptions& device_options);
+  std::vector<Failure> finish();
+
+  // ---- stage::ServerPort ----
+
+  const mock::Tenant& tenant() const override { return tenant_; }
+  Now now() const override {
+    const auto elapsed =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch());
+    return {now_, UnixMillis{kWallStartMs + elapsed.count()}};
+  }
+  void command(mock::Command command, Done done) override {
+    const mock::RequestId request = next_request_++;
+    asked_.emplace(request, std::move(done));
+    perform(tenant_.command(request, command, now()));
+  }
+
+  // ---- DeviceSurroundings ----
+
+  void dial(std::uint32_t device, const client::DialSocket& dial) override {
+    links_.dial(device, dial, now_);
+  }
+  void send(std::uint32_t device, client::Generation generation, Bytes bytes) override {
+    if (const auto link = links_.find(device, generation)) {
+      links_.client_sends(*link, std::move(bytes), now_);
+    }
+  }
+  void close(std::uint32_t device, client::Generation generation, client::CloseHow how) override {
+    if (const auto link = links_.find(device, generation)) links_.client_closes(*link, how, now_);
+  }
+  void published(std::uint32_t device) override { check(device); }
+  void begin_commit(std::uint32_t device, std::uint32_t incarnation) override {
+    Happening happening;
+    happening.kind = Kind::commit_durable;
+    happening.target = device;
+    happening.number = incarnation;
+    queue_.push(now_ + options.costs.commit, std::move(happening));
+  }
+  void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) override {
+    Happening happening;
+    happening.kind = Kind::computed;
+    happening.target = device;
+    happening.number = incarnation;
+    happening.extra = job;
+    queue_.push(now_ + options.costs.compute, std::move(happening));
+  }
+  void set_alarm(std::uint32_t device, std::optional<Instant> at) override {
+    queue_.set_alarm(kTenantAlarm + 1 + device, at);
+  }
+  Bytes& trace_open(stage::Trace::Actor actor) override {
+    return trace_.open(now_, actor, TraceKind::client_action);
+  }
+  stage::Trace& trace() override { return trace_; }
+  void touch(Bytes& message) override {
+    if (++messages_ != flip_message_ || message.empty()) return;
+    message[message.size() / 2] ^= std::byte{1};
+  }
+
+  // ---- what the World shows ----
+
+  Options options;
+  const stage::TimeScale scale = stage::TimeScale::sim();
+  std::vector<stage::Device*> device_list;
+  std::uint64_t steps() const { return steps_; }
+  std::size_t alarms() const { return queue_.alarms_set(); }
+  const Links& links() const { return links_; }
+  stage::Server& server() { return server_; }
+  void flip_byte(std::uint64_t nth) { flip_message_ = nth; }
+
+ private:
+  bool perform(Happening& happening);
+  void perform(std::vector<mock::Action> actions);
+  void perform(mock::Action& action);
+  void record(const mock::Action& action);
+  void to_tenant(std::uint32_t link, const mock::ConnectionEvent& event) {
+    perform(tenant_.step(link + 1, event, now()));
+  }
+
+  // Invariants.
+  void check(std::uint32_t device);
+  void check_later(std::uint32_t link);
+  void check_single_owner(const mock::TenantEvent& event);
+  bool logged_in(std::uint32_t link) const;
+  void broken(std::string_view rule, std::uint32_t device, std::string message);
+
+  stage::Trace trace_;
+  Instant now_{};
+  EventQueue queue_;
+  SeededRandom keys_random_;
+  mock::ServerKeys keys_;
+  SeededRandom tenant_random_;
+  mock::Tenant tenant_;
+  Links links_;
+  stage::Trace::Actor tenant_actor_;
+  stage::Server server_;
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
+  std::map<mock::RequestId, Done> asked_;
+  mock::RequestId next_request_ = 1;
+  std::uint64_t steps_ = 0;
+  std::uint64_t steps_at_now_ = 0;
+  std::uint64_t messages_ = 0;
+  std::uint64_t flip_message_ = 0;
+  std::vector<Failure> invariant_failures_;
+  std::set<std::pair<std::string, std::uint32_t>> broken_;  ///< told once per rule and device
+  bool finished_ = false;
+};
+
+// ---- what happens -------------------------------------------------------------------------------
+
+/// False when it came to nothing: a timeout of what has long been answered, bytes for a closed end.
+bool World::Impl::perform(Happening& happening) {
+  switch (happening.kind) {
+    case Kind::alarm:
+      if (happening.target == kTenantAlarm) {
+        perform(tenant_.deadline_reached(now()));
+      } else {
+        devices_[happening.target - 1]->feed(client::DeadlineReached{});
+      }
+      return true;
+    case Kind::commit_durable:
+      devices_[happening.target]->commit_durable(happening.number);
+      return true;
+    case Kind::computed:
+      devices_[happening.target]->computed(happening.number, happening.extra);
+      return true;
+    case Kind::check:
+      check(happening.target);
+      return false;
+    default:
+      break;
+  }
+
+  Link& link = links_[happening.target];
+  Device& device = *devices_[link.device];
+  switch (happening.kind) {
+    case Kind::upgrade_arrives:
+      if (!link.client_open) return false;
+      to_tenant(happening.target, mock::UpgradeRequested{link.target, "device " + device.name()});
+      return true;
+    case Kind::upgrade_answered:
+      if (!link.client_open) return false;
+      if (happening.number == 0) {
+        link.established = true;
+        device.feed(client::Dialed{link.generation});
+      } else {
+        link.client_open = false;
+        const auto status = static_cast<int>(happening.number);
+        device.feed(client::DialFailed{link.generation, client::DialPhase::upgrade, status,
+                                       "HTTP status " + std::to_string(status)});
+      }
+      return true;
+    case Kind::dial_expires:
+      if (!link.client_open || link.established) return false;
+      links_.client_closes(happening.target, client::CloseHow::normal, now_);
+      device.feed(client::DialFailed{link.generation, client::DialPhase::upgrade, {}, "timed out"});
+      return true;
+    case Kind::bytes_to_server:
+      if (!link.server_open || link.blackholed || link.lost_to_server) return false;
+      to_tenant(happening.target, mock::BytesReceived{std::move(happening.bytes)});
+      return true;
+    case Kind::bytes_to_client:
+      if (!link.client_open || link.blackholed || link.lost_to_client) return false;
+      device.feed(client::BytesReceived{link.generation, std::move(happening.bytes)});
+      return true;
+    case Kind::server_hears_end:
+      if (!link.server_open || link.blackholed) return false;
+      link.server_open = false;
+      link.ended_at = now_;
+      to_tenant(happening.target,
+                mock::Disconnected{link.lost_to_server ? "connection reset" : "end of stream"});
+      return true;
+    case Kind::client_hears_end:
+      if (!link.client_open) return false;
+      link.client_open = false;
+      device.feed(client::SocketClosed{
+          link.generation, link.lost_to_client ? "connection reset" : "end of stream"});
+      return true;
+    default:
+      return false;
+  }
+}
+
+void World::Impl::perform(std::vector<mock::Action> actions) {
+  for (mock::Action& action : actions) {
+    if (auto* send = std::get_if<mock::SendBytes>(&action.what)) touch(send->bytes);
+    record(action);
+    perform(action);
+  }
+  queue_.set_alarm(kTenantAlarm, tenant_.next_deadline());
+}
+
+void World::Impl::record(const mock::Action& action) {
+  mock::append_canonical(action, trace_.open(now_, tenant_actor_, TraceKind::server_action));
+  trace_.close();
+  if (!trace_.recording()) return;
+  const auto line = [&](std::string_view kind, boost::json::object data) {
+    data["connection"] = action.connection;
+    trace_.line(now_, tenant_actor_, kind, std::move(data));
+  };
+  const auto rows = Overloaded{
+      [&](const mock::AcceptUpgrade&) { line("accept", {}); },
+      [&](const mock::RefuseUpgrade& refuse) { line("refuse", {{"status", refuse.status}}); },
+      [&](const mock::SendBytes& send) { line("send", {{"bytes", send.bytes.size()}}); },
+      [&](const mock::CloseSocket& close) { line("close", {{"how", static_cast<int>(close.how)}}); },
+      [&](const mock::Answer& answer) {
+        const auto* problem = std::get_if<mock::Problem>(&answer.result);
+        line("answer", {{"request", answer.request}, {"problem", problem ? problem->code : ""}});
+      },
+      [](const mock::Record&) {},  // the Server's line says more
+  };
+  std::visit(rows, action.what);
+}
+
+void World::Impl::perform(mock::Action& action) {
+  const auto link = static_cast<std::uint32_t>(action.connection - 1);
+  const auto rows = Overloaded{
+      [&](const mock::AcceptUpgrade&) { links_.accept(link, now_); },
+      [&](const mock::RefuseUpgrade& refuse) { links_.refuse(link, refuse.status, now_); },
+      [&](mock::SendBytes& send) { links_.server_sends(link, std::move(send.bytes), now_); },
+      [&](const mock::CloseSocket& close) {
+        links_.server_closes(link, close.how, now_);
+        check_later(link);
+      },
+      [&](const mock::Answer& answer) {
+        const auto asked = asked_.find(answer.request);
+        if (asked == asked_.end()) return;
+        const Done done = std::move(asked->second);
+        asked_.erase(asked);
+        done(answer.result);
+      },
+      [&](mock::Record& record) {
+        if (record.event.kind == mock::EventKind::success) check_single_owner(record.event);
+        server_.record(now_, std::move(record.event));
+      },
+  };
+  std::visit(rows, action.what);
+}
+
+// ---- devices ------------------------------------------------------------------------------------
+
+Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_view name,
+                                           const stage::DeviceOptions& device_options) {
+  for (stage::Device* known : device_list) {
+    if (known->engine() != engine || known->name() != name) continue;
+    if (device_options == stage::DeviceOptions{} || device_options == known->options()) return known;
+    return Error{Errc::conflict, "device " + std::string(name) + " exists with other options"};
+  }
+  for (const std::string_view word : {engine, name}) {
+    if (is_name(word)) continue;
+    return Error{Errc::usage, "\"" + std::string(word) +
+                                  "\" is no name: 1 to 64 letters, digits, hyphens, underscores"};
+  }
+
+  Device::Setup setup;
+  setup.index = static_cast<std::uint32_t>(devices_.size());
+  setup.seed = options.seed;
+  client::Config& config = setup.config;
+  config.url = "ws://mock/ws/chat?device=" + std::string(name);
+  config.noise_root = keys_.root.public_key;
+  config.initial_prekeys = device_options.initial_prekeys;
+  config.takeover_after = device_options.takeover_after;
+  if (device_options.auto_renew_qr) config.auto_renew_qr = *device_options.auto_renew_qr;
+  if (device_options.unpaired_limit) config.unpaired_limit = *device_options.unpaired_limit;
+  if (device_options.version) {
+    WA_TRY(config.version, parse_version(*device_options.version));
+  }
+  config.timings.qr_first = device_options.qr_first.value_or(options.settings.refs_first);
+  config.timings.qr_rest = device_options.qr_rest.value_or(options.settings.refs_rest);
+
+  if (!device_options.clone_of.empty()) {
+    const std::string& whole = device_options.clone_of;
+    const std::string original = whole.substr(whole.find('/') + 1);  // npos + 1 is 0
+    const auto found = stores_.find(original);
+    if (found == stores_.end()) {
+      return Error{Errc::usage, "clone_of: there is no device \"" + whole + "\""};
+    }
+    setup.cloned_from = found->second;
+  }
+  std::shared_ptr<Store>& store = stores_[std::string(name)];
+  if (!store) store = std::make_shared<Store>();
+  setup.store = store;
+
+  const EventQueue::Alarm alarm = queue_.make_alarm();
+  WA_ASSERT(alarm == kTenantAlarm + 1 + setup.index);
+  devices_.push_back(std::make_unique<Device>(*this, std::string(engine), std::string(name),
+                                              device_options, std::move(setup)));
+  device_list.push_back(devices_.back().get());
+  return device_list.back();
+}
+
+// ---- invariants ---------------------------------------------------------------------------------
+
+bool World::Impl::logged_in(std::uint32_t link) const {
+  return std::ranges::any_of(tenant_.connections(), [&](const mock::ConnectionInfo& connection) {
+    return connection.id == link + 1 && connection.phase == "open";
+  });
+}
+
+/// truthful-status and fresh-qr: what the device shows now, against what the server holds.
+void World::Impl::check(std::uint32_t device) {
+  const client::Status& status = devices_[device]->status();
+  const bool claims_stream = status.state == State::connected;
+  const bool shows_code = status.state == State::waiting_for_scan && status.qr && !status.qr->stale;
+  if (!claims_stream && !shows_code) return;
+
+  // The newest link is the one that the device speaks of.
+  std::optional<std::uint32_t> newest;
+  for (std::uint32_t i = static_cast<std::uint32_t>(links_.size()); i-- > 0 && !newest;) {
+    if (links_[i].device == device) newest = i;
+  }
+  std::optional<Duration> dark;
+  if (newest && links_[*newest].ended_at) dark = now_ - *links_[*newest].ended_at;
+  const bool blackholed = newest && links_[*newest].blackholed;
+  if (claims_stream) {
+    const Duration patience = blackholed ? kTruthful : options.costs.latency;
+    const bool holds = newest && (dark ? *dark <= patience : logged_in(*newest));
+    if (!holds) {
+      broken("truthful-status", device,
+             "shows connected, but the server holds no logged-in stream" +
+                 (dark ? " since " + stage::to_text(*dark) : std::string()));
+    }
+  }
+  if (shows_code) {
+    const bool holds = newest && (!dark || blackholed || *dark <= options.costs.latency);
+    if (!holds) broken("fresh-qr", device, "shows a QR code as good whose stream is down");
+    if (status.qr->expires_at < now_) {
+      broken("fresh-qr", device, "shows a QR code as good that expired");
+    }
+  }
+}
+
+void World::Impl::check_later(std::uint32_t link) {
+  Happening happening;
+  happening.kind = Kind::check;
+  happening.target = links_[link].device;
+  const Duration patience = links_[link].blackholed ? kTruthful : options.costs.latency;
+  queue_.push(now_ + patience + 1ms, std::move(happening));
+}
+
+void World::Impl::check_single_owner(const mock::TenantEvent& event) {
+  std::string jid;
+  std::size_t streams = 0;
+  const auto connections = tenant_.connections();
+  for (const auto& connection : connections) {
+    if (connection.id == event.connection) jid = connection.device_jid;
+  }
+  for (const auto& connection : connections) {
+    streams += connection.phase == "open" && !jid.empty() && connection.device_jid == jid;
+  }
+  if (streams > 1) {
+    broken("single-owner", links_[static_cast<std::uint32_t>(event.connection - 1)].device,
+           std::to_string(streams) + " live streams of " + jid);
+  }
+}
+
+void World::Impl::broken(std::string_view rule, std::uint32_t device, std::string message) {
+  if (!broken_.emplace(rule, device).second) return;
+  Failure failure;
+  failure.kind = "invariant";
+  failure.rule = rule;
+  failure.message = std::string(rule) + ": device " + devices_[device]->name() + " " +
+                    std::move(message) + ", at " + stage::to_text(now_.time_since_epoch());
+  invariant_failures_.push_back(std::move(failure));
+}
+
+std::vector<Failure> World::Impl::finish() {
+  WA_ASSERT(!finished_);
+  finished_ = true;
+  for (const auto& device : devices_) device->stop();
+  const auto restless = [&] {
+    return std::ranges::any_of(devices_, [](const auto& device) {
+      return device->committing() || (device->session() && device->session()->next_deadline());
+    });
+  };
+  const Instant limit = now_ + kStopPatience;
+  while ((links_.open() > 0 || restless()) && advance(limit)) {
+  }
+  // Streams that went dark: the server never hears that the client gave up.
+  for (std::uint32_t link = 0; link < links_.size(); ++link) {
+    if (!links_[link].blackholed || links_[link].client_open) continue;
+    links_[link].server_open = false;
+    to_tenant(link, mock::Disconnected{"end of the scenario"});
+  }
+
+  std::vector<Failure> failures = std::move(invariant_failures_);
+  const auto quiet = [&](bool holds, std::string message) {
+    if (!holds) failures.push_back({"invariant", "quiet-end: " + std::move(message), {}, {}, {}, "quiet-end"});
+  };
+  for (const auto& device : devices_) {
+    const client::Session* session = device->session();
+    quiet(!session || !session->next_deadline(), "device " + device->name() + " still has a timer");
+    quiet(!device->committing(), "device " + device->name() + " still has a commit under way");
+  }
+  quiet(links_.open() == 0, std::to_string(links_.open()) + " links are still open");
+  const std::size_t held = tenant_.connections().size();
+  quiet(held == 0, "the server still holds " + std::to_string(held) + " connections");
+  return failures;
+}
+
+// ---- the World ----------------------------------------------------------------------------------
+
+World::World(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
+World::~World() = default;
+Now World::now() const { return impl_->now(); }
+bool World::advance(Instant limit) { return impl_->advance(limit); }
+stage::Server& World::server() { return impl_->server(); }
+Result<stage::Device*> World::device(std::string_view engine, std::string_view name,
+                                     const stage::DeviceOptions& options) {
+  return impl_->device(engine, name, options);
+}
+const std::vector<stage::Device*>& World::devices() const { return impl_->device_list; }
+const stage::TimeScale& World::time_scale() const { return impl_->scale; }
+stage::Trace& World::trace() { return impl_->trace(); }
+std::vector<stage::Failure> World::finish() { return impl_->finish(); }
+std::uint64_t World::steps() const { return impl_->steps(); }
+std::size_t World::open_links() const { return impl_->links().open(); }
+std::size_t World::alarms() const { return impl_->alarms(); }
+void World::flip_byte(std::uint64_t nth_message) { impl_->flip_byte(nth_message); }
+
+}  // namespace wa::sim

@@ -1,0 +1,182 @@
+#include "scenarios/stage/device.hpp"
+
+#include <array>
+#include <boost/json/serialize.hpp>
+
+#include "engine/qr/qr.hpp"
+#include "mockserver/core/settings.hpp"
+#include "scenarios/stage/trace.hpp"
+
+namespace wa::stage {
+
+namespace json = boost::json;
+using client::State;
+
+namespace {
+
+std::int64_t milliseconds(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+/// A member as text, empty when there is none.
+std::string text_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  if (!value) return {};
+  if (const auto* text = value->if_string()) return std::string(*text);
+  return json::serialize(*value);
+}
+
+std::vector<std::string_view> state_words() {
+  std::vector<std::string_view> words;
+  for (int i = 0; i <= static_cast<int>(State::crashed); ++i) {
+    words.push_back(client::to_string(static_cast<State>(i)));
+  }
+  return words;
+}
+
+}  // namespace
+
+QrPicture QrPicture::from_text(std::string text) {
+  QrPicture picture;
+  picture.text_ = std::move(text);
+  return picture;
+}
+
+QrPicture QrPicture::from_png(Bytes png) {
+  QrPicture picture;
+  picture.png_ = std::move(png);
+  return picture;
+}
+
+Result<Bytes> QrPicture::png() const {
+  if (!png_.empty()) return png_;
+  if (text_.empty()) return Error{Errc::not_found, "no QR code is on show"};
+  return qr::to_png(text_);
+}
+
+std::vector<Entry> entries_of(const client::Status& before, const client::Status& after, Now now) {
+  std::vector<Entry> entries;
+  client::Status rest = after;
+  rest.qr = before.qr;
+  if (!(rest == before)) {
+    json::object data;
+    data["state"] = client::to_string(after.state);
+    data["reason"] = after.reason;
+    data["attempts"] = after.attempts;
+    if (after.last_close) {
+      if (after.last_close->code) data["code"] = *after.last_close->code;
+      data["cause"] = after.last_close->cause;
+    }
+    if (after.next_attempt_at) data["next_attempt_ms"] = milliseconds(*after.next_attempt_at - now.mono);
+    if (!after.jid.empty()) data["jid"] = after.jid;
+    if (after.until) data["until_ms"] = after.until->value - now.wall.value;
+    const bool other_state = after.state != before.state || after.reason != before.reason;
+    entries.push_back({now.mono, other_state ? "state" : "status", std::move(data), {}});
+  }
+  if (after.qr && after.qr != before.qr) {
+    json::object data;
+    data["sequence"] = after.qr->sequence;
+    data["stale"] = after.qr->stale;
+    data["expires_ms"] = milliseconds(after.qr->expires_at - now.mono);
+    data["window_ms"] = milliseconds(after.qr->window_expires_at - now.mono);
+    entries.push_back({now.mono, "qr", std::move(data), QrPicture::from_text(after.qr->text)});
+  } else if (!after.qr && before.qr) {
+    entries.push_back({now.mono, "qr_gone", {}, {}});
+  }
+  return entries;
+}
+
+Result<void> check_state_word(std::string_view word) {
+  const std::vector<std::string_view> words = state_words();
+  for (const std::string_view known : words) {
+    if (known == word) return {};
+  }
+  std::string detail = "\"" + std::string(word) + "\" is no state";
+  if (const std::string near = mock::nearest(word, words); !near.empty()) {
+    detail += "; did you mean \"" + near + "\"?";
+  }
+  return Error{Errc::usage, detail};
+}
+
+std::string describe(const Entry& entry) {
+  if (entry.kind == "state" || entry.kind == "status") {
+    std::string text = entry.kind + " " + text_of(entry.data, "state");
+    if (const std::string reason = text_of(entry.data, "reason"); !reason.empty()) {
+      text += " (" + reason + ")";
+    }
+    return text;
+  }
+  if (entry.kind == "qr") {
+    const json::value* stale = entry.data.if_contains("stale");
+    std::string text = "qr " + text_of(entry.data, "sequence");
+    if (stale && stale->is_bool() && stale->get_bool()) text += " (stale)";
+    return text;
+  }
+  if (entry.kind == "log") return "log \"" + text_of(entry.data, "text") + "\"";
+  if (entry.data.empty()) return entry.kind;
+  return entry.kind + " " + json::serialize(entry.data);
+}
+
+Device::Device(std::string engine, std::string name, DeviceOptions options, Trace& trace)
+    : engine_(std::move(engine)),
+      name_(std::move(name)),
+      options_(std::move(options)),
+      trace_(trace),
+      trace_actor_(trace.actor("device " + engine_ + "/" + name_)) {}
+
+Ref Device::start() {
+  move_cursor(history_.size());
+  if (!started_at_) started_at_ = history_.size();
+  const Ref ref = next_ref();
+  do_start(ref);
+  return ref;
+}
+
+const Entry* Device::answer(Ref ref) const {
+  for (auto entry = history_.rbegin(); entry != history_.rend(); ++entry) {
+    if (entry->kind != "done" && entry->kind != "error") continue;
+    const json::value* given = entry->data.if_contains("ref");
+    if (given && given->is_number() && given->to_number<Ref>() == ref) return &*entry;
+  }
+  return nullptr;
+}
+
+void Device::push(Entry entry) {
+  if (entry.kind == "state" || entry.kind == "status") {
+    const std::string state = text_of(entry.data, "state");
+    const std::string reason = text_of(entry.data, "reason");
+    const bool repeated = !states_.empty() && state == state_ && reason == reason_;
+    entry.kind = repeated ? "status" : "state";
+    if (states_.empty() || state != state_) states_.push_back(state);
+    state_ = state;
+    reason_ = reason;
+    if (const json::value* attempts = entry.data.if_contains("attempts")) {
+      if (attempts->is_number()) attempts_ = attempts->to_number<std::uint32_t>();
+    }
+    const json::value* code = entry.data.if_contains("code");
+    if (code || entry.data.contains("cause")) {
+      json::object close;
+      close["code"] = code ? *code : json::value(nullptr);
+      close["cause"] = text_of(entry.data, "cause");
+      last_close_ = std::move(close);
+    }
+    // Clients that never say so show no code any more in these states.
+    if (state_ != "waiting_for_scan" && state_ != "connecting") qr_ = {};
+  } else if (entry.kind == "qr") {
+    qr_ = entry.qr;
+  } else if (entry.kind == "qr_gone") {
+    qr_ = {};
+  } else if (entry.kind == "killed" || entry.kind == "exited") {
+    qr_ = {};
+    state_.clear();
+    reason_.clear();
+  }
+  Bytes& canonical = trace_.open(entry.at, trace_actor_, TraceKind::device_entry);
+  append(canonical, as_bytes(entry.kind));
+  append(canonical, as_bytes(json::serialize(entry.data)));
+  trace_.close();
+  if (trace_.recording()) trace_.line(entry.at, trace_actor_, entry.kind, entry.data);
+  history_.push_back(std::move(entry));
+}
+
+}  // namespace wa::stage

@@ -1,0 +1,236 @@
+#include "scenarios/stage/server.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "mockserver/camera/camera.hpp"
+#include "scenarios/stage/trace.hpp"
+
+namespace wa::stage {
+
+using mock::EventKind;
+
+namespace {
+
+std::string_view datum(const mock::TenantEvent& event, std::string_view name) {
+  for (const auto& [key, value] : event.data) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+/// The number in `stream:error code="515"` or `failure reason="401"`.
+std::optional<int> code_in(std::string_view detail) {
+  for (const std::string_view name : {"code=\"", "reason=\""}) {
+    const std::size_t found = detail.find(name);
+    if (found == std::string_view::npos) continue;
+    const std::string_view digits = detail.substr(found + name.size());
+    int value = 0;
+    const auto [end, status] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+    if (status == std::errc()) return value;
+  }
+  return {};
+}
+
+/// Why a picture yields no text, as the control API says it.
+mock::Problem picture_problem(const Error& error) {
+  switch (error.code) {
+    case Errc::not_found:
+      return {422, "no_qr", error.detail, "scan the picture that the device shows now"};
+    case Errc::conflict:
+      return {422, "several_qr", error.detail, "show one code at a time"};
+    default:
+      return {422, "not_a_picture", error.detail, "a PNG or JPEG is needed"};
+  }
+}
+
+}  // namespace
+
+std::string describe(const mock::TenantEvent& event) {
+  std::string text(mock::to_string(event.kind));
+  for (const auto& [key, value] : event.data) {
+    if (value.empty() || key == "id") continue;
+    text += ' ';
+    text += value;
+  }
+  return text;
+}
+
+const mock::CommandResult* Outcome::value() const {
+  return result ? std::get_if<mock::CommandResult>(&*result) : nullptr;
+}
+
+const mock::Problem* Outcome::problem() const {
+  return result ? std::get_if<mock::Problem>(&*result) : nullptr;
+}
+
+OutcomePtr Phone::scan(ByteSpan picture) {
+  const std::string what = "scan by phone " + number_;
+  Result<std::string> text = mock::camera::read_picture(picture);
+  if (!text) {
+    auto outcome = std::make_shared<Outcome>();
+    outcome->what = what;
+    outcome->asked_at = outcome->answered_at = server_.now().mono;
+    outcome->result = picture_problem(text.error());
+    return outcome;
+  }
+  return server_.command(mock::Scan{id_, std::move(*text)}, what);
+}
+
+OutcomePtr Phone::unlink(std::string device_jid) {
+  std::string what = "unlink of " + device_jid + " by phone " + number_;
+  return server_.command(mock::Unlink{id_, std::move(device_jid)}, std::move(what));
+}
+
+std::vector<mock::CompanionInfo> Phone::companions() const {
+  auto info = server_.port_.tenant().phone(id_);
+  return info ? std::move(info->devices) : std::vector<mock::CompanionInfo>{};
+}
+
+Server::Server(ServerPort& port, Trace& trace) : port_(port), trace_(trace) {
+  trace_actor_ = trace_.actor("server");
+}
+
+Result<Phone*> Server::phone(std::string number_text, std::string name) {
+  for (const auto& phone : phones_) {
+    if (phone->number() == number_text) return phone.get();
+  }
+  std::unique_ptr<Phone> phone(new Phone(*this, number_text));
+  if (const auto known = port_.tenant().phone(number_text)) {
+    phone->id_ = known->id;
+  } else {
+    const OutcomePtr added =
+        command(mock::AddPhone{number_text, std::move(name)}, "phone " + number_text);
+    if (const mock::Problem* problem = added->problem()) {
+      return Error{Errc::usage, problem->message};
+    }
+    WA_ASSERT(added->answered());  // a phone needs nobody's answer
+    phone->id_ = added->value()->value;
+  }
+  phones_.push_back(std::move(phone));
+  return phones_.back().get();
+}
+
+Result<std::string> Server::fault(const boost::json::value& record) {
+  WA_TRY(mock::FaultRecord parsed, mock::FaultRecord::parse(record));
+  const OutcomePtr added = command(mock::AddFault{std::move(parsed)}, "fault");
+  if (const mock::Problem* problem = added->problem()) {
+    return Error{problem->status == 409 ? Errc::conflict : Errc::usage, problem->message};
+  }
+  WA_ASSERT(added->answered());
+  return added->value()->value;
+}
+
+OutcomePtr Server::remove_fault(std::string id) {
+  const mock::FaultEngine::Active* active = faults().find(id);
+  if (active && active->fired == 0 && !active->record.optional) removed_unfired_.push_back(id);
+  std::string what = "removal of fault " + id;
+  return command(mock::RemoveFault{std::move(id)}, std::move(what));
+}
+
+OutcomePtr Server::fire_fault(std::string id) {
+  std::string what = "firing of fault " + id;
+  return command(mock::FireFault{std::move(id)}, std::move(what));
+}
+
+std::vector<std::string> Server::unfired_faults() const {
+  std::vector<std::string> ids = removed_unfired_;
+  for (const auto& active : faults().records()) {
+    if (active.fired == 0 && !active.record.optional) ids.push_back(active.record.id);
+  }
+  return ids;
+}
+
+OutcomePtr Server::command(mock::Command command, std::string what) {
+  auto outcome = std::make_shared<Outcome>();
+  outcome->what = std::move(what);
+  outcome->asked_at = now().mono;
+  trace_.add(outcome->asked_at, trace_actor_, TraceKind::verb, as_bytes(outcome->what));
+  if (trace_.recording()) {
+    trace_.line(outcome->asked_at, trace_actor_, "verb", {{"what", outcome->what}});
+  }
+  port_.command(std::move(command), [this, outcome](const auto& result) {
+    outcome->answered_at = now().mono;
+    outcome->result = result;
+  });
+  return outcome;
+}
+
+std::uint64_t Server::connects(std::string_view label) const {
+  const auto found = devices_.find(label);
+  return found == devices_.end() ? 0 : found->second.connects;
+}
+
+std::uint64_t Server::streams(std::string_view label) const {
+  return static_cast<std::uint64_t>(
+      std::ranges::count_if(connections(), [&](const mock::ConnectionInfo& connection) {
+        return connection.label == label && connection.phase != "closing" &&
+               connection.phase != "upgrade";
+      }));
+}
+
+bool Server::logged_in(std::string_view label) const {
+  return std::ranges::any_of(connections(), [&](const mock::ConnectionInfo& connection) {
+    return connection.label == label && connection.phase == "open";
+  });
+}
+
+std::string Server::jid(std::string_view label) const {
+  // The newest companion of that label: a device that was linked again has a new one.
+  std::string jid;
+  for (const mock::PhoneInfo& phone : port_.tenant().phones()) {
+    for (const mock::CompanionInfo& companion : phone.devices) {
+      if (companion.label == label) jid = companion.device_jid;
+    }
+  }
+  return jid;
+}
+
+std::optional<Server::SentClose> Server::last_close(std::string_view label) const {
+  const auto found = devices_.find(label);
+  return found == devices_.end() ? std::nullopt : found->second.last_close;
+}
+
+std::string_view Server::label_of(const ServerEntry& entry) const {
+  const mock::ConnectionId connection = entry.event.connection;
+  if (connection > 0 && connection <= labels_.size()) return labels_[connection - 1];
+  return entry.event.device;
+}
+
+std::size_t Server::cursor(std::string_view label) const {
+  const auto found = devices_.find(label);
+  return found == devices_.end() ? 0 : found->second.cursor;
+}
+
+void Server::move_cursor(std::string_view label, std::size_t index) {
+  auto found = devices_.find(label);
+  if (found == devices_.end()) found = devices_.emplace(std::string(label), PerDevice{}).first;
+  found->second.cursor = std::max(found->second.cursor, index);
+}
+
+void Server::record(Instant at, mock::TenantEvent event) {
+  if (event.kind == EventKind::connected && event.connection > 0) {
+    if (labels_.size() < event.connection) labels_.resize(event.connection);
+    labels_[event.connection - 1] = event.device;
+    ++devices_[event.device].connects;
+  }
+  if (trace_.recording()) {
+    boost::json::object data;
+    data["connection"] = event.connection;
+    data["device"] = event.device;
+    for (const auto& [key, value] : event.data) data[key] = value;
+    trace_.line(at, trace_actor_, mock::to_string(event.kind), std::move(data));
+  }
+  history_.push_back({at, std::move(event)});
+  note_close(history_.back());
+}
+
+void Server::note_close(const ServerEntry& entry) {
+  if (entry.event.kind != EventKind::closed || datum(entry.event, "by") != "server") return;
+  const auto device = devices_.find(label_of(entry));
+  if (device == devices_.end()) return;
+  const std::string_view detail = datum(entry.event, "detail");
+  device->second.last_close = SentClose{code_in(detail), std::string(detail), entry.at};
+}
+
+}  // namespace wa::stage
