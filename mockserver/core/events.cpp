@@ -4,38 +4,22 @@ namespace wa::mock {
 
 std::string_view to_string(EventKind kind) {
   switch (kind) {
-    case EventKind::connected:
-      return "connected";
-    case EventKind::handshake:
-      return "handshake";
-    case EventKind::registration:
-      return "registration";
-    case EventKind::pair_device:
-      return "pair_device";
-    case EventKind::scan:
-      return "scan";
-    case EventKind::pair_success:
-      return "pair_success";
-    case EventKind::pair_sign:
-      return "pair_sign";
-    case EventKind::login:
-      return "login";
-    case EventKind::success:
-      return "success";
-    case EventKind::active:
-      return "active";
-    case EventKind::stanza_in:
-      return "stanza_in";
-    case EventKind::stanza_out:
-      return "stanza_out";
-    case EventKind::closed:
-      return "closed";
-    case EventKind::unlink:
-      return "unlink";
-    case EventKind::fault:
-      return "fault";
-    case EventKind::violation:
-      return "violation";
+    case EventKind::connected: return "connected";
+    case EventKind::handshake: return "handshake";
+    case EventKind::registration: return "registration";
+    case EventKind::pair_device: return "pair_device";
+    case EventKind::scan: return "scan";
+    case EventKind::pair_success: return "pair_success";
+    case EventKind::pair_sign: return "pair_sign";
+    case EventKind::login: return "login";
+    case EventKind::success: return "success";
+    case EventKind::active: return "active";
+    case EventKind::stanza_in: return "stanza_in";
+    case EventKind::stanza_out: return "stanza_out";
+    case EventKind::closed: return "closed";
+    case EventKind::unlink: return "unlink";
+    case EventKind::fault: return "fault";
+    case EventKind::violation: return "violation";
   }
   return "unknown";
 }

@@ -18,22 +18,40 @@ struct Row {
 
 const std::vector<Row>& rows() {
   static const std::vector<Row> table = {
-      {{"refs.count", "QR refs offered per registration"}, &Settings::refs_count},
-      {{"refs.first", "life of the first ref"}, &Settings::refs_first},
-      {{"refs.rest", "life of each further ref"}, &Settings::refs_rest},
-      {{"refs.grace", "a ref is accepted this long after its end"}, &Settings::refs_grace},
-      {{"refs.linger", "an unpaired socket is closed this long after its last ref's end"},
+      {{"refs.count", "QR refs offered per registration", ""}, &Settings::refs_count},
+      {{"refs.first", "life of the first ref", ""}, &Settings::refs_first},
+      {{"refs.rest", "life of each further ref", ""}, &Settings::refs_rest},
+      {{"refs.grace", "a ref is accepted this long after its end", ""}, &Settings::refs_grace},
+      {{"refs.linger", "an unpaired socket is closed this long after its last ref's end", ""},
        &Settings::refs_linger},
-      {{"restart_delay", "from pair-device-sign to stream:error 515"}, &Settings::restart_delay},
-      {{"first_frame_delay", "first frame after the handshake, for clients of dictionary 2"},
+      {{"restart_delay", "from pair-device-sign to stream:error 515", ""},
+       &Settings::restart_delay},
+      {{"first_frame_delay", "first frame after the handshake, for clients of dictionary 2", ""},
        &Settings::first_frame_delay},
-      {{"scan_timeout", "from pair-success to pair-device-sign"}, &Settings::scan_timeout, true},
-      {{"handshake_timeout", "from the open socket to ClientFinish"},
+      {{"scan_timeout", "from pair-success to pair-device-sign", ""},
+       &Settings::scan_timeout,
+       true},
+      {{"handshake_timeout", "from the open socket to ClientFinish", ""},
        &Settings::handshake_timeout,
        true},
-      {{"edge_routing", "send routing info after login"}, &Settings::edge_routing},
+      {{"edge_routing", "send routing info after login", ""}, &Settings::edge_routing},
   };
   return table;
+}
+
+std::string default_text(const Row& row) {
+  const Settings defaults;
+  if (const auto* number = std::get_if<std::uint32_t Settings::*>(&row.member)) {
+    return std::to_string(defaults.**number);
+  }
+  if (const auto* flag = std::get_if<bool Settings::*>(&row.member)) {
+    return defaults.**flag ? "true" : "false";
+  }
+  const Duration duration = defaults.*std::get<Duration Settings::*>(row.member);
+  const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  if (milliseconds % 1000 == 0 && milliseconds > 0)
+    return std::to_string(milliseconds / 1000) + "s";
+  return std::to_string(milliseconds) + "ms";
 }
 
 /// Optimal string alignment without transpositions; words are short.
@@ -157,7 +175,10 @@ Settings Settings::scaled(double factor) const {
 
 std::vector<SettingDescription> settings_table() {
   std::vector<SettingDescription> table;
-  for (const Row& row : rows()) table.push_back(row.description);
+  for (const Row& row : rows()) {
+    table.push_back(row.description);
+    table.back().value = default_text(row);
+  }
   return table;
 }
 

@@ -40,6 +40,7 @@ struct Settings {
 struct SettingDescription {
   std::string_view key;
   std::string_view what;
+  std::string value;  ///< the default, as `set` takes it
 };
 /// Every key with what it means, in the order of the documentation.
 std::vector<SettingDescription> settings_table();

@@ -448,26 +448,20 @@ void Tenant::Impl::on_deadline(Now now) {
 
 void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
   switch (kind) {
-    case TimerKind::handshake:
-      close(peer, CloseHow::fin, "no handshake in time", now);
-      break;
+    case TimerKind::handshake: close(peer, CloseHow::fin, "no handshake in time", now); break;
     case TimerKind::first_frame:
       peer.holding = false;
       for (Bytes& message : std::exchange(peer.held, {})) {
         actions_.push_back({peer.id, SendBytes{std::move(message)}});
       }
       break;
-    case TimerKind::refs_end:
-      close(peer, CloseHow::normal, "QR refs used up", now);
-      break;
+    case TimerKind::refs_end: close(peer, CloseHow::normal, "QR refs used up", now); break;
     case TimerKind::scan:
       answer_scan(peer, Problem{504, "no_pair_device_sign",
                                 "the companion did not answer pair-success in time",
                                 "look at /v1/events for what it sent last"});
       break;
-    case TimerKind::restart:
-      stream_error(peer, StreamErrorFault{515, "", ""}, now);
-      break;
+    case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
   }
 }
 
