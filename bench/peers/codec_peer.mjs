@@ -1,17 +1,19 @@
-// Encode and decode times of Baileys 7, in the form that codec_bench prints.
+// Encode and decode times of Baileys 7, in the form that codec_bench prints, and one more column.
 //
 //     node codec_peer.mjs NODE_MODULES FILE...
 //
 // Timed are the functions that its socket calls for every frame: encodeBinaryNode, and
-// decodeBinaryNode with its await. The best of several rounds counts, after all stanzas ran once
-// to warm the compiler up.
+// decodeBinaryNode with its await; the last column is decoding without the await, the faster
+// synchronous part alone. The best of several rounds counts, after all stanzas ran once to warm the
+// compiler up.
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import { pathToFileURL } from 'node:url'
 
 const [modules, ...files] = process.argv.slice(2)
-const library = path.resolve(modules, '@whiskeysockets/baileys/lib/WABinary/index.js')
-const { encodeBinaryNode, decodeBinaryNode } = await import(pathToFileURL(library))
+const load = (file) => import(pathToFileURL(path.resolve(modules, '@whiskeysockets/baileys/lib/WABinary', file)))
+const { encodeBinaryNode, decodeBinaryNode, decodeDecompressedBinaryNode } = await load('index.js')
+const constants = await load('constants.js')
 
 const ROUNDS = 12
 const ROUND_NS = 1.5e6
@@ -54,6 +56,11 @@ const decodeNs = (rounds, encoded) =>
     for (let i = 0; i < count; i++) await decodeBinaryNode(encoded)
   })
 
+const decodeSyncNs = (rounds, encoded) =>
+  bestOfRounds(rounds, encoded.length, (count) => {
+    for (let i = 0; i < count; i++) decodeDecompressedBinaryNode(encoded.slice(1), constants)
+  })
+
 const stanzas = files.flatMap((file) => {
   const json = JSON.parse(readFileSync(file))
   return (json.vectors ?? json.stanzas).map(({ name, node }) => {
@@ -66,6 +73,9 @@ for (const rounds of [1, ROUNDS]) {
   for (const { name, node, encoded } of stanzas) {
     const encode = await encodeNs(rounds, node, encoded.length)
     const decode = await decodeNs(rounds, encoded)
-    if (rounds === ROUNDS) console.log([name, encoded.length, encode.toFixed(1), decode.toFixed(1)].join('\t'))
+    const decodeSync = await decodeSyncNs(rounds, encoded)
+    if (rounds === 1) continue
+    const times = [encode, decode, decodeSync].map((ns) => ns.toFixed(1))
+    console.log([name, encoded.length, ...times].join('\t'))
   }
 }

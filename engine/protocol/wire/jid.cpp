@@ -3,10 +3,10 @@
 #include <charconv>
 #include <optional>
 
+#include "engine/protocol/wire/node_tags.hpp"
+
 namespace wa::wire {
 namespace {
-
-constexpr std::string_view kServerInterop = "interop";
 
 template <class Number>
 std::optional<Number> decimal(std::string_view text) {
@@ -73,6 +73,8 @@ Jid Jid::without_device() const {
   return jid;
 }
 
-std::ostream& operator<<(std::ostream& out, const Jid& jid) { return out << jid.to_string(); }
+std::ostream& operator<<(std::ostream& out, const Jid& jid) {
+  return out << jid.to_string();
+}
 
 }  // namespace wa::wire

@@ -12,7 +12,9 @@ struct JidCase {
   const char* text;
   Jid jid;
 };
-void PrintTo(const JidCase& c, std::ostream* out) { *out << c.name; }
+void PrintTo(const JidCase& c, std::ostream* out) {
+  *out << c.name;
+}
 
 Jid make(std::string user, std::string_view server, std::uint16_t device, std::uint16_t integrator,
          std::uint8_t agent) {
@@ -52,8 +54,8 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& each) { return each.param.name; });
 
 TEST(JidTest, RefusesWhatIsNoJid) {
-  for (const char* text : {"", "15551230001", "15551230001@", "@", "1:@lid", "1:x@lid", "1:65536@lid",
-                           "1:-1@lid", "1:+1@lid", "1:7:8@lid", "1: 7@lid"}) {
+  for (const char* text : {"", "15551230001", "15551230001@", "@", "1:@lid", "1:x@lid",
+                           "1:65536@lid", "1:-1@lid", "1:+1@lid", "1:7:8@lid", "1: 7@lid"}) {
     const auto parsed = Jid::parse(text);
     ASSERT_FALSE(parsed) << text;
     EXPECT_EQ(parsed.error().code, Errc::malformed) << text;

@@ -69,9 +69,9 @@ void append_xml(const Node& node, std::string& out) {
     append_escaped(print(attribute.value), out);
     out += '"';
   }
-  const bool empty = std::holds_alternative<std::monostate>(node.content) ||
-                     (std::holds_alternative<std::span<const Node>>(node.content) &&
-                      node.children().empty());
+  const bool empty =
+      std::holds_alternative<std::monostate>(node.content) ||
+      (std::holds_alternative<std::span<const Node>>(node.content) && node.children().empty());
   if (empty) {
     out += "/>";
     return;
@@ -106,7 +106,9 @@ std::string_view Node::attr(std::string_view key) const {
   return text ? *text : std::string_view();
 }
 
-bool Node::has_attr(std::string_view key) const { return find(attributes, key) != nullptr; }
+bool Node::has_attr(std::string_view key) const {
+  return find(attributes, key) != nullptr;
+}
 
 std::optional<Jid> Node::jid(std::string_view key) const {
   const Value* value = find(attributes, key);
@@ -260,7 +262,11 @@ Frame::~Frame() = default;
 Frame::Frame(Frame&&) noexcept = default;
 Frame& Frame::operator=(Frame&&) noexcept = default;
 
-const Node& Frame::root() const { return storage_->root; }
-ByteSpan Frame::plaintext() const { return storage_->node_bytes(); }
+const Node& Frame::root() const {
+  return storage_->root;
+}
+ByteSpan Frame::plaintext() const {
+  return storage_->node_bytes();
+}
 
 }  // namespace wa::wire

@@ -103,7 +103,9 @@ void expect_error(Bytes plaintext, Errc code, Dictionary dictionary = Dictionary
   EXPECT_EQ(frame.error().code, code) << frame.error();
 }
 
-bool same(const Value& a, const Value& b) { return a == b; }
+bool same(const Value& a, const Value& b) {
+  return a == b;
+}
 
 /// Whether two trees say the same. Text content that has no packed form comes back as bytes, so
 /// content is compared as bytes.
@@ -125,7 +127,8 @@ std::vector<std::pair<Bytes, Dictionary>> all_frames() {
   std::vector<std::pair<Bytes, Dictionary>> frames;
   const auto file = test::vectors("binary-nodes.json");
   for (const auto& vector : file.at("vectors").as_array()) {
-    for (const auto& c : kDictionaries) frames.emplace_back(hex_at(vector, c.hex_key), c.dictionary);
+    for (const auto& c : kDictionaries)
+      frames.emplace_back(hex_at(vector, c.hex_key), c.dictionary);
   }
   const auto stanzas = test::vectors("stanza-examples.json");
   for (const auto& stanza : stanzas.at("stanzas").as_array()) {
@@ -347,9 +350,9 @@ TEST(NodeCodecTest, DecodesHandMadeInputLikeBaileysExceptWhereWeAreStricter) {
   // Where we refuse what Baileys 7 takes.
   const std::map<std::string, Errc, std::less<>> stricter = {
       {"INTEROP_JID without server at end of buffer", Errc::truncated},  // a field is missing
-      {"trailing bytes after the node", Errc::malformed},      // whatsmeow drops the node, too
-      {"BINARY_32 with bit 31 set", Errc::truncated},          // Baileys reads a negative length
-      {"attr key from JID", Errc::malformed},                  // whatsmeow refuses, too
+      {"trailing bytes after the node", Errc::malformed},  // whatsmeow drops the node, too
+      {"BINARY_32 with bit 31 set", Errc::truncated},      // Baileys reads a negative length
+      {"attr key from JID", Errc::malformed},              // whatsmeow refuses, too
   };
   // Where we take it as something else, and why.
   const std::map<std::string, std::string, std::less<>> different = {
@@ -382,27 +385,27 @@ TEST(NodeCodecTest, DecodesHandMadeInputLikeBaileysExceptWhereWeAreStricter) {
 }
 
 TEST(NodeCodecTest, TellsTruncatedFromMalformed) {
-  expect_error(bytes({}), Errc::malformed);               // an empty plaintext
-  expect_error(bytes({0}), Errc::truncated);              // a flag byte only
-  expect_error(hex("0000"), Errc::malformed);             // LIST_EMPTY as a node
-  expect_error(hex("00f800"), Errc::malformed);           // a node of no strings
-  expect_error(hex("00f80100"), Errc::malformed);         // an empty tag
-  expect_error(hex("00f801fc00"), Errc::malformed);       // an empty tag, raw
-  expect_error(hex("0019"), Errc::malformed);             // a text where a node is due
-  expect_error(hex("00f801f0"), Errc::malformed);         // an unused tag byte
-  expect_error(hex("00f801f801"), Errc::malformed);       // a list as tag
-  expect_error(hex("00f801f70007ff811f"), Errc::malformed);          // a JID as tag
-  expect_error(hex("00f8031911fafa1f0303"), Errc::malformed);        // a JID as JID user
+  expect_error(bytes({}), Errc::malformed);                    // an empty plaintext
+  expect_error(bytes({0}), Errc::truncated);                   // a flag byte only
+  expect_error(hex("0000"), Errc::malformed);                  // LIST_EMPTY as a node
+  expect_error(hex("00f800"), Errc::malformed);                // a node of no strings
+  expect_error(hex("00f80100"), Errc::malformed);              // an empty tag
+  expect_error(hex("00f801fc00"), Errc::malformed);            // an empty tag, raw
+  expect_error(hex("0019"), Errc::malformed);                  // a text where a node is due
+  expect_error(hex("00f801f0"), Errc::malformed);              // an unused tag byte
+  expect_error(hex("00f801f801"), Errc::malformed);            // a list as tag
+  expect_error(hex("00f801f70007ff811f"), Errc::malformed);    // a JID as tag
+  expect_error(hex("00f8031911fafa1f0303"), Errc::malformed);  // a JID as JID user
   expect_error(hex("00f8031911faff811ff70000ff811f"), Errc::malformed);  // a JID as JID server
-  expect_error(hex("00f8031911fa1ff0"), Errc::malformed);            // an unused tag as server
-  expect_error(hex("00f8031911f6ff811f00050d"), Errc::malformed);    // FB_JID, not msgr
-  expect_error(hex("00f8031911f5ff811f000500020d"), Errc::malformed);  // INTEROP_JID, not interop
-  expect_error(hex("00f8031911f8021919"), Errc::malformed);          // a list as attribute
-  expect_error(hex("00f8031908ff01c0"), Errc::malformed);  // an illegal nibble in front
-  expect_error(hex("00f80219f80100"), Errc::truncated);    // no room for a child
+  expect_error(hex("00f8031911fa1ff0"), Errc::malformed);                // an unused tag as server
+  expect_error(hex("00f8031911f6ff811f00050d"), Errc::malformed);        // FB_JID, not msgr
+  expect_error(hex("00f8031911f5ff811f000500020d"), Errc::malformed);    // INTEROP_JID, not interop
+  expect_error(hex("00f8031911f8021919"), Errc::malformed);              // a list as attribute
+  expect_error(hex("00f8031908ff01c0"), Errc::malformed);    // an illegal nibble in front
+  expect_error(hex("00f80219f80100"), Errc::truncated);      // no room for a child
   expect_error(hex("00f80219f801000000"), Errc::malformed);  // a child of no strings
   expect_error(hex("00f80219f801f9000001"), Errc::malformed);
-  expect_error(hex("00f8011900"), Errc::malformed);          // trailing
+  expect_error(hex("00f8011900"), Errc::malformed);  // trailing
 }
 
 TEST(NodeCodecTest, TheErrorNamesTheOffset) {
@@ -430,12 +433,12 @@ TEST(NodeCodecTest, AnythingAfterANodeIsAnError) {
 }
 
 TEST(NodeCodecTest, DeclaredSizesAreCheckedBeforeMemoryIsTaken) {
-  expect_error(hex("00f9ffff19"), Errc::truncated);            // 32,767 attributes
-  expect_error(hex("00f80219f9ffff"), Errc::truncated);        // 65,535 children
-  expect_error(hex("00f80219fe7fffffff"), Errc::truncated);    // 2 GiB of content
+  expect_error(hex("00f9ffff19"), Errc::truncated);          // 32,767 attributes
+  expect_error(hex("00f80219f9ffff"), Errc::truncated);      // 65,535 children
+  expect_error(hex("00f80219fe7fffffff"), Errc::truncated);  // 2 GiB of content
   expect_error(hex("00f80219feffffffff"), Errc::truncated);
   expect_error(hex("00f80219fdffffff"), Errc::truncated);
-  expect_error(hex("00f80319fffe11"), Errc::truncated);        // packed
+  expect_error(hex("00f80319fffe11"), Errc::truncated);  // packed
 }
 
 /// `levels` nodes, each the only child of the one before.
@@ -572,7 +575,7 @@ TEST(NodeCodecTest, OnlyBitOneOfTheFlagsCounts) {
 
 TEST(NodeCodecTest, WhatIsNoZlibStreamIsMalformed) {
   expect_error(hex("02f80119"), Errc::malformed);
-  expect_error(hex("02789c07ff"), Errc::malformed);  // a block of an unused type
+  expect_error(hex("02789c07ff"), Errc::malformed);      // a block of an unused type
   expect_error(hex("0278bb00000001"), Errc::malformed);  // asks for a preset dictionary
   Bytes wrong_checksum = deflated(hex("f80119"));
   wrong_checksum.back() ^= std::byte{1};

@@ -95,9 +95,10 @@ TEST(NodeTest, PrintsOneLineOfMarkup) {
                                   .child(NodeBuilder("code").text("12345"))
                                   .child(std::move(user))
                                   .child(std::move(list)));
-  EXPECT_EQ(to_xml(frame.root()),
-            "<iq to=\"@s.whatsapp.net\" name=\"&lt;a &amp; &quot;b&quot;&gt;\\x0a\\x01\\xff\xc3\xa9\">"
-            "<ref>{3 bytes}</ref><code>12345</code><user>1:2@lid</user><list/></iq>");
+  EXPECT_EQ(
+      to_xml(frame.root()),
+      "<iq to=\"@s.whatsapp.net\" name=\"&lt;a &amp; &quot;b&quot;&gt;\\x0a\\x01\\xff\xc3\xa9\">"
+      "<ref>{3 bytes}</ref><code>12345</code><user>1:2@lid</user><list/></iq>");
 }
 
 TEST(NodeTest, PrintsOnlyWellFormedUtf8) {
