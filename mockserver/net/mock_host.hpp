@@ -60,6 +60,8 @@ class MockHost {
   using Subscription = std::shared_ptr<void>;
   /// Calls `on_event` for every event from now on, until the subscription is dropped.
   [[nodiscard]] Subscription subscribe(std::function<void(const LoggedEvent&)> on_event);
+  /// Calls `on_changed(tenant)` whenever a tenant may have changed, after its actions were performed.
+  [[nodiscard]] Subscription subscribe_changes(std::function<void(const std::string&)> on_changed);
 
   /// Open WebSockets. For `quiet-end`.
   std::size_t open_sockets() const;

@@ -1,0 +1,226 @@
+#include "mockserver/net/mock_host.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+
+#include "mockserver/net/chat_path.hpp"
+#include "mockserver/net/listen_address.hpp"
+#include "mockserver/net/tenant_shell.hpp"
+
+namespace wa::mock {
+namespace {
+
+/// Functions to be called until their handle is dropped. A call may add and drop handles.
+template <class... Arguments>
+class Listeners {
+ public:
+  using Function = std::function<void(Arguments...)>;
+
+  std::shared_ptr<void> add(Function function) {
+    auto entry = std::make_shared<Function>(std::move(function));
+    entries_.push_back(entry);
+    return entry;
+  }
+
+  void call(const Arguments&... arguments) {
+    bool some_gone = false;
+    // By index, and only those that were there: the list may grow meanwhile.
+    const std::size_t count = entries_.size();
+    ++depth_;
+    for (std::size_t i = 0; i < count; ++i) {
+      if (const auto function = entries_[i].lock()) {
+        (*function)(arguments...);
+      } else {
+        some_gone = true;
+      }
+    }
+    if (--depth_ == 0 && some_gone) {
+      std::erase_if(entries_, [](const auto& entry) { return entry.expired(); });
+    }
+  }
+
+ private:
+  std::vector<std::weak_ptr<Function>> entries_;
+  int depth_ = 0;
+};
+
+}  // namespace
+
+class MockHost::Impl final : public TenantSurroundings {
+ public:
+  Impl(boost::asio::io_context& io, HostOptions options, ServerKeys keys, Random& random)
+      : io_(io), options_(std::move(options)), keys_(std::move(keys)), random_(random) {
+    make_tenant({}, options_.settings);
+  }
+  ~Impl() override { stop(); }
+
+  Result<void> listen() {
+    WA_TRY(server_, net::WebSocketServer::listen(
+                        io_, options_.listen,
+                        [this](net::UpgradeRequest request) { on_upgrade(std::move(request)); }));
+    return {};
+  }
+
+  Now now() const override {
+    const auto mono = std::chrono::steady_clock::now().time_since_epoch();
+    const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    return Now{Instant(std::chrono::duration_cast<Duration>(mono)),
+               UnixMillis{std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()}};
+  }
+
+  void record(const std::string& tenant, TenantEvent event) override {
+    Entry& entry = *entries_.at(tenant);
+    LoggedEvent logged;
+    logged.seq = ++entry.last_seq;
+    const Duration since_start = now().mono - started_;
+    logged.t_ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count();
+    logged.tenant = tenant;
+    logged.event = std::move(event);
+    if (entry.log.size() == kLogSize) entry.log.pop_front();
+    entry.log.push_back(logged);
+    on_event_.call(logged);
+  }
+
+  void settled(const std::string& tenant) override { on_settled_.call(tenant); }
+
+  Result<void> add_tenant(std::string_view name, Settings settings) {
+    if (!is_tenant_name(name)) {
+      return Error{Errc::usage, "a tenant's name is 1 to 64 letters, digits, _ and -"};
+    }
+    if (entries_.contains(name)) {
+      return Error{Errc::conflict, "there is already a tenant \"" + std::string(name) + "\""};
+    }
+    make_tenant(std::string(name), std::move(settings));
+    return {};
+  }
+
+  void command(std::string_view tenant, const Command& command, Done done) {
+    const auto entry = entries_.find(tenant);
+    if (entry == entries_.end()) {
+      const Problem problem{404, "unknown_tenant",
+                            "there is no tenant \"" + std::string(tenant) + "\"",
+                            "make it with PUT /v1/t/" + std::string(tenant)};
+      if (done) done(problem);
+      return;
+    }
+    if (stopped_) {
+      if (done) done(Problem{503, "stopping", "the mock server is stopping", ""});
+      return;
+    }
+    const auto shell = entry->second->shell;
+    shell->command(command, std::move(done));
+    // The log is this shell's part of what a Reset forgets. Numbers go on, so that who follows the
+    // events sees no number twice.
+    if (std::holds_alternative<Reset>(command)) entry->second->log.clear();
+  }
+
+  void stop() {
+    if (std::exchange(stopped_, true)) return;
+    if (server_) server_->stop();
+    for (auto& [name, entry] : entries_) entry->shell->stop();
+  }
+
+  struct Entry {
+    std::shared_ptr<TenantShell> shell;
+    std::deque<LoggedEvent> log;
+    std::uint64_t last_seq = 0;
+  };
+
+  boost::asio::io_context& io_;
+  HostOptions options_;
+  ServerKeys keys_;
+  Random& random_;
+  Instant started_ = now().mono;
+  std::unique_ptr<net::WebSocketServer> server_;
+  std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;
+  Listeners<LoggedEvent> on_event_;
+  Listeners<std::string> on_settled_;
+  bool stopped_ = false;
+
+ private:
+  void make_tenant(std::string name, Settings settings) {
+    const std::uint64_t seed =
+        name.empty() ? options_.seed : SeededRandom(options_.seed, "tenant", name).next_u64();
+    auto entry = std::make_unique<Entry>();
+    entry->shell = std::make_shared<TenantShell>(
+        io_, *this, name, Tenant(std::move(settings), keys_, seed, random_));
+    entries_.emplace(std::move(name), std::move(entry));
+  }
+
+  void on_upgrade(net::UpgradeRequest request) {
+    if (stopped_) return;
+    const auto name = tenant_of_target(request.target());
+    if (!name) return request.refuse(404, name.error().detail + "\n");
+    const auto entry = entries_.find(*name);
+    if (entry == entries_.end()) {
+      return request.refuse(404, "there is no tenant \"" + *name + "\"; make it with PUT /v1/t/" +
+                                     *name + " on the control port\n");
+    }
+    entry->second->shell->upgrade(std::move(request));
+  }
+};
+
+MockHost::MockHost(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+MockHost::~MockHost() = default;
+
+Result<std::unique_ptr<MockHost>> MockHost::start(boost::asio::io_context& io, HostOptions options,
+                                                  ServerKeys keys, Random& random) {
+  auto impl = std::make_unique<Impl>(io, std::move(options), std::move(keys), random);
+  WA_TRY_VOID(impl->listen());
+  return std::unique_ptr<MockHost>(new MockHost(std::move(impl)));
+}
+
+std::uint16_t MockHost::port() const { return impl_->server_->port(); }
+
+std::string MockHost::ws_url(std::string_view tenant) const {
+  const std::string prefix = tenant.empty() ? "" : "/t/" + std::string(tenant);
+  return "ws://" + dialled_host(impl_->options_.listen) + ":" + std::to_string(port()) + prefix +
+         "/ws/chat";
+}
+
+const ServerKeys& MockHost::keys() const { return impl_->keys_; }
+Now MockHost::now() const { return impl_->now(); }
+
+Tenant* MockHost::tenant(std::string_view name) {
+  const auto entry = impl_->entries_.find(name);
+  return entry == impl_->entries_.end() ? nullptr : &entry->second->shell->tenant();
+}
+
+Result<void> MockHost::add_tenant(std::string_view name, Settings settings) {
+  return impl_->add_tenant(name, std::move(settings));
+}
+
+std::vector<std::string> MockHost::tenants() const {
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : impl_->entries_) names.push_back(name);
+  return names;
+}
+
+void MockHost::command(std::string_view tenant, Command command, Done done) {
+  impl_->command(tenant, command, std::move(done));
+}
+
+const std::deque<LoggedEvent>& MockHost::log(std::string_view tenant) const {
+  static const std::deque<LoggedEvent> empty;
+  const auto entry = impl_->entries_.find(tenant);
+  return entry == impl_->entries_.end() ? empty : entry->second->log;
+}
+
+MockHost::Subscription MockHost::subscribe(std::function<void(const LoggedEvent&)> on_event) {
+  return impl_->on_event_.add(std::move(on_event));
+}
+
+MockHost::Subscription MockHost::subscribe_changes(
+    std::function<void(const std::string&)> on_changed) {
+  return impl_->on_settled_.add(std::move(on_changed));
+}
+
+std::size_t MockHost::open_sockets() const {
+  std::size_t count = 0;
+  for (const auto& [name, entry] : impl_->entries_) count += entry->shell->open_sockets();
+  return count;
+}
+
+void MockHost::stop() { impl_->stop(); }
+
+}  // namespace wa::mock

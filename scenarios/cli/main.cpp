@@ -1,0 +1,166 @@
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdio>
+#include <functional>
+#include <memory>
+
+#include "mockserver/core/settings.hpp"
+#include "scenarios/cli/completion.hpp"
+#include "scenarios/cli/exit_code.hpp"
+#include "scenarios/cli/files.hpp"
+#include "scenarios/cli/verb_mock.hpp"
+#include "scenarios/cli/verb_qr.hpp"
+
+// The command line: CLI11 is used here and nowhere else. A verb is a row of kVerbs, a function that
+// binds its options, and a file verb_*.cpp that does it.
+namespace wa::cli {
+namespace {
+
+#ifndef WA_VERSION
+#error "the build system names the version"
+#endif
+
+/// Runs the verb with the options that were parsed; gives the exit code.
+using Run = std::function<int()>;
+
+Run bind_mock(CLI::App& verb) {
+  auto options = std::make_shared<MockOptions>();
+  options->version = WA_VERSION;
+  verb.add_option("--listen", options->listen, "HOST:PORT of the WebSockets; port 0: a free one")
+      ->capture_default_str();
+  verb.add_option("--control", options->control, "HOST:PORT of the control API")
+      ->capture_default_str();
+  verb.add_option("--profile", options->profile, "default, or fast: no delays")
+      ->capture_default_str();
+  std::string keys = "KEY=VALUE, over the profile; may be repeated. Keys:";
+  for (const auto& setting : mock::settings_table()) keys += " " + std::string(setting.key);
+  verb.add_option("--set", options->set, keys)->allow_extra_args(false);
+  verb.add_option("--state", options->state,
+                  "a directory that keeps the server's keys, and the default tenant's phones and "
+                  "devices; without it all are new");
+  verb.add_option("--seed", options->seed, "of faults and ids, not of keys")->capture_default_str();
+  verb.add_option("--ready-file", options->ready_file,
+                  "gets the document of /v1/info once both ports listen; - is stdout");
+  verb.add_option("--token", options->token, "bearer token that the control API asks for")
+      ->envname("TESTLINE_TOKEN");
+  return [options] { return run_mock(*options); };
+}
+constexpr const char* kMockExamples =
+    "Examples:\n"
+    "  testline mock\n"
+    "  testline mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --ready-file mock.json &\n"
+    "  testline mock --profile fast --set refs.count=3 --set refs.first=5s\n"
+    "  testline mock --state ./mock-state          devices stay linked over a restart\n"
+    "  docs/guides/control-api.md shows the calls of the control API.";
+
+Run bind_qr(CLI::App& verb) {
+  auto options = std::make_shared<QrOptions>();
+  verb.add_option("text", options->text, "what the code says; - reads stdin")->required();
+  verb.add_option("--out", options->out, "write a PNG (or SVG) to this file; - is stdout");
+  verb.add_flag("--svg", options->svg, "an SVG instead of a PNG");
+  verb.add_option("--module", options->module_pixels, "pixels per module of the PNG, 1 to 64")
+      ->capture_default_str();
+  return [options] { return run_qr(*options); };
+}
+constexpr const char* kQrExamples =
+    "Examples:\n"
+    "  testline qr 2@abc,def,ghi,jkl               on the terminal\n"
+    "  testline qr - --out qr.png < ref.txt\n"
+    "  testline qr hello --svg > qr.svg";
+
+Run bind_scan(CLI::App& verb) {
+  auto options = std::make_shared<ScanOptions>();
+  verb.add_option("file", options->file, "PNG or JPEG; - reads stdin")->required();
+  return [options] { return run_scan(*options); };
+}
+constexpr const char* kScanExamples =
+    "Examples:\n"
+    "  testline scan qr.png\n"
+    "  curl -s http://gateway/qr.png | testline scan -";
+
+Run bind_completion(CLI::App& verb) {
+  auto shell = std::make_shared<std::string>();
+  verb.add_option("shell", *shell, "bash")->required();
+  const CLI::App* program = verb.get_parent();
+  return [program, shell]() -> int {
+    if (*shell != "bash") {
+      complain("there is completion for bash, not for \"" + *shell + "\"");
+      return kUsage;
+    }
+    std::vector<VerbWords> verbs;
+    for (const CLI::App* other : program->get_subcommands({})) {
+      VerbWords words{other->get_name(), {}};
+      for (const CLI::Option* option : other->get_options()) {
+        for (const std::string& name : option->get_lnames()) words.options.push_back("--" + name);
+      }
+      verbs.push_back(std::move(words));
+    }
+    return write_stdout(as_bytes(bash_completion(verbs))) ? kOk : kEnvironment;
+  };
+}
+constexpr const char* kCompletionExamples =
+    "Examples:\n"
+    "  source <(testline completion bash)";
+
+struct Verb {
+  const char* name;
+  const char* summary;
+  Run (*bind)(CLI::App&);
+  const char* examples;
+};
+
+constexpr Verb kVerbs[] = {
+    {"mock", "run the mock server", bind_mock, kMockExamples},
+    {"qr", "draw a QR code", bind_qr, kQrExamples},
+    {"scan", "read a QR code from a picture", bind_scan, kScanExamples},
+    {"completion", "print a completion script for your shell", bind_completion,
+     kCompletionExamples},
+};
+
+/// A mistyped verb is answered with the nearest one; CLI11 only says that it did not expect it.
+bool is_unknown_verb(const CLI::App& program, int argc, char** argv) {
+  if (argc < 2 || argv[1][0] == '-') return false;
+  const std::string word = argv[1];
+  std::vector<std::string_view> names;
+  for (const Verb& verb : kVerbs) names.push_back(verb.name);
+  for (const std::string_view name : names) {
+    if (name == word) return false;
+  }
+  const std::string near = mock::nearest(word, names);
+  complain("there is no verb \"" + word + "\"" +
+           (near.empty() ? "" : "; did you mean \"" + near + "\"?") + " " + program.get_name() +
+           " --help lists them");
+  return true;
+}
+
+int run_program(int argc, char** argv) {
+  CLI::App program("Tests WhatsApp multi-device clients against a mock server.", "testline");
+  program.set_version_flag("--version", std::string("testline ") + WA_VERSION);
+  program.require_subcommand(1);
+  Run run;
+  for (const Verb& verb : kVerbs) {
+    CLI::App* app = program.add_subcommand(verb.name, verb.summary);
+    app->footer(verb.examples);
+    app->final_callback([&run, bound = verb.bind(*app)] { run = bound; });
+  }
+  if (is_unknown_verb(program, argc, argv)) return kUsage;
+  try {
+    program.parse(argc, argv);
+  } catch (const CLI::ParseError& failure) {
+    return program.exit(failure) == 0 ? kOk : kUsage;
+  }
+  return run();
+}
+
+}  // namespace
+}  // namespace wa::cli
+
+int main(int argc, char** argv) {
+  try {
+    return wa::cli::run_program(argc, argv);
+  } catch (const std::exception& failure) {
+    wa::cli::complain(failure.what());
+    return wa::cli::kEnvironment;
+  }
+}
