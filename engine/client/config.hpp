@@ -24,6 +24,8 @@ struct Timings {
   Duration offline_marker = 30s;   ///< success → release of held events without <offline/>
   Duration request = 60s;          ///< an IQ without an answer
   Duration truthful = 45s;         ///< `connected` needs a frame within this
+  Duration logout = 10s;           ///< a requested logout without the server's word; then forget
+  Duration passkey = 300s;         ///< `passkey_required` without an answer; then `pairing_failed`
   // Periods and delays.
   Duration qr_first = 60s;
   Duration qr_rest = 20s;
@@ -47,6 +49,7 @@ struct Config {
   std::uint32_t initial_prekeys = 812;
   std::uint32_t auto_renew_qr = 3;      ///< windows renewed after the first, then `qr_expired`
   std::uint32_t unpaired_limit = 3;     ///< closes before the first ref, or 515s while unpaired
+  std::string expected_number;          ///< digits; another number is refused; empty: any number
   std::optional<Duration> takeover_after;  ///< on `replaced`: log in again after this; empty = stop
   Timings timings;
 };

@@ -8,6 +8,12 @@
 
 namespace wa::client {
 
+/// The largest pre-key id that fits into its 3 bytes.
+inline constexpr std::uint32_t kLargestPreKeyId = 0xffffff;
+
+/// The user part of a JID as the number that a login payload wants. Errors: `malformed`.
+Result<std::uint64_t> login_username(const wire::Jid& jid);
+
 /// What pairing earned.
 struct Account {
   wire::Jid jid;  ///< with the device number

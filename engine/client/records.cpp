@@ -1,0 +1,29 @@
+#include "engine/client/records.hpp"
+
+#include "engine/protocol/schema/serialize.hpp"
+#include "engine/protocol/schema/stored.pb.h"
+
+namespace wa::client {
+
+void put_pre_keys(std::uint32_t first_id, std::span<const crypto::KeyPair> keys,
+                  std::vector<Change>& changes) {
+  schema::StoredPreKey record;
+  changes.reserve(changes.size() + keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    const auto id = first_id + static_cast<std::uint32_t>(i);
+    record.set_id(id);
+    record.mutable_key()->set_private_key(schema::field(keys[i].private_key.bytes));
+    record.mutable_key()->set_public_key(schema::field(keys[i].public_key));
+    changes.emplace_back(
+        Put{std::string(kPreKeyKind), std::to_string(id), schema::serialize(record)});
+  }
+}
+
+std::vector<Change> erase_account() {
+  std::vector<Change> changes;
+  changes.emplace_back(Erase{std::string(kCredentialsKind), std::string(kCredentialsKey)});
+  changes.emplace_back(Erase{std::string(kPreKeyKind), {}});
+  return changes;
+}
+
+}  // namespace wa::client

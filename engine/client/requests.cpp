@@ -1,0 +1,47 @@
+#include "engine/client/requests.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+namespace wa::client {
+
+Requests::Requests(Random& random) {
+  const auto first = random.below(65'536);
+  const auto second = random.below(65'536);
+  prefix_ = std::to_string(first) + "." + std::to_string(second) + "-";
+}
+
+std::string Requests::open(Purpose purpose, Instant deadline) {
+  const std::uint64_t number = next_number_++;
+  waiting_.push_back({number, purpose, deadline});
+  return prefix_ + std::to_string(number);
+}
+
+std::optional<Purpose> Requests::take(std::string_view id) {
+  if (!id.starts_with(prefix_)) return std::nullopt;
+  id.remove_prefix(prefix_.size());
+  std::uint64_t number = 0;
+  const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
+  if (error != std::errc() || end != id.data() + id.size()) return std::nullopt;
+  const auto found = std::ranges::find(waiting_, number, &Waiting::number);
+  if (found == waiting_.end()) return std::nullopt;
+  const Purpose purpose = found->purpose;
+  waiting_.erase(found);
+  return purpose;
+}
+
+std::optional<Purpose> Requests::take_expired(Instant now) {
+  const auto found =
+      std::ranges::find_if(waiting_, [&](const Waiting& one) { return one.deadline <= now; });
+  if (found == waiting_.end()) return std::nullopt;
+  const Purpose purpose = found->purpose;
+  waiting_.erase(found);
+  return purpose;
+}
+
+std::optional<Instant> Requests::next_deadline() const {
+  if (waiting_.empty()) return std::nullopt;
+  return std::ranges::min_element(waiting_, {}, &Waiting::deadline)->deadline;
+}
+
+}  // namespace wa::client

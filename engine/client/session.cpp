@@ -1,0 +1,308 @@
+#include "engine/client/session.hpp"
+
+#include "engine/base/overloaded.hpp"
+#include "engine/client/records.hpp"
+#include "engine/client/session_impl.hpp"
+
+namespace wa::client {
+namespace {
+
+Reconnect::Config reconnect_config(const Timings& timings) {
+  return {.first = timings.backoff_first,
+          .max = timings.backoff_max,
+          .slow = timings.slow,
+          .stable = timings.stable};
+}
+
+std::string_view to_string(DialPhase phase) {
+  switch (phase) {
+    case DialPhase::resolve: return "resolve";
+    case DialPhase::connect: return "connect";
+    case DialPhase::tls: return "tls";
+    case DialPhase::upgrade: return "upgrade";
+  }
+  WA_ASSERT(!"a DialPhase without a word");
+}
+
+std::string_view word_for(Stream::Failure failure) {
+  switch (failure) {
+    case Stream::Failure::handshake: return "handshake_failed";
+    case Stream::Failure::certificate: return "bad_certificate";
+    case Stream::Failure::frame:
+    case Stream::Failure::content: return "stream_broken";
+  }
+  WA_ASSERT(!"a Failure without a word");
+}
+
+}  // namespace
+
+// ---- the outside ----------------------------------------------------------------------------
+
+Session::Session(Config config, std::optional<Credentials> stored, Random& random)
+    : impl_(std::make_unique<Impl>(std::move(config), std::move(stored), random)) {}
+Session::~Session() = default;
+Session::Session(Session&&) noexcept = default;
+Session& Session::operator=(Session&&) noexcept = default;
+
+std::vector<Action> Session::step(const Event& event, Now now) { return impl_->step(event, now); }
+std::optional<Instant> Session::next_deadline() const { return impl_->next_deadline(); }
+const Status& Session::status() const { return impl_->status(); }
+const std::optional<Credentials>& Session::credentials() const { return impl_->credentials(); }
+const Session::Counters& Session::counters() const { return impl_->counters(); }
+
+// ---- one step -------------------------------------------------------------------------------
+
+Session::Impl::Impl(Config config, std::optional<Credentials> stored, Random& random)
+    : config_(std::move(config)),
+      random_(random),
+      credentials_(std::move(stored)),
+      reconnect_(reconnect_config(config_.timings)) {
+  if (credentials_) last_attempt_id_ = credentials_->attempt_id;
+  if (paired()) status_.jid = credentials_->account->jid.to_string();
+  published_ = status_;
+}
+
+std::vector<Action> Session::Impl::step(const Event& event, Now now) {
+  now_ = now;
+  std::visit([this](const auto& one) { on(one); }, event);
+  if (connection_ && connection_->broken() && connection_->stage() != Stage::ending) {
+    end_locally("stream_broken", "a stanza could not be sealed");
+  }
+  if (status_ != published_) {
+    published_ = status_;
+    actions_.push_back(PublishStatus{status_});
+  }
+  return std::exchange(actions_, {});
+}
+
+std::optional<Instant> Session::Impl::next_deadline() const {
+  std::optional<Instant> next;
+  const auto consider = [&next](std::optional<Instant> other) {
+    if (other && (!next || *other < *next)) next = other;
+  };
+  if (connection_) {
+    consider(connection_->next_deadline());
+  } else {
+    consider(dial_at_);
+  }
+  consider(reconnect_.next_deadline());
+  consider(logout_deadline_);
+  if (finishing_) consider(finishing_->deadline);
+  return next;
+}
+
+Connection* Session::Impl::current(Generation generation) {
+  if (connection_ && connection_->generation() == generation) return connection_.get();
+  ++counters_.stale_events;
+  return nullptr;
+}
+
+// ---- what the user wants --------------------------------------------------------------------
+
+void Session::Impl::on(const StartRequested&) {
+  if (running()) {
+    // An ordinary back-off is not shortened, however often somebody asks; a state that waits for a
+    // decision (`replaced`, `throttled`, a ban) has now got one.
+    const bool ordinary =
+        status_.state == State::connecting || status_.state == State::waiting_for_scan;
+    if (!connection_ && !ordinary) dial();
+    return;
+  }
+  reconnect_.reset();
+  status_.attempts = 0;
+  status_.reason.clear();
+  fruitless_ = 0;
+  windows_renewed_ = 0;
+  renew_keys_ = true;  // of an unpaired device: every attempt has its own
+  if (just_paired_) finishing_ = Finishing{now_.mono + config_.timings.pairing_finish};
+  dial();
+}
+
+void Session::Impl::on(const StopRequested&) {
+  if (running()) settle(State::disconnected, "stopped");
+}
+
+void Session::Impl::on(const LogoutRequested&) {
+  if (logout_deadline_) return;
+  if (!paired()) return finish_logout();
+  logout_deadline_ = now_.mono + config_.timings.logout;
+  status_.reason = "logging_out";
+  if (!connection_) return dial();
+  if (connection_->stage() == Stage::online) return ask_removal();
+  if (connection_->stage() == Stage::ending) dial_at_ = now_.mono;
+}
+
+void Session::Impl::on(const DeleteRequested&) {
+  if (paired() && connection_ && connection_->stage() == Stage::online) ask_removal();
+  close_socket();
+  forget_account();
+  settle(State::disconnected, "deleted");
+}
+
+// ---- what the shell reports -----------------------------------------------------------------
+
+void Session::Impl::on(const Dialed& event) {
+  Connection* const connection = current(event.generation);
+  if (!connection) return;
+  if (connection->stage() != Stage::dialing) {
+    ++counters_.stale_events;
+    return;
+  }
+  Stream::Config config{.noise_root = config_.noise_root,
+                        .static_key = credentials_->noise,
+                        .payload = client_payload(),
+                        .routing_info = credentials_->routing_info};
+  connection->open(std::move(config), now_, random_, actions_);
+}
+
+void Session::Impl::on(const DialFailed& event) {
+  Connection* const connection = current(event.generation);
+  if (!connection) return;
+  if (connection->stage() != Stage::dialing) {
+    ++counters_.stale_events;
+    return;
+  }
+  StreamEnd end{Element::dial, event.http_status, std::string(to_string(event.phase)), {}, {}};
+  end.cause = "dial failed (" + end.child + "): " + event.detail;
+  end_stream(std::move(end));
+}
+
+void Session::Impl::on(const BytesReceived& event) {
+  Connection* const connection = current(event.generation);
+  if (!connection || connection->stage() == Stage::ending) return;
+  if (connection->stage() == Stage::dialing) {
+    ++counters_.stale_events;
+    return;
+  }
+  connection->receive(event.bytes, now_, random_);
+  // A stanza may end the connection; what stands behind it then concerns nobody.
+  while (connection_.get() == connection && connection->stage() != Stage::ending) {
+    auto item = connection->stream().next(now_.wall);
+    if (!item) return end_locally(word_for(connection->stream().failure()), to_string(item.error()));
+    if (!*item) return;
+    std::visit(Overloaded{
+                   [this](Stream::Established& established) {
+                     on_established(std::move(established));
+                   },
+                   [this](wire::Frame& frame) { on_stanza(frame.root()); },
+               },
+               **item);
+  }
+}
+
+void Session::Impl::on(const SocketClosed& event) {
+  Connection* const connection = current(event.generation);
+  if (!connection) return;
+  if (connection->stage() == Stage::ending) {
+    connection_.reset();
+    return;
+  }
+  end_stream({Element::socket, {}, {}, "socket closed: " + event.detail, {}});
+}
+
+void Session::Impl::on(const Computed& event) {
+  if (!connection_ || connection_->key_job != event.job_id) {
+    ++counters_.stale_events;
+    return;
+  }
+  connection_->key_job.reset();
+  connection_->made_keys = std::get<std::vector<crypto::KeyPair>>(event.value);
+  if (connection_->stage() == Stage::online) run_login(LoginSequence::KeysMade{});
+}
+
+void Session::Impl::on(const DeadlineReached&) {
+  if (logout_deadline_ && now_.mono >= *logout_deadline_) return finish_logout();
+  if (connection_) wake_connection();
+  reconnect_.deadline_reached(now_.mono);
+  status_.attempts = reconnect_.attempts();
+  if (finishing_ && now_.mono >= finishing_->deadline) finish_deadline_reached();
+  if (!connection_ && dial_at_ && now_.mono >= *dial_at_) dial();
+}
+
+void Session::Impl::wake_connection() {
+  if (const auto deadline = connection_->stage_deadline(); deadline && now_.mono >= *deadline) {
+    if (connection_->stage() == Stage::ending) return close_socket();
+    return end_locally(timeout_word(connection_->stage()));
+  }
+  if (connection_->stage() == Stage::ending) return;
+  for (const auto& action : connection_->wake_keepalive(now_, random_)) {
+    if (std::holds_alternative<Keepalive::ReportDead>(action)) return end_locally("dead_socket");
+    ping();
+  }
+  while (connection_ && connection_->requests()) {
+    const auto purpose = connection_->requests()->take_expired(now_.mono);
+    if (!purpose) break;
+    on_answer(*purpose, nullptr);
+  }
+  if (connection_ && connection_->code_changes_at && now_.mono >= *connection_->code_changes_at) {
+    rotate_code();
+  }
+}
+
+void Session::Impl::rotate_code() {
+  if (connection_->window->current(now_.mono)) return show_code();
+  end_locally("refs_ended", "QR refs attempts ended");
+}
+
+// ---- sockets --------------------------------------------------------------------------------
+
+void Session::Impl::dial() {
+  WA_ASSERT(!connection_);  // one socket at a time
+  dial_at_.reset();
+  status_.next_attempt_at.reset();
+  if (!paired() && (!credentials_ || renew_keys_)) begin_attempt();
+  renew_keys_ = false;
+
+  ++generation_;
+  ++counters_.dials;
+  connection_ = std::make_unique<Connection>(generation_, config_, now_);
+  actions_.push_back(DialSocket{generation_, config_.url, config_.timings.dial});
+  status_.state = status_.qr ? State::waiting_for_scan : State::connecting;
+  if (finishing_) status_.reason = "finishing";
+}
+
+void Session::Impl::begin_attempt() {
+  credentials_ = Credentials::generate(++last_attempt_id_, random_);
+  store_credentials();
+}
+
+Bytes Session::Impl::client_payload() const {
+  const Credentials& own = *credentials_;
+  if (own.account) {
+    const auto username = login_username(own.account->jid);
+    WA_ASSERT(username);  // was checked before the account was stored
+    return pairing::encode_login({.version = config_.version,
+                                  .username = *username,
+                                  .device = own.account->jid.device,
+                                  .passive = true});
+  }
+  constexpr std::uint32_t kChrome = 1;
+  return pairing::encode_registration(
+      {.version = config_.version,
+       .registration_id = own.registration_id,
+       .identity = own.identity.public_key,
+       .signed_pre_key_id = own.signed_pre_key.id,
+       .signed_pre_key = own.signed_pre_key.key.public_key,
+       .signed_pre_key_signature = own.signed_pre_key.signature,
+       .os = config_.os,
+       .platform_type = kChrome,
+       .require_full_sync = false});
+}
+
+void Session::Impl::close_socket() {
+  if (!connection_) return;
+  actions_.push_back(CloseSocket{connection_->generation(), CloseHow::normal});
+  connection_.reset();
+}
+
+void Session::Impl::store_credentials(std::vector<Change> changes) {
+  changes.emplace_back(Put{std::string(kCredentialsKind), std::string(kCredentialsKey),
+                           credentials_->encode()});
+  actions_.push_back(Commit{std::move(changes)});
+}
+
+void Session::Impl::report(Report::Level level, std::string text) {
+  actions_.push_back(Report{level, std::move(text)});
+}
+
+}  // namespace wa::client

@@ -1,0 +1,144 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/client/close_policy.hpp"
+#include "engine/client/connection.hpp"
+#include "engine/client/session.hpp"
+
+/// The inside of Session, in four files: session.cpp (commands, dialing, deadlines), session_ends.cpp
+/// (what follows the end of a stream), session_stanzas.cpp (stanzas in general, login) and
+/// session_pairing.cpp (stanzas of pairing).
+namespace wa::client {
+
+class Session::Impl {
+ public:
+  Impl(Config config, std::optional<Credentials> stored, Random& random);
+
+  std::vector<Action> step(const Event& event, Now now);
+  std::optional<Instant> next_deadline() const;
+
+  const Status& status() const { return status_; }
+  const std::optional<Credentials>& credentials() const { return credentials_; }
+  const Counters& counters() const { return counters_; }
+
+ private:
+  // ---- session.cpp ----
+  void on(const StartRequested&);
+  void on(const StopRequested&);
+  void on(const LogoutRequested&);
+  void on(const DeleteRequested&);
+  void on(const Dialed& event);
+  void on(const DialFailed& event);
+  void on(const BytesReceived& event);
+  void on(const SocketClosed& event);
+  void on(const Computed& event);
+  void on(const DeadlineReached&);
+
+  /// The connection that an event of this generation may still concern; otherwise it is counted as
+  /// stale and null.
+  Connection* current(Generation generation);
+  void wake_connection();
+  void rotate_code();
+  void dial();
+  void begin_attempt();
+  Bytes client_payload() const;
+  void close_socket();
+  bool running() const { return connection_ || dial_at_; }
+  bool paired() const { return credentials_ && credentials_->account; }
+
+  // ---- session_ends.cpp ----
+  /// The stream of the current connection is over. Everything that follows is decided here.
+  void end_stream(StreamEnd end);
+  void end_locally(std::string_view word, std::string cause = {});
+  Situation situation() const;
+  /// What the policy says, and what the counters make of it.
+  struct Verdict {
+    State state;
+    std::string reason;
+    std::optional<Instant> dial_at;  ///< empty: stop
+  };
+  Verdict judge(const StreamEnd& end, const ClosePolicy& policy);
+  Verdict judge_refs_ended(const ClosePolicy& policy);
+  Verdict judge_replaced(const ClosePolicy& policy);
+  std::optional<Verdict> give_up_pairing(const StreamEnd& end, const ClosePolicy& policy);
+  std::optional<Verdict> give_up_finishing(const StreamEnd& end, const ClosePolicy& policy);
+  void apply(Verdict verdict);
+  /// No socket, no timer; `start` begins anew.
+  void settle(State state, std::string_view reason);
+  void finish_deadline_reached();
+  void forget_account();
+  void finish_logout();
+
+  // ---- session_stanzas.cpp ----
+  void on_established(Stream::Established established);
+  void on_stanza(const wire::Node& stanza);
+  void on_iq(const wire::Node& iq);
+  void on_answer(Purpose purpose, const wire::Node* answer);
+  void on_bulletin(const wire::Node& bulletin);
+  void on_notification(const wire::Node& notification);
+  void on_success(const wire::Node& success);
+  void on_stream_error(const wire::Node& stanza);
+  void on_failure(const wire::Node& stanza);
+  void run_login(const LoginSequence::Event& event);
+  void perform(const LoginSequence::Action& action);
+  void store_and_upload();
+  void ask_removal();
+  void ping();
+  void unhandled(const wire::Node& stanza);
+  void answer_iq(const wire::Node& iq);
+  template <class Node>
+  void send(const Node& node) {
+    connection_->send(node, now_, random_, actions_);
+  }
+
+  // ---- session_pairing.cpp ----
+  bool on_pairing_iq(const wire::Node& iq);
+  void on_pair_device(const wire::Node& iq, const wire::Node& pair_device);
+  void on_pair_success(const wire::Node& iq, const wire::Node& pair_success);
+  bool on_pairing_notification(const wire::Node& notification);
+  void show_code();
+  void renew_adv_secret();
+
+  // ---- all ----
+  void store_credentials(std::vector<Change> changes = {});
+  void report(Report::Level level, std::string text);
+
+  /// Pairing has succeeded and no login yet.
+  struct Finishing {
+    Instant deadline;
+    std::uint32_t failures = 0;
+  };
+
+  const Config config_;
+  Random& random_;
+  std::optional<Credentials> credentials_;
+  Status status_;
+  Status published_;
+  Counters counters_;
+  Reconnect reconnect_;
+  Generation generation_ = 0;
+  std::unique_ptr<Connection> connection_;
+  std::optional<Instant> dial_at_;
+  std::optional<Finishing> finishing_;
+  std::optional<Instant> logout_deadline_;  ///< a logout is wanted
+  std::uint32_t last_attempt_id_ = 0;
+  bool renew_keys_ = false;
+  std::uint32_t fruitless_ = 0;    ///< unpaired ends in a row without any new QR
+  std::uint32_t windows_renewed_ = 0;
+  std::uint32_t codes_shown_ = 0;
+  std::uint32_t next_job_id_ = 1;
+  bool just_paired_ = false;             ///< the next login is the first one
+  std::optional<Instant> first_open_;    ///< of an account that was paired in this run
+  std::optional<Instant> last_takeover_;
+  std::vector<std::string> reported_kinds_;
+
+  // Of the current step.
+  Now now_;
+  std::vector<Action> actions_;
+};
+
+}  // namespace wa::client

@@ -1,0 +1,266 @@
+#include <algorithm>
+#include <limits>
+
+#include "engine/base/overloaded.hpp"
+#include "engine/client/acks.hpp"
+#include "engine/client/pre_key_upload.hpp"
+#include "engine/client/records.hpp"
+#include "engine/client/session_impl.hpp"
+
+/// Stanzas in general: acks, IQs, bulletins, login and what ends a stream.
+namespace wa::client {
+namespace {
+
+constexpr std::size_t kLongestCause = 512;
+constexpr std::size_t kLongestRoutingInfo = 4096;  // real ones have a few bytes
+constexpr std::size_t kReportedKinds = 16;
+
+const wire::Value kServer = wire::JidView{.user = {}, .server = wire::kServerPn};
+
+std::optional<int> code_of(const wire::Node& node, std::string_view attribute) {
+  const auto number = node.number(attribute);
+  if (!number || *number > std::numeric_limits<int>::max()) return std::nullopt;
+  return static_cast<int>(*number);
+}
+
+/// The tag of the first child; for a conflict with its type, since that makes the difference.
+std::string child_key(const wire::Node& node) {
+  const auto* child = node.first_child();
+  if (!child) return {};
+  std::string key(child->tag);
+  if (key == "conflict") key += ":" + child->printed("type");
+  return key;
+}
+
+std::string cause_of(const wire::Node& node) {
+  std::string cause = wire::to_xml(node);
+  if (cause.size() > kLongestCause) cause.resize(kLongestCause);
+  return cause;
+}
+
+/// As web clients number their use: milliseconds of the week, three days shifted.
+std::int64_t unified_session_id(UnixMillis wall) {
+  constexpr std::int64_t kDay = 24 * 60 * 60 * 1000;
+  return (wall.value + 3 * kDay) % (7 * kDay);
+}
+
+}  // namespace
+
+void Session::Impl::on_established(Stream::Established established) {
+  connection_->establish(std::move(established.client_finish), now_, random_, actions_);
+  const Timings& timings = config_.timings;
+  if (paired()) {
+    connection_->enter(Stage::logging_in, now_.mono + timings.login);
+  } else {
+    connection_->enter(Stage::awaiting_refs, now_.mono + timings.first_ref);
+  }
+}
+
+void Session::Impl::on_stanza(const wire::Node& stanza) {
+  if (stanza.tag == "iq") return on_iq(stanza);
+  if (stanza.tag == "ib") return on_bulletin(stanza);
+  if (stanza.tag == "success") return on_success(stanza);
+  if (stanza.tag == "stream:error") return on_stream_error(stanza);
+  if (stanza.tag == "failure") return on_failure(stanza);
+  if (stanza.tag == "xmlstreamend") {
+    return end_stream({Element::stream_end, {}, {}, cause_of(stanza), {}});
+  }
+  if (stanza.tag == "ack" || stanza.tag == "presence" || stanza.tag == "chatstate") return;
+  if (const auto ack = Ack::for_stanza(stanza)) send(ack->node());
+  if (stanza.tag == "notification") return on_notification(stanza);
+  unhandled(stanza);
+}
+
+void Session::Impl::unhandled(const wire::Node& stanza) {
+  ++counters_.unhandled_stanzas;
+  std::string kind(stanza.tag);
+  if (stanza.has_attr("type")) kind += " " + stanza.printed("type");
+  if (reported_kinds_.size() == kReportedKinds || std::ranges::count(reported_kinds_, kind)) return;
+  report(Report::Level::debug, "nothing handles: " + cause_of(stanza));
+  reported_kinds_.push_back(std::move(kind));
+}
+
+// ---- IQs ------------------------------------------------------------------------------------
+
+void Session::Impl::on_iq(const wire::Node& iq) {
+  const std::string_view type = iq.attr("type");
+  if (type == "result" || type == "error") {
+    const auto purpose = connection_->requests()->take(iq.attr("id"));
+    if (!purpose) return unhandled(iq);
+    return on_answer(*purpose, &iq);
+  }
+  if (type == "get" && iq.attr("xmlns") == "urn:xmpp:ping") return answer_iq(iq);
+  if (!on_pairing_iq(iq)) unhandled(iq);
+}
+
+void Session::Impl::answer_iq(const wire::Node& iq) {
+  if (!iq.has_attr("id")) return;
+  const std::string id = iq.printed("id");
+  const wire::Attribute attributes[] = {{"to", kServer}, {"type", "result"}, {"id", id}};
+  send(wire::Node{"iq", attributes, {}});
+}
+
+/// `answer` is null when none came in time.
+void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
+  const bool accepted = answer && answer->attr("type") == "result";
+  switch (purpose) {
+    case Purpose::ping:
+    case Purpose::passive_active:
+    case Purpose::clean_dirty: return;  // any byte was the sign of life; the rest needs no answer
+    case Purpose::pre_key_count: {
+      const auto* count = accepted ? answer->child("count") : nullptr;
+      return run_login(LoginSequence::CountAnswered{count ? count->number("value") : std::nullopt});
+    }
+    case Purpose::pre_key_upload:
+      if (!accepted) report(Report::Level::warning, "the server did not take our pre-keys");
+      return run_login(LoginSequence::UploadAnswered{accepted});
+    case Purpose::remove_companion:
+      if (!accepted) report(Report::Level::warning, "the server did not confirm the logout");
+      return finish_logout();
+  }
+}
+
+void Session::Impl::ping() {
+  ++counters_.pings_sent;
+  const std::string id = connection_->open_request(Purpose::ping, now_);
+  const wire::Attribute attributes[] = {
+      {"to", kServer}, {"type", "get"}, {"xmlns", "w:p"}, {"id", id}};
+  const wire::Node child[] = {{"ping", {}, {}}};
+  send(wire::Node{"iq", attributes, std::span<const wire::Node>(child)});
+}
+
+void Session::Impl::ask_removal() {
+  const std::string id = connection_->open_request(Purpose::remove_companion, now_);
+  send(wire::NodeBuilder("iq")
+           .attr("to", wire::Jid::server_itself())
+           .attr("type", "set")
+           .attr("xmlns", "md")
+           .attr("id", id)
+           .child(wire::NodeBuilder("remove-companion-device")
+                      .attr("jid", credentials_->account->jid)
+                      .attr("reason", "user_initiated")));
+}
+
+// ---- login ----------------------------------------------------------------------------------
+
+void Session::Impl::on_success(const wire::Node& success) {
+  if (connection_->stage() != Stage::logging_in) return unhandled(success);
+  connection_->stream().login_succeeded();
+  connection_->enter(Stage::online, std::nullopt);
+  reconnect_.opened(now_.mono);
+  finishing_.reset();
+  if (std::exchange(just_paired_, false)) first_open_ = now_.mono;
+  status_.state = State::connected;
+  status_.reason = logout_deadline_ ? "logging_out" : "";
+  status_.until.reset();
+  if (logout_deadline_) return ask_removal();
+
+  run_login(LoginSequence::LoggedIn{});
+  send(wire::NodeBuilder("ib").child(
+      wire::NodeBuilder("unified_session").attr("id", unified_session_id(now_.wall))));
+}
+
+void Session::Impl::run_login(const LoginSequence::Event& event) {
+  for (const auto& action : connection_->login.step(event)) perform(action);
+}
+
+void Session::Impl::perform(const LoginSequence::Action& action) {
+  const auto query = [this](Purpose purpose, std::string_view xmlns, std::string_view type,
+                            std::string_view child_tag) {
+    const std::string id = connection_->open_request(purpose, now_);
+    const wire::Attribute attributes[] = {
+        {"to", kServer}, {"type", type}, {"xmlns", xmlns}, {"id", id}};
+    const wire::Node child[] = {{child_tag, {}, {}}};
+    send(wire::Node{"iq", attributes, std::span<const wire::Node>(child)});
+  };
+  std::visit(
+      Overloaded{
+          [&](const LoginSequence::AskCount&) {
+            query(Purpose::pre_key_count, "encrypt", "get", "count");
+          },
+          [&](const LoginSequence::MakeKeys& make) {
+            connection_->key_job = next_job_id_++;
+            const auto seed = random_.array<32>();
+            actions_.push_back(Compute{*connection_->key_job, MakePreKeys{seed, make.count}});
+          },
+          [&](const LoginSequence::StoreAndUpload&) { store_and_upload(); },
+          [&](const LoginSequence::MarkUploaded&) {
+            credentials_->uploaded_pre_key_id = connection_->uploading_pre_key_id;
+            store_credentials();
+          },
+          [&](const LoginSequence::SendActive&) {
+            query(Purpose::passive_active, "passive", "set", "active");
+          },
+      },
+      action);
+}
+
+void Session::Impl::store_and_upload() {
+  const auto keys = std::exchange(connection_->made_keys, {});
+  const std::uint32_t first_id = credentials_->next_pre_key_id;
+  const auto count = static_cast<std::uint32_t>(keys.size());
+  if (count == 0 || count > kLargestPreKeyId + 1 - first_id) {
+    report(Report::Level::warning, "no pre-key ids are left");
+    return run_login(LoginSequence::UploadAnswered{false});
+  }
+  // The ids are used up before anybody can learn of them: a crash may waste some, never repeat one.
+  credentials_->next_pre_key_id = first_id + count;
+  std::vector<Change> changes;
+  put_pre_keys(first_id, keys, changes);
+  store_credentials(std::move(changes));
+
+  connection_->uploading_pre_key_id = first_id + count - 1;
+  const std::string id = connection_->open_request(Purpose::pre_key_upload, now_);
+  const PreKeyUpload upload(id, *credentials_, first_id, keys);
+  send(upload.node());
+}
+
+void Session::Impl::on_bulletin(const wire::Node& bulletin) {
+  const auto* child = bulletin.first_child();
+  if (!child) return unhandled(bulletin);
+  if (child->tag == "edge_routing") {
+    const auto* info = child->child("routing_info");
+    if (!info || info->bytes().size() > kLongestRoutingInfo) return unhandled(bulletin);
+    if (equal(info->bytes(), credentials_->routing_info)) return;
+    credentials_->routing_info = to_bytes(info->bytes());
+    store_credentials();
+  } else if (child->tag == "offline_preview") {
+    send(wire::NodeBuilder("ib").child(wire::NodeBuilder("offline_batch").attr("count", 100)));
+  } else if (child->tag == "dirty") {
+    // Nothing is cached here that could be dirty.
+    const std::string id = connection_->open_request(Purpose::clean_dirty, now_);
+    send(wire::NodeBuilder("iq")
+             .attr("to", wire::Jid::server_itself())
+             .attr("type", "set")
+             .attr("xmlns", "urn:xmpp:whatsapp:dirty")
+             .attr("id", id)
+             .child(wire::NodeBuilder("clean").attr("type", child->printed("type"))));
+  } else if (child->tag == "downgrade_webclient") {
+    end_stream({Element::bulletin, {}, std::string(child->tag), cause_of(bulletin), {}});
+  } else if (child->tag != "offline") {
+    unhandled(bulletin);
+  }
+}
+
+void Session::Impl::on_notification(const wire::Node& notification) {
+  if (notification.attr("type") == "encrypt" && notification.child("count")) {
+    return run_login(LoginSequence::KeysRunLow{});
+  }
+  if (!on_pairing_notification(notification)) unhandled(notification);
+}
+
+// ---- ends -----------------------------------------------------------------------------------
+
+void Session::Impl::on_stream_error(const wire::Node& stanza) {
+  end_stream({Element::stream_error, code_of(stanza, "code"), child_key(stanza), cause_of(stanza),
+              {}});
+}
+
+void Session::Impl::on_failure(const wire::Node& stanza) {
+  StreamEnd end{Element::failure, code_of(stanza, "reason"), child_key(stanza), cause_of(stanza),
+                {}};
+  if (const auto seconds = code_of(stanza, "expire")) end.retry_after = std::chrono::seconds(*seconds);
+  end_stream(std::move(end));
+}
+
+}  // namespace wa::client
