@@ -6,7 +6,7 @@
  * Prints one line per case and `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the
  * environment (no binary, the mock does not start).
  */
-import { cp, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -83,14 +83,6 @@ const cases = {
     assertEqual(client.states(), ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'], 'states');
     const { credentials } = await client.command('inspect');
     assert(/^[0-9a-f]{64}$/.test(credentials ?? ''), `a paired client has credentials: ${credentials}`);
-    await closeClient(client);
-  },
-
-  'the same over TLS, with the CA that the mock made': async (mock) => {
-    const ca = join(workFolder, 'ca.pem');
-    await writeFile(ca, mock.info.tls_ca_pem);
-    const client = await launchClient(mock, 'tls', { TESTLINE_WS_URL: mock.url('tls', 'wss'), TESTLINE_TLS_CA: ca });
-    await pair(mock, client);
     await closeClient(client);
   },
 
