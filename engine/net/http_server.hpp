@@ -33,7 +33,8 @@ struct HttpResponse {
 };
 
 /// Answers one request, now or later, exactly once. Copies share the answer; an answer to a client
-/// that has gone is dropped.
+/// that has gone is dropped. When the last copy goes without an answer the client gets 500, and an
+/// event stream ends. Of two answers the first counts.
 class HttpReply {
  public:
   class Impl;
@@ -41,10 +42,12 @@ class HttpReply {
 
   void send(HttpResponse response) const;
   /// Begins a text/event-stream; then each event() is one message, until end() or the client goes.
+  /// A reader that lets limits::kMaxSendQueueBytes pile up is cut off.
   void start_events() const;
   void event(std::string_view id, std::string_view data) const;
   void end() const;
-  /// False once the client has gone.
+  /// False once the client has gone or has its whole answer. A client that only closed its sending
+  /// half counts as gone, but gets an answer that is sent all the same.
   bool open() const;
 
  private:
@@ -72,6 +75,8 @@ class HttpServer {
   /// `address` is "HOST:PORT"; port 0 takes a free one. Errors: `usage`, `environment`.
   Result<void> listen(std::string_view address);
   std::uint16_t port() const;
+  /// Ends the listener and all connections; an answer that is being written is finished. No handler
+  /// runs after this.
   void stop();
 
  private:
