@@ -22,8 +22,8 @@ std::size_t open_chunk(Bytes& file, std::string_view type) {
 void close_chunk(Bytes& file, std::size_t begin) {
   const auto length = big_endian<4>(file.size() - begin - kLengthAndType);
   std::copy(length.begin(), length.end(), file.begin() + static_cast<std::ptrdiff_t>(begin));
-  const uLong checksum = crc32_z(0, reinterpret_cast<const Bytef*>(file.data() + begin + 4),
-                                 file.size() - begin - 4);
+  const uLong checksum =
+      crc32_z(0, reinterpret_cast<const Bytef*>(file.data() + begin + 4), file.size() - begin - 4);
   append(file, big_endian<4>(checksum));
 }
 

@@ -17,8 +17,8 @@ Result<Symbol> checked(std::string_view text, const PngOptions& options) {
                                   std::to_string(options.pixels_per_module)};
   }
   if (options.quiet_modules < 0 || options.quiet_modules > 64) {
-    return Error{Errc::usage, "quiet modules: expected 0 to 64, found " +
-                                  std::to_string(options.quiet_modules)};
+    return Error{Errc::usage,
+                 "quiet modules: expected 0 to 64, found " + std::to_string(options.quiet_modules)};
   }
   return encode(text);
 }
@@ -63,8 +63,8 @@ Result<std::string> to_svg(std::string_view text) {
       int run = 1;
       while (symbol.dark(x + run, y)) ++run;
       const std::string length = std::to_string(run);
-      svg += "M" + std::to_string(x + kSvgQuietModules) + " " + std::to_string(y + kSvgQuietModules) +
-             "h" + length + "v1h-" + length + "z";
+      svg += "M" + std::to_string(x + kSvgQuietModules) + " " +
+             std::to_string(y + kSvgQuietModules) + "h" + length + "v1h-" + length + "z";
       x += run;
     }
   }
@@ -78,7 +78,8 @@ Result<std::string> to_terminal(std::string_view text) {
   // of the 256-colour palette, which themes leave alone.
   constexpr std::string_view kBlackOnWhite = "\x1b[38;5;16;48;5;231m";
   constexpr std::string_view kPlain = "\x1b[0m";
-  constexpr std::string_view kGlyphs[] = {" ", "\u2584", "\u2580", "\u2588"};  // upper, lower: dark?
+  constexpr std::string_view kGlyphs[] = {" ", "\u2584", "\u2580",
+                                          "\u2588"};  // upper, lower: dark?
 
   std::string out;
   for (int y = -kTextQuietModules; y < symbol.size + kTextQuietModules; y += 2) {

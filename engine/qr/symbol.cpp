@@ -11,8 +11,8 @@ namespace wa::qr {
 Result<Symbol> encode(std::string_view text) {
   if (text.empty()) return Error{Errc::malformed, "a QR code needs at least one byte of text"};
   if (text.size() > kMaxTextBytes) {
-    return Error{Errc::too_large, "QR text of " + std::to_string(text.size()) +
-                                      " bytes; at most " + std::to_string(kMaxTextBytes) + " fit"};
+    return Error{Errc::too_large, "QR text of " + std::to_string(text.size()) + " bytes; at most " +
+                                      std::to_string(kMaxTextBytes) + " fit"};
   }
   const std::unique_ptr<QRcode, decltype(&QRcode_free)> code(
       QRcode_encodeData(static_cast<int>(text.size()),

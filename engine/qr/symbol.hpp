@@ -8,7 +8,7 @@ namespace wa::qr {
 
 /// The modules of a QR code, without its quiet zone.
 struct Symbol {
-  int size = 0;                     ///< modules per side, 21 to 177
+  int size = 0;                       ///< modules per side, 21 to 177
   std::vector<std::uint8_t> modules;  ///< size · size, row by row; 1 is dark
 
   /// Modules outside the symbol are light: its quiet zone.

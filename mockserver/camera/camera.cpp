@@ -20,11 +20,8 @@ constexpr int kLargestSide = 65'535;  // ZXing's coordinates are 16 bits wide
 // many pixels, so that a picture without a QR code costs seconds at most.
 constexpr std::size_t kWorkPixels = 4'000'000;
 
-/// What one picture has shown so far.
-struct Seen {
-  std::vector<std::string> texts;  ///< all different
-  int unreadable_side = 0;         ///< pixels; of the largest code found but not decoded; 0: none
-};
+/// What the codes in a picture say, all different.
+using Texts = std::vector<std::string>;
 
 struct Part {
   int left, top, width, height;
@@ -34,9 +31,8 @@ struct Part {
 /// converted by it.
 std::string text_of(const ZXing::Result& code) {
   const auto& content = code.bytes();
-  const bool plain = !code.hasECI() && std::all_of(content.begin(), content.end(), [](auto byte) {
-    return byte < 0x80;
-  });
+  const bool plain = !code.hasECI() && std::all_of(content.begin(), content.end(),
+                                                   [](auto byte) { return byte < 0x80; });
   if (plain) return {content.begin(), content.end()};
   return code.text();
 }
@@ -44,11 +40,12 @@ std::string text_of(const ZXing::Result& code) {
 /// Adds what ZXing finds in one go in a part of the picture; returns where the codes are that it
 /// could decode.
 std::vector<Quad> look_once(const GrayImage& image, Part part, ZXing::Binarizer binarizer,
-                            int shrunk_by, Seen& seen) {
+                            Texts& texts) {
   ZXing::DecodeHints hints;
-  hints.setFormats(ZXing::BarcodeFormat::QRCode).setBinarizer(binarizer).setReturnErrors(true);
-  const auto view = ZXing::ImageView(image.pixels.data(), image.width, image.height, ZXing::ImageFormat::Lum)
-                        .cropped(part.left, part.top, part.width, part.height);
+  hints.setFormats(ZXing::BarcodeFormat::QRCode).setBinarizer(binarizer);
+  const auto view =
+      ZXing::ImageView(image.pixels.data(), image.width, image.height, ZXing::ImageFormat::Lum)
+          .cropped(part.left, part.top, part.width, part.height);
   std::vector<Quad> decoded;
   for (const auto& code : ZXing::ReadBarcodes(view, hints)) {
     Quad place;
@@ -56,28 +53,23 @@ std::vector<Quad> look_once(const GrayImage& image, Part part, ZXing::Binarizer 
       const auto& corner = code.position()[i];
       place.corners[static_cast<std::size_t>(i)] = {corner.x + part.left, corner.y + part.top};
     }
-    auto text = code.isValid() ? text_of(code) : std::string();
-    if (text.empty()) {
-      const auto& [a, b, c, d] = place.corners;
-      const auto [left, right] = std::minmax({a.x, b.x, c.x, d.x});
-      seen.unreadable_side = std::max(seen.unreadable_side, (right - left) * shrunk_by);
-      continue;
-    }
+    auto text = text_of(code);
+    if (text.empty()) continue;
     decoded.push_back(place);
-    if (std::count(seen.texts.begin(), seen.texts.end(), text) == 0) seen.texts.push_back(std::move(text));
+    if (std::count(texts.begin(), texts.end(), text) == 0) texts.push_back(std::move(text));
   }
   return decoded;
 }
 
-/// Four corners of the picture, each of 3/5 of its width and height: fewer finder patterns to mix up.
-std::vector<Quad> look_at_parts(const GrayImage& image, ZXing::Binarizer binarizer, int shrunk_by,
-                                Seen& seen) {
+/// Four corners of the picture, each of 3/5 of its width and height: fewer finder patterns to mix
+/// up.
+std::vector<Quad> look_at_parts(const GrayImage& image, ZXing::Binarizer binarizer, Texts& texts) {
   const int width = image.width * 3 / 5;
   const int height = image.height * 3 / 5;
   std::vector<Quad> codes;
   for (const int left : {0, image.width - width}) {
     for (const int top : {0, image.height - height}) {
-      const auto more = look_once(image, {left, top, width, height}, binarizer, shrunk_by, seen);
+      const auto more = look_once(image, {left, top, width, height}, binarizer, texts);
       codes.insert(codes.end(), more.begin(), more.end());
     }
   }
@@ -85,85 +77,116 @@ std::vector<Quad> look_at_parts(const GrayImage& image, ZXing::Binarizer binariz
 }
 
 /// Adds the texts of all codes in the picture.
-void look(const GrayImage& image, ZXing::Binarizer binarizer, int shrunk_by, Seen& seen) {
+void look(const GrayImage& image, ZXing::Binarizer binarizer, Texts& texts) {
   constexpr int kMostLooks = 32;
   const Part whole{0, 0, image.width, image.height};
-  auto codes = look_once(image, whole, binarizer, shrunk_by, seen);
-  for (int looks = 1; looks < kMostLooks && !codes.empty() && more_codes_likely(image, codes); ++looks) {
+  auto codes = look_once(image, whole, binarizer, texts);
+  for (int looks = 1; looks < kMostLooks && !codes.empty() && more_codes_likely(image, codes);
+       ++looks) {
     const GrayImage rest = cover(image, codes);
-    auto more = look_once(rest, whole, binarizer, shrunk_by, seen);
-    if (more.empty()) more = look_at_parts(rest, binarizer, shrunk_by, seen);
+    auto more = look_once(rest, whole, binarizer, texts);
+    if (more.empty()) more = look_at_parts(rest, binarizer, texts);
     if (more.empty()) return;
     codes.insert(codes.end(), more.begin(), more.end());
   }
 }
 
-/// A way to prepare a picture of stretched tones: black and white comes out.
+/// A way to prepare a picture of stretched tones: black and white comes out. Some have variants,
+/// counted from 0.
 struct Attempt {
   const char* name;
-  GrayImage (*prepare)(const GrayImage&);
+  GrayImage (*prepare)(const GrayImage&, int variant);
+  int variants = 1;
 };
 
-// In the order in which they help most often. Each is here because a kind of damage in qr_bench's table is read
-// by it alone.
+// Chosen with qr_bench: without blur, half size, size times 2.2, sharpening or tilting back, a row
+// of its table falls; median and local threshold read much of the same, at another noise or light.
 constexpr std::array kAttempts = {
-    Attempt{"one threshold", [](const GrayImage& image) { return split(image); }},
-    Attempt{"3x3 median", [](const GrayImage& image) { return split(median3(image)); }},
-    Attempt{"blur of 1 pixel", [](const GrayImage& image) { return split(blurred(image, 1)); }},
-    Attempt{"local threshold", [](const GrayImage& image) { return split_locally(blurred(image, 1), 10); }},
-    Attempt{"half size", [](const GrayImage& image) { return split_locally(halved(image), 10); }},
-    Attempt{"size times 2.2", [](const GrayImage& image) { return split(enlarged(image, 2.2)); }},
-    Attempt{"sharpening", [](const GrayImage& image) { return split(sharpened(image, 2, 4)); }},
-    Attempt{"double size, slight sharpening",
-            [](const GrayImage& image) { return split(sharpened(enlarged(image, 2), 2, 2)); }},
-    Attempt{"double size, strong sharpening",
-            [](const GrayImage& image) { return split(sharpened(enlarged(image, 2), 5, 6)); }},
-    Attempt{"blur of 2 pixels", [](const GrayImage& image) { return split(blurred(image, 2)); }},
+    Attempt{"3x3 median", [](const GrayImage& image, int) { return split(median3(image)); }},
+    Attempt{"blur of 1 pixel",
+            [](const GrayImage& image, int) { return split(blurred(image, 1)); }},
+    Attempt{"local threshold",
+            [](const GrayImage& image, int) { return split_locally(blurred(image, 1), 10); }},
+    Attempt{"half size",
+            [](const GrayImage& image, int) { return split_locally(halved(image), 10); }},
+    Attempt{"size times 2.2",
+            [](const GrayImage& image, int) { return split(enlarged(image, 2.2)); }},
+    Attempt{"double size, sharpened",
+            [](const GrayImage& image, int) { return split(sharpened(enlarged(image, 2), 5, 6)); }},
+    Attempt{"tilted back in 8 directions",
+            [](const GrayImage& image, int variant) {
+              return split(untilted(image, 45 * variant, 0.25));
+            },
+            8},
 };
 
-/// Fills `seen` until something was read.
-void look_in_every_way(const GrayImage& image, Seen& seen) {
+/// The texts of the first attempt that reads any.
+Texts look_in_every_way(const GrayImage& image) {
   using ZXing::Binarizer;
-  const auto done = [&] { return !seen.texts.empty(); };
-  if (look(image, Binarizer::LocalAverage, 1, seen); done()) return;
-  if (look(image, Binarizer::GlobalHistogram, 1, seen); done()) return;
+  Texts texts;
+  const auto done = [&] { return !texts.empty(); };
+  if (look(image, Binarizer::LocalAverage, texts); done()) return texts;
+  if (look(image, Binarizer::GlobalHistogram, texts); done()) return texts;
 
   GrayImage work = stretched(image, tones(image));
-  int shrunk_by = 1;
-  for (; work.pixels.size() > kWorkPixels && std::min(work.width, work.height) > 1; shrunk_by *= 2) {
+  while (work.pixels.size() > kWorkPixels &&
+         std::min(work.width, work.height) >= 2 * kSmallestSide) {
     work = halved(work);
   }
-  if (look(work, Binarizer::LocalAverage, shrunk_by, seen); done()) return;
-  if (look_at_parts(work, Binarizer::LocalAverage, shrunk_by, seen); done()) return;
+  if (look(work, Binarizer::LocalAverage, texts); done()) return texts;
+  if (look_at_parts(work, Binarizer::LocalAverage, texts); done()) return texts;
   const GrayImage negative = inverted(work);
-  if (look(negative, Binarizer::LocalAverage, shrunk_by, seen); done()) return;
-  if (look(negative, Binarizer::GlobalHistogram, shrunk_by, seen); done()) return;
+  if (look(negative, Binarizer::LocalAverage, texts); done()) return texts;
+  if (look(negative, Binarizer::GlobalHistogram, texts); done()) return texts;
   for (const auto& attempt : kAttempts) {
-    const GrayImage prepared = attempt.prepare(work);
-    if (look(prepared, Binarizer::FixedThreshold, shrunk_by, seen); done()) return;
-    if (look(inverted(prepared), Binarizer::FixedThreshold, shrunk_by, seen); done()) return;
+    for (int variant = 0; variant < attempt.variants; ++variant) {
+      const GrayImage prepared = attempt.prepare(work, variant);
+      if (look(prepared, Binarizer::FixedThreshold, texts); done()) return texts;
+      if (look(inverted(prepared), Binarizer::FixedThreshold, texts); done()) return texts;
+    }
   }
+  return texts;
 }
 
-Error nothing_read(const GrayImage& image, const Seen& seen) {
+/// The width, in pixels, of three or more finder patterns of about one size; 0 when there are none.
+/// The median filter keeps noise from looking like small ones.
+int width_of_finders(const GrayImage& image, int threshold) {
+  constexpr std::size_t kMostFinders = 50;
+  auto finders = find_finders(median3(image), threshold, {}, kMostFinders);
+  std::sort(finders.begin(), finders.end(),
+            [](const auto& a, const auto& b) { return a.width > b.width; });
+  for (std::size_t i = 2; i < finders.size(); ++i) {
+    if (finders[i - 2].width * 3 <= finders[i].width * 4) return finders[i - 1].width;
+  }
+  return 0;
+}
+
+Error nothing_read(const GrayImage& image) {
+  const Tones found = tones(image);
+  const int range = found.light - found.dark;
+  const int threshold = (found.light + found.dark + 1) / 2;
+  int finder_width = width_of_finders(image, threshold);
+  if (finder_width == 0) finder_width = width_of_finders(inverted(image), 255 - threshold);
+
   std::string detail = "no QR code can be read in " + std::to_string(image.width) + " x " +
                        std::to_string(image.height) + " pixels: ";
-  const Tones found_tones = tones(image);
-  const int range = found_tones.light - found_tones.dark;
-  const double edges = sharpness(image, found_tones);
   if (range == 0) {
     detail += "almost all of it has one colour. ";
-  } else if (seen.unreadable_side > 0) {
-    detail += "one was found, about " + std::to_string(seen.unreadable_side) +
-              " pixels wide, but it is too damaged to decode. ";
+  } else if (finder_width > 0) {
+    detail += "the corner marks of one were seen, about " + std::to_string((finder_width + 3) / 7) +
+              " pixels per module, but what lies between them is damaged or cut off. ";
   } else {
     detail += "none was found. ";
   }
   detail += "Tried as it is, stretched contrast, its parts, inverted";
   for (const auto& attempt : kAttempts) detail += std::string(", ") + attempt.name;
-  detail += ". What may help: the whole code with its white border in the picture; 2 or more pixels per module";
-  if (range > 0 && edges < 0.25) detail += "; a sharper picture (this one is blurred)";
-  if (range > 0 && range < 32) detail += "; more contrast (this one spans " + std::to_string(range) + " of 255)";
+  detail +=
+      ". What may help: the whole code with its white border in the picture; 2 or more pixels per "
+      "module";
+  if (range > 0 && sharpness(image, found) < 0.25)
+    detail += "; a sharper picture (this one is blurred)";
+  if (range > 0 && range < 32)
+    detail += "; more contrast (this one spans " + std::to_string(range) + " of 255)";
   return {Errc::not_found, detail};
 }
 
@@ -192,14 +215,14 @@ Result<std::string> read_qr(const GrayImage& image) {
                                       std::to_string(kSmallestSide) + " or above " +
                                       std::to_string(kLargestSide)};
   }
-  Seen seen;
-  look_in_every_way(image, seen);
-  if (seen.texts.empty()) return nothing_read(image, seen);
-  if (seen.texts.size() > 1) {
-    return Error{Errc::conflict, std::to_string(seen.texts.size()) +
-                                     " different QR codes in one picture; crop it to the one to scan"};
+  auto texts = look_in_every_way(image);
+  if (texts.empty()) return nothing_read(image);
+  if (texts.size() > 1) {
+    return Error{Errc::conflict,
+                 std::to_string(texts.size()) +
+                     " different QR codes in one picture; crop it to the one to scan"};
   }
-  return std::move(seen.texts.front());
+  return std::move(texts.front());
 }
 
 Result<std::string> read_picture(ByteSpan picture) {

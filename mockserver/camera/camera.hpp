@@ -20,10 +20,10 @@ Result<GrayImage> decode_picture(ByteSpan picture);
 /// True when the bytes begin as a PNG or JPEG.
 bool looks_like_picture(ByteSpan bytes);
 
-/// The text of the one QR code in the picture, however it is turned, tilted, scaled, inverted, noisy
-/// or faint. Never a guess: a code whose error correction fails is no code.
-/// Errors: `not_found` (no QR; the detail says what was tried and what may help), `conflict`
-/// (several different codes; says how many).
+/// The text of the one QR code in the picture, however it is turned, tilted, scaled, inverted,
+/// noisy or faint. Never a guess: a code whose error correction fails is no code. Errors:
+/// `not_found` (no QR; the detail says what was tried and what may help), `conflict` (several
+/// different codes; says how many).
 Result<std::string> read_qr(const GrayImage& image);
 
 /// decode_picture, then read_qr.

@@ -39,8 +39,8 @@ double interpolated(const GrayImage& image, double x, double y) {
   const double lower_share = y - 0.5 - top;
   const int column = static_cast<int>(left);
   const int row = static_cast<int>(top);
-  const double upper = value(image, column, row) * (1 - right_share) +
-                       value(image, column + 1, row) * right_share;
+  const double upper =
+      value(image, column, row) * (1 - right_share) + value(image, column + 1, row) * right_share;
   const double lower = value(image, column, row + 1) * (1 - right_share) +
                        value(image, column + 1, row + 1) * right_share;
   return upper * (1 - lower_share) + lower * lower_share;
@@ -75,7 +75,8 @@ GrayImage rotate(const GrayImage& image, double degrees) {
   const double sine = std::sin(angle);
   const double width = image.width * std::abs(cosine) + image.height * std::abs(sine);
   const double height = image.width * std::abs(sine) + image.height * std::abs(cosine);
-  GrayImage out = blank(static_cast<int>(std::lround(width)), static_cast<int>(std::lround(height)));
+  GrayImage out =
+      blank(static_cast<int>(std::lround(width)), static_cast<int>(std::lround(height)));
   for (int y = 0; y < out.height; ++y) {
     for (int x = 0; x < out.width; ++x) {
       const double dx = x + 0.5 - out.width / 2.0;
@@ -148,6 +149,16 @@ GrayImage contrast(const GrayImage& image, int range) {
   return out;
 }
 
+GrayImage shade(const GrayImage& image, double share) {
+  GrayImage out = image;
+  for (int y = 0; y < out.height; ++y) {
+    for (int x = 0; x < out.width; ++x) {
+      at(out, x, y) = level(at(out, x, y) * (1 - (1 - share) * x / out.width));
+    }
+  }
+  return out;
+}
+
 GrayImage invert(const GrayImage& image) {
   GrayImage out = image;
   for (auto& pixel : out.pixels) pixel = static_cast<std::uint8_t>(255 - pixel);
@@ -179,10 +190,10 @@ GrayImage blur(const GrayImage& image, double sigma) {
       double total = 0;
       for (int i = -radius; i <= radius; ++i) {
         const bool inside = y + i >= 0 && y + i < image.height;
-        const std::size_t index = inside ? static_cast<std::size_t>(y + i) *
-                                                   static_cast<std::size_t>(image.width) +
-                                               static_cast<std::size_t>(x)
-                                         : 0;
+        const std::size_t index =
+            inside ? static_cast<std::size_t>(y + i) * static_cast<std::size_t>(image.width) +
+                         static_cast<std::size_t>(x)
+                   : 0;
         total += weights[static_cast<std::size_t>(i + radius)] * (inside ? between[index] : 255);
       }
       at(out, x, y) = level(total / sum);
@@ -243,7 +254,8 @@ Bytes png(const GrayImage& image) {
 
 Bytes jpeg(const GrayImage& image, int quality) {
   jpeg_compress_struct file{};
-  jpeg_error_mgr errors{};  // libjpeg's own, which ends the program: only our bug can bring it there
+  jpeg_error_mgr
+      errors{};  // libjpeg's own, which ends the program: only our bug can bring it there
   file.err = jpeg_std_error(&errors);
   jpeg_create_compress(&file);
   unsigned char* buffer = nullptr;

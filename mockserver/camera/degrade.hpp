@@ -19,6 +19,8 @@ GrayImage noise(const GrayImage& image, double sigma, Random& random);
 GrayImage salt_pepper(const GrayImage& image, double share, Random& random);
 /// 0 to 255 becomes `range` levels around the middle grey.
 GrayImage contrast(const GrayImage& image, int range);
+/// Light that falls off from the left edge (all of it) to the right edge (that share).
+GrayImage shade(const GrayImage& image, double share);
 GrayImage invert(const GrayImage& image);
 /// Gaussian, sigma in pixels.
 GrayImage blur(const GrayImage& image, double sigma);

@@ -49,9 +49,11 @@ bool like_a_finder(const std::array<int, 5>& runs) {
   const int total = runs[0] + runs[1] + runs[2] + runs[3] + runs[4];
   if (total < 7) return false;
   const auto near = [&](int run, int modules) {
-    return std::abs(14 * run - 2 * modules * total) <= total * modules + 14;  // ± modules / 2, + 1 px
+    return std::abs(14 * run - 2 * modules * total) <=
+           total * modules + 14;  // ± modules / 2, + 1 px
   };
-  return near(runs[0], 1) && near(runs[1], 1) && near(runs[2], 3) && near(runs[3], 1) && near(runs[4], 1);
+  return near(runs[0], 1) && near(runs[1], 1) && near(runs[2], 3) && near(runs[3], 1) &&
+         near(runs[4], 1);
 }
 
 /// The runs through a dark pixel in its column: out of the middle up and down.
@@ -63,7 +65,9 @@ bool finder_in_column(const GrayImage& image, int x, int y, int threshold, int e
     int row = y;
     for (int part = 0; part < 3; ++part) {
       auto& run = runs[static_cast<std::size_t>(2 + step * part)];
-      for (; row >= 0 && row < image.height && dark(row) == (part != 1) && run <= expected; row += step) ++run;
+      for (; row >= 0 && row < image.height && dark(row) == (part != 1) && run <= expected;
+           row += step)
+        ++run;
     }
   };
   walk(-1);
@@ -96,8 +100,8 @@ bool Quad::contains(int x, int y) const {
   for (std::size_t i = 0; i < 4; ++i) {
     const Corner& from = corners[i];
     const Corner& to = corners[(i + 1) % 4];
-    const std::int64_t side = std::int64_t{to.x - from.x} * (y - from.y) -
-                              std::int64_t{to.y - from.y} * (x - from.x);
+    const std::int64_t side =
+        std::int64_t{to.x - from.x} * (y - from.y) - std::int64_t{to.y - from.y} * (x - from.x);
     left |= side < 0;
     right |= side > 0;
   }
@@ -118,25 +122,25 @@ GrayImage cover(const GrayImage& image, std::span<const Quad> codes) {
   return out;
 }
 
-bool more_codes_likely(const GrayImage& image, std::span<const Quad> codes) {
-  const int threshold = threshold_of(image, codes.front());
+std::vector<Finder> find_finders(const GrayImage& image, int threshold,
+                                 std::span<const Quad> except, std::size_t most) {
   std::vector<Quad> areas;
-  for (const Quad& code : codes) areas.push_back(code.grown());
+  for (const Quad& code : except) areas.push_back(code.grown());
 
-  std::vector<Quad::Corner> found;
+  std::vector<Finder> found;
   const auto consider = [&](const std::array<int, 5>& runs, int end, int y) {
     if (!like_a_finder(runs)) return;
-    const int total = runs[0] + runs[1] + runs[2] + runs[3] + runs[4];
+    const int width = runs[0] + runs[1] + runs[2] + runs[3] + runs[4];
     const int x = end - runs[4] - runs[3] - runs[2] / 2 - 1;
     const auto inside = [&](const Quad& area) { return area.contains(x, y); };
     if (std::any_of(areas.begin(), areas.end(), inside)) return;
-    const auto same = [&](const Quad::Corner& other) {
-      return std::abs(other.x - x) < total && std::abs(other.y - y) < total;
+    const auto same = [&](const Finder& other) {
+      return std::abs(other.x - x) < width && std::abs(other.y - y) < width;
     };
     if (std::any_of(found.begin(), found.end(), same)) return;
-    if (finder_in_column(image, x, y, threshold, total)) found.push_back({x, y});
+    if (finder_in_column(image, x, y, threshold, width)) found.push_back({x, y, width});
   };
-  for (int y = kRowStep / 2; y < image.height && found.size() < kFindersOfACode; y += kRowStep) {
+  for (int y = kRowStep / 2; y < image.height && found.size() < most; y += kRowStep) {
     const std::uint8_t* row = image.pixels.data() + index_of(image, 0, y);
     std::array<int, 5> runs{};  // the last five; the newest, which is growing, at the end
     bool dark = false;
@@ -151,7 +155,12 @@ bool more_codes_likely(const GrayImage& image, std::span<const Quad> codes) {
       ++runs[4];
     }
   }
-  return found.size() >= kFindersOfACode;
+  return found;
+}
+
+bool more_codes_likely(const GrayImage& image, std::span<const Quad> codes) {
+  const int threshold = threshold_of(image, codes.front());
+  return find_finders(image, threshold, codes, kFindersOfACode).size() >= kFindersOfACode;
 }
 
 }  // namespace wa::mock::camera

@@ -17,8 +17,8 @@ constexpr int kMaxScans = 100;
 // Progressive files are held as coefficients, 2 bytes each.
 constexpr long kMaxMemoryBytes = 512L * 1024 * 1024;
 
-/// libjpeg leaves by longjmp. Hence the shape of this file: only open(), read_rows() and what libjpeg calls
-/// are jumped over or jumped into, and they hold nothing that has a destructor.
+/// libjpeg leaves by longjmp. Hence the shape of this file: only open(), read_rows() and what
+/// libjpeg calls are jumped over or jumped into, and they hold nothing that has a destructor.
 struct Reader {
   jpeg_decompress_struct jpeg;
   jpeg_error_mgr errors;
@@ -104,7 +104,9 @@ Result<GrayImage> decode_jpeg(ByteSpan picture) {
     Reader& reader;
     ~Closer() { jpeg_destroy_decompress(&reader.jpeg); }
   } const closer{reader};
-  const auto malformed = [&] { return Error{Errc::malformed, std::string("JPEG: ") + reader.message}; };
+  const auto malformed = [&] {
+    return Error{Errc::malformed, std::string("JPEG: ") + reader.message};
+  };
 
   if (!open(reader, reinterpret_cast<const unsigned char*>(picture.data()), picture.size())) {
     return malformed();
@@ -115,7 +117,8 @@ Result<GrayImage> decode_jpeg(ByteSpan picture) {
   image.height = static_cast<int>(reader.jpeg.image_height);
   image.pixels.resize(std::size_t{reader.jpeg.image_width} * reader.jpeg.image_height);
   std::vector<std::uint8_t> ink_row;
-  if (reader.jpeg.out_color_space == JCS_CMYK) ink_row.resize(std::size_t{reader.jpeg.image_width} * 4);
+  if (reader.jpeg.out_color_space == JCS_CMYK)
+    ink_row.resize(std::size_t{reader.jpeg.image_width} * 4);
   if (!read_rows(reader, image.pixels.data(), ink_row.empty() ? nullptr : ink_row.data())) {
     return malformed();
   }

@@ -38,9 +38,12 @@ struct PngKind {
   bool interlaced = false;
 };
 
-std::ostream& operator<<(std::ostream& out, const PngKind& kind) { return out << kind.name; }
+std::ostream& operator<<(std::ostream& out, const PngKind& kind) {
+  return out << kind.name;
+}
 
-/// The sample in that kind of PNG. Where there is transparency, white is written as transparent black.
+/// The sample in that kind of PNG. Where there is transparency, white is written as transparent
+/// black.
 Bytes png_of(const GrayImage& image, const PngKind& kind) {
   Bytes out;
   png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
@@ -64,18 +67,23 @@ Bytes png_of(const GrayImage& image, const PngKind& kind) {
   png_write_info(png, info);
   png_set_packing(png);
   const bool alpha = (kind.color_type & PNG_COLOR_MASK_ALPHA) != 0;
-  const int colors = kind.color_type != PNG_COLOR_TYPE_PALETTE && (kind.color_type & PNG_COLOR_MASK_COLOR) ? 3 : 1;
+  const int colors =
+      kind.color_type != PNG_COLOR_TYPE_PALETTE && (kind.color_type & PNG_COLOR_MASK_COLOR) ? 3 : 1;
   const int passes = kind.interlaced ? png_set_interlace_handling(png) : 1;
   for (int pass = 0; pass < passes; ++pass) {
     for (int y = 0; y < image.height; ++y) {
       std::vector<png_byte> row;
       for (int x = 0; x < image.width; ++x) {
         const bool white = image.pixels[static_cast<std::size_t>(y * image.width + x)] != 0;
-        const int full = kind.color_type == PNG_COLOR_TYPE_PALETTE ? 1 : (1 << std::min(kind.bit_depth, 8)) - 1;
+        const int full =
+            kind.color_type == PNG_COLOR_TYPE_PALETTE ? 1 : (1 << std::min(kind.bit_depth, 8)) - 1;
         const int bytes_each = kind.bit_depth == 16 ? 2 : 1;
         const int color = white && !alpha ? full : 0;
-        row.insert(row.end(), static_cast<std::size_t>(colors * bytes_each), static_cast<png_byte>(color));
-        if (alpha) row.insert(row.end(), static_cast<std::size_t>(bytes_each), white ? png_byte{0} : png_byte{255});
+        row.insert(row.end(), static_cast<std::size_t>(colors * bytes_each),
+                   static_cast<png_byte>(color));
+        if (alpha)
+          row.insert(row.end(), static_cast<std::size_t>(bytes_each),
+                     white ? png_byte{0} : png_byte{255});
       }
       png_write_row(png, row.data());
     }
@@ -96,18 +104,19 @@ TEST_P(PngKindTest, BecomesTheSamePixels) {
 
 INSTANTIATE_TEST_SUITE_P(
     PngTest, PngKindTest,
-    testing::Values(PngKind{"grey_1", PNG_COLOR_TYPE_GRAY, 1}, PngKind{"grey_2", PNG_COLOR_TYPE_GRAY, 2},
-                    PngKind{"grey_4", PNG_COLOR_TYPE_GRAY, 4}, PngKind{"grey_8", PNG_COLOR_TYPE_GRAY, 8},
-                    PngKind{"grey_16", PNG_COLOR_TYPE_GRAY, 16}, PngKind{"rgb_8", PNG_COLOR_TYPE_RGB, 8},
-                    PngKind{"rgb_16", PNG_COLOR_TYPE_RGB, 16},
-                    PngKind{"transparent_grey_8", PNG_COLOR_TYPE_GRAY_ALPHA, 8},
-                    PngKind{"transparent_grey_16", PNG_COLOR_TYPE_GRAY_ALPHA, 16},
-                    PngKind{"transparent_rgb_8", PNG_COLOR_TYPE_RGB_ALPHA, 8},
-                    PngKind{"transparent_rgb_16", PNG_COLOR_TYPE_RGB_ALPHA, 16},
-                    PngKind{"transparent_palette_1", PNG_COLOR_TYPE_PALETTE, 1},
-                    PngKind{"transparent_palette_8", PNG_COLOR_TYPE_PALETTE, 8},
-                    PngKind{"interlaced_grey_1", PNG_COLOR_TYPE_GRAY, 1, true},
-                    PngKind{"interlaced_rgba_8", PNG_COLOR_TYPE_RGB_ALPHA, 8, true}),
+    testing::Values(
+        PngKind{"grey_1", PNG_COLOR_TYPE_GRAY, 1}, PngKind{"grey_2", PNG_COLOR_TYPE_GRAY, 2},
+        PngKind{"grey_4", PNG_COLOR_TYPE_GRAY, 4}, PngKind{"grey_8", PNG_COLOR_TYPE_GRAY, 8},
+        PngKind{"grey_16", PNG_COLOR_TYPE_GRAY, 16}, PngKind{"rgb_8", PNG_COLOR_TYPE_RGB, 8},
+        PngKind{"rgb_16", PNG_COLOR_TYPE_RGB, 16},
+        PngKind{"transparent_grey_8", PNG_COLOR_TYPE_GRAY_ALPHA, 8},
+        PngKind{"transparent_grey_16", PNG_COLOR_TYPE_GRAY_ALPHA, 16},
+        PngKind{"transparent_rgb_8", PNG_COLOR_TYPE_RGB_ALPHA, 8},
+        PngKind{"transparent_rgb_16", PNG_COLOR_TYPE_RGB_ALPHA, 16},
+        PngKind{"transparent_palette_1", PNG_COLOR_TYPE_PALETTE, 1},
+        PngKind{"transparent_palette_8", PNG_COLOR_TYPE_PALETTE, 8},
+        PngKind{"interlaced_grey_1", PNG_COLOR_TYPE_GRAY, 1, true},
+        PngKind{"interlaced_rgba_8", PNG_COLOR_TYPE_RGB_ALPHA, 8, true}),
     [](const auto& each) { return each.param.name; });
 
 struct JpegKind {
@@ -119,7 +128,9 @@ struct JpegKind {
   bool many_scans = false;
 };
 
-std::ostream& operator<<(std::ostream& out, const JpegKind& kind) { return out << kind.name; }
+std::ostream& operator<<(std::ostream& out, const JpegKind& kind) {
+  return out << kind.name;
+}
 
 /// One scan for each coefficient and each of its last two bits: 128.
 std::vector<jpeg_scan_info> far_too_many_scans() {
@@ -172,7 +183,8 @@ Bytes jpeg_of(const GrayImage& image, const JpegKind& kind) {
       // Inks: equal cyan, magenta and yellow, no black. Adobe's files hold paper minus ink.
       const bool black_ink = kind.pixels == JCS_CMYK && i % 4 == 3;
       const int adobe_value = black_ink ? 255 : grey;
-      row[i] = static_cast<JSAMPLE>(kind.pixels == JCS_CMYK && !kind.adobe ? 255 - adobe_value : adobe_value);
+      row[i] = static_cast<JSAMPLE>(kind.pixels == JCS_CMYK && !kind.adobe ? 255 - adobe_value
+                                                                           : adobe_value);
     }
     JSAMPROW pointer = row.data();
     jpeg_write_scanlines(&file, &pointer, 1);
@@ -200,8 +212,10 @@ INSTANTIATE_TEST_SUITE_P(
     JpegTest, JpegKindTest,
     testing::Values(JpegKind{"grey", JCS_GRAYSCALE, JCS_GRAYSCALE},
                     JpegKind{"grey_progressive", JCS_GRAYSCALE, JCS_GRAYSCALE, true},
-                    JpegKind{"ycbcr", JCS_RGB, JCS_YCbCr}, JpegKind{"ycbcr_progressive", JCS_RGB, JCS_YCbCr, true},
-                    JpegKind{"rgb", JCS_RGB, JCS_RGB}, JpegKind{"cmyk_of_adobe", JCS_CMYK, JCS_CMYK},
+                    JpegKind{"ycbcr", JCS_RGB, JCS_YCbCr},
+                    JpegKind{"ycbcr_progressive", JCS_RGB, JCS_YCbCr, true},
+                    JpegKind{"rgb", JCS_RGB, JCS_RGB},
+                    JpegKind{"cmyk_of_adobe", JCS_CMYK, JCS_CMYK},
                     JpegKind{"ycck_of_adobe", JCS_CMYK, JCS_YCCK},
                     JpegKind{"cmyk_of_others", JCS_CMYK, JCS_CMYK, false, false}),
     [](const auto& each) { return each.param.name; });
@@ -214,7 +228,8 @@ Bytes with_checksums(Bytes png) {
   std::size_t at = 8;
   while (at + 12 <= png.size()) {
     const std::size_t size = read_big_endian(ByteSpan(png).subspan(at, 4));
-    const uLong checksum = crc32_z(0, reinterpret_cast<const Bytef*>(png.data() + at + 4), 4 + size);
+    const uLong checksum =
+        crc32_z(0, reinterpret_cast<const Bytef*>(png.data() + at + 4), 4 + size);
     const auto bytes = big_endian<4>(checksum);
     std::copy(bytes.begin(), bytes.end(), png.begin() + static_cast<std::ptrdiff_t>(at + 8 + size));
     at += 12 + size;
@@ -260,7 +275,8 @@ TEST(PictureFileTest, OtherBytesAreMalformedAndShown) {
 TEST(PictureFileTest, PicturesCutAnywhereAreMalformed) {
   for (const auto& picture :
        {png_of(sample(), kGreyPng), png_of(sample(), {"palette", PNG_COLOR_TYPE_PALETTE, 8}),
-        jpeg_of(sample(), kGreyJpeg), jpeg_of(sample(), {"", JCS_GRAYSCALE, JCS_GRAYSCALE, true})}) {
+        jpeg_of(sample(), kGreyJpeg),
+        jpeg_of(sample(), {"", JCS_GRAYSCALE, JCS_GRAYSCALE, true})}) {
     for (std::size_t size = 0; size < picture.size(); ++size) {
       const auto result = decode_picture(ByteSpan(picture).first(size));
       ASSERT_FALSE(result) << size << " of " << picture.size();
@@ -282,15 +298,19 @@ TEST(PictureFileTest, OneDamagedByteOfAPngIsNoticed) {
 
 TEST(PictureFileTest, DamagedPicturesNeverCrash) {
   SeededRandom random(5);
-  const auto code = [](const Result<GrayImage>& result) { return result ? Errc{} : result.error().code; };
+  const auto code = [](const Result<GrayImage>& result) {
+    return result ? Errc{} : result.error().code;
+  };
   const Bytes png = png_of(sample(), {"", PNG_COLOR_TYPE_PALETTE, 8});
-  const Bytes jpegs[] = {jpeg_of(sample(), kGreyJpeg), jpeg_of(sample(), {"", JCS_RGB, JCS_YCbCr, true}),
+  const Bytes jpegs[] = {jpeg_of(sample(), kGreyJpeg),
+                         jpeg_of(sample(), {"", JCS_RGB, JCS_YCbCr, true}),
                          jpeg_of(sample(), {"", JCS_CMYK, JCS_YCCK})};
   int refused = 0;
   for (int round = 0; round < 4000; ++round) {
     Bytes bad = round % 4 == 0 ? png : jpegs[round % 4 - 1];
     for (std::uint64_t i = random.below(4) + 1; i > 0; --i) {
-      // In a PNG, data only: lengths stay right, and checksums are made right, so that libpng sees it.
+      // In a PNG, data only: lengths stay right, and checksums are made right, so that libpng sees
+      // it.
       const std::size_t at = random.below(bad.size());
       bad[at] = static_cast<std::byte>(random.below(256));
     }
@@ -312,14 +332,17 @@ TEST(PictureFileTest, DamagedPicturesNeverCrash) {
 }
 
 TEST(PictureFileTest, HugeSizesAreRefusedBeforeMemoryIsTaken) {
-  for (const std::uint64_t side : {std::uint64_t{8193}, std::uint64_t{1} << 30, (std::uint64_t{1} << 31) - 1,
-                                   std::uint64_t{1} << 31, (std::uint64_t{1} << 32) - 1}) {
+  for (const std::uint64_t side :
+       {std::uint64_t{8193}, std::uint64_t{1} << 30, (std::uint64_t{1} << 31) - 1,
+        std::uint64_t{1} << 31, (std::uint64_t{1} << 32) - 1}) {
     EXPECT_EQ(decode_picture(png_announcing(side, side)).error().code, Errc::too_large) << side;
   }
-  EXPECT_EQ(decode_picture(png_announcing(1, limits::kMaxPicturePixels + 1)).error().code, Errc::too_large);
-  EXPECT_EQ(decode_picture(jpeg_announcing(65'500, 65'500)).error().code, Errc::too_large);
-  EXPECT_EQ(decode_picture(jpeg_announcing(8193, 8193, {"", JCS_RGB, JCS_YCbCr, true})).error().code,
+  EXPECT_EQ(decode_picture(png_announcing(1, limits::kMaxPicturePixels + 1)).error().code,
             Errc::too_large);
+  EXPECT_EQ(decode_picture(jpeg_announcing(65'500, 65'500)).error().code, Errc::too_large);
+  EXPECT_EQ(
+      decode_picture(jpeg_announcing(8193, 8193, {"", JCS_RGB, JCS_YCbCr, true})).error().code,
+      Errc::too_large);
 }
 
 TEST(PictureFileTest, AnnouncedPixelsMustBeThere) {

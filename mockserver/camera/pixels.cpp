@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numbers>
 
 namespace wa::mock::camera {
 namespace {
@@ -26,7 +27,7 @@ std::uint8_t* row_of(GrayImage& image, int y) {
   return image.pixels.data() + static_cast<std::ptrdiff_t>(y) * image.width;
 }
 
-/// The smallest value that at least `count` entries do not exceed.
+/// The smallest value that more than `count` entries do not exceed; 255 when there are too few.
 int value_at(const Histogram& histogram, std::size_t count) {
   std::size_t seen = 0;
   for (int value = 0; value < 256; ++value) {
@@ -47,8 +48,8 @@ GrayImage mapped(const GrayImage& image, const std::array<std::uint8_t, 256>& ta
 Tones tones(const GrayImage& image) {
   Histogram histogram{};
   for (const std::uint8_t pixel : image.pixels) ++histogram[pixel];
-  const std::size_t percent = image.pixels.size() / 100;
-  return {value_at(histogram, percent), value_at(histogram, image.pixels.size() - 1 - percent)};
+  const std::size_t beyond = image.pixels.size() / 1000;
+  return {value_at(histogram, beyond), value_at(histogram, image.pixels.size() - 1 - beyond)};
 }
 
 GrayImage stretched(const GrayImage& image, Tones tones) {
@@ -189,9 +190,9 @@ GrayImage enlarged(const GrayImage& image, double factor) {
     for (int i = 0; i < new_size; ++i) {
       const double at = (i + 0.5) / factor - 0.5;
       const double t = at - std::floor(at);
-      const std::array<double, 4> cubic = {
-          ((-0.5 * t + 1) * t - 0.5) * t, (1.5 * t - 2.5) * t * t + 1,
-          ((-1.5 * t + 2) * t + 0.5) * t, (0.5 * t - 0.5) * t * t};
+      const std::array<double, 4> cubic = {((-0.5 * t + 1) * t - 0.5) * t,
+                                           (1.5 * t - 2.5) * t * t + 1,
+                                           ((-1.5 * t + 2) * t + 0.5) * t, (0.5 * t - 0.5) * t * t};
       Mix mix;
       int rest = kUnit;
       for (int k = 3; k >= 0; --k) {
@@ -205,7 +206,8 @@ GrayImage enlarged(const GrayImage& image, double factor) {
     return all;
   };
 
-  GrayImage out = blank(static_cast<int>(image.width * factor), static_cast<int>(image.height * factor));
+  GrayImage out =
+      blank(static_cast<int>(image.width * factor), static_cast<int>(image.height * factor));
   const auto columns = mixes(image.width, out.width);
   const auto rows = mixes(image.height, out.height);
   std::vector<int> mixed(static_cast<std::size_t>(image.width));
@@ -223,6 +225,37 @@ GrayImage enlarged(const GrayImage& image, double factor) {
         total += column.weight[k] * mixed[static_cast<std::size_t>(column.from[k])];
       }
       *to++ = static_cast<std::uint8_t>(std::clamp(total / (kUnit * kUnit), 0, 255));
+    }
+  }
+  return out;
+}
+
+GrayImage untilted(const GrayImage& image, double direction, double strength) {
+  const double grow = 1 + strength;  // what is enlarged must stay inside
+  GrayImage out =
+      blank(static_cast<int>(image.width * grow), static_cast<int>(image.height * grow));
+  const double radians = direction * std::numbers::pi / 180;
+  const double reach = std::hypot(out.width, out.height) / 2;
+  const double along_x = strength * std::cos(radians) / reach;
+  const double along_y = strength * std::sin(radians) / reach;
+  for (int y = 0; y < out.height; ++y) {
+    std::uint8_t* to = row_of(out, y);
+    const double dy = y + 0.5 - out.height / 2.0;
+    for (int x = 0; x < out.width; ++x) {
+      const double dx = x + 0.5 - out.width / 2.0;
+      const double scale = 1 + along_x * dx + along_y * dy;
+      // Bilinear, in 256ths of a pixel.
+      const int from_x = static_cast<int>((image.width / 2.0 + dx / scale - 0.5) * 256);
+      const int from_y = static_cast<int>((image.height / 2.0 + dy / scale - 0.5) * 256);
+      const int left = std::clamp(from_x >> 8, 0, image.width - 1);
+      const int right = std::min(left + 1, image.width - 1);
+      const std::uint8_t* upper = row_of(image, from_y >> 8);
+      const std::uint8_t* lower = row_of(image, (from_y >> 8) + 1);
+      const int share_x = from_x & 255;
+      const int share_y = from_y & 255;
+      const int above = upper[left] * (256 - share_x) + upper[right] * share_x;
+      const int below = lower[left] * (256 - share_x) + lower[right] * share_x;
+      to[x] = static_cast<std::uint8_t>((above * (256 - share_y) + below * share_y) >> 16);
     }
   }
   return out;
@@ -301,7 +334,7 @@ double sharpness(const GrayImage& image, Tones tones) {
     }
   }
   const int range = std::max(tones.light - tones.dark, 1);
-  return std::min(1.0, static_cast<double>(value_at(steps, count - count / 200)) / range);
+  return std::min(1.0, static_cast<double>(value_at(steps, count - count / 1000)) / range);
 }
 
 }  // namespace wa::mock::camera

@@ -8,7 +8,9 @@
 namespace wa::mock::camera {
 namespace {
 
-Error malformed(const std::string& detail) { return Error{Errc::malformed, "PNG: " + detail}; }
+Error malformed(const std::string& detail) {
+  return Error{Errc::malformed, "PNG: " + detail};
+}
 
 struct Size {
   std::uint64_t width = 0;
@@ -23,17 +25,20 @@ Result<Size> check_chunks(ByteSpan picture) {
   std::size_t at = kPngSignature.size();
   for (;;) {
     if (picture.size() - at < kAroundData) {
-      return malformed("ends at byte " + std::to_string(picture.size()) + ", before its IEND chunk");
+      return malformed("ends at byte " + std::to_string(picture.size()) +
+                       ", before its IEND chunk");
     }
     const std::uint64_t data_bytes = read_big_endian(picture.subspan(at, 4));
     const auto type = as_text(picture.subspan(at + 4, 4));
     const bool first = at == kPngSignature.size();
     if (first != (type == "IHDR") || (first && data_bytes != 13)) {
-      return malformed("byte " + std::to_string(at) + ": expected one IHDR chunk, the first, of 13 bytes");
+      return malformed("byte " + std::to_string(at) +
+                       ": expected one IHDR chunk, the first, of 13 bytes");
     }
     if (picture.size() - at - kAroundData < data_bytes) {
       return malformed("ends at byte " + std::to_string(picture.size()) + ", inside a chunk of " +
-                       std::to_string(data_bytes) + " bytes that begins at byte " + std::to_string(at));
+                       std::to_string(data_bytes) + " bytes that begins at byte " +
+                       std::to_string(at));
     }
     const auto checked = picture.subspan(at + 4, 4 + data_bytes);
     const auto found = crc32_z(0, reinterpret_cast<const Bytef*>(checked.data()), checked.size());
