@@ -1,0 +1,113 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+
+#include "engine/base/random.hpp"
+#include "scenarios/stage/gates.hpp"
+#include "scenarios/stage/waits.hpp"
+
+/// For tests of the stage: a world in which exactly that happens which the test says.
+namespace wa::stage {
+
+class ScriptedDevice final : public Device {
+ public:
+  ScriptedDevice(std::string name, Trace& trace) : Device("engine", std::move(name), {}, trace) {}
+  using Device::push;
+  Ref stop() override { return next_ref(); }
+  Ref logout() override { return next_ref(); }
+  Ref remove() override { return next_ref(); }
+  void kill() override {}
+  Ref inspect() override { return next_ref(); }
+
+ private:
+  void do_start(Ref) override {}
+};
+
+class ScriptedWorld final : public World, public ServerPort {
+ public:
+  explicit ScriptedWorld(bool recording = false)
+      : trace_(recording),
+        random_(7),
+        keys_(mock::ServerKeys::generate(random_)),
+        tenant_(mock::Settings{}, keys_, 7, random_),
+        server_(*this, trace_) {}
+
+  /// At this time, after what was said earlier for the same time.
+  void at(Duration when, std::function<void()> happens) {
+    script_.emplace(Instant(when), std::move(happens));
+  }
+  ScriptedDevice& add_device(std::string name) {
+    owned_.push_back(std::make_unique<ScriptedDevice>(std::move(name), trace_));
+    devices_.push_back(owned_.back().get());
+    return *owned_.back();
+  }
+  /// The device says this at that time.
+  void says(Duration when, ScriptedDevice& device, std::string state, std::string reason = {}) {
+    at(when, [this, &device, state, reason] {
+      device.push({now_, "state", {{"state", state}, {"reason", reason}}, {}});
+    });
+  }
+  void shows(Duration when, ScriptedDevice& device, int sequence, bool stale = false) {
+    at(when, [this, &device, sequence, stale] {
+      device.push({now_, "qr", {{"sequence", sequence}, {"stale", stale}},
+                   QrPicture::from_text("code " + std::to_string(sequence))});
+    });
+  }
+  void notices(Duration when, mock::TenantEvent event) {
+    at(when, [this, event] { server_.record(now_, event); });
+  }
+
+  Mode mode() const override { return Mode::sim; }
+  Now now() const override { return {now_, UnixMillis{0}}; }
+  bool advance(Instant limit) override {
+    const auto next = script_.begin();
+    if (next == script_.end() || next->first > limit) {
+      now_ = std::max(now_, limit);
+      return false;
+    }
+    now_ = std::max(now_, next->first);
+    const auto happens = std::move(next->second);
+    script_.erase(next);
+    happens();
+    return true;
+  }
+  Server& server() override { return server_; }
+  Result<Device*> device(std::string_view, std::string_view, const DeviceOptions&) override {
+    return Error{Errc::usage, "use add_device"};
+  }
+  const std::vector<Device*>& devices() const override { return devices_; }
+  const TimeScale& time_scale() const override { return scale; }
+  Trace& trace() override { return trace_; }
+  std::vector<Failure> finish() override { return at_finish; }
+
+  const mock::Tenant& tenant() const override { return tenant_; }
+  void command(mock::Command command, Done done) override {
+    commands.push_back(command);
+    for (mock::Action& action : tenant_.command(commands.size(), command, now())) {
+      if (const auto* answer = std::get_if<mock::Answer>(&action.what)) {
+        done(answer->result);
+      } else if (auto* record = std::get_if<mock::Record>(&action.what)) {
+        server_.record(now_, std::move(record->event));
+      }
+    }
+  }
+
+  TimeScale scale;
+  std::vector<Failure> at_finish;
+  std::vector<mock::Command> commands;
+
+ private:
+  Trace trace_;
+  Instant now_{};
+  SeededRandom random_;
+  mock::ServerKeys keys_;
+  mock::Tenant tenant_;
+  Server server_;
+  std::multimap<Instant, std::function<void()>> script_;
+  std::vector<std::unique_ptr<ScriptedDevice>> owned_;
+  std::vector<Device*> devices_;
+};
+
+}  // namespace wa::stage
