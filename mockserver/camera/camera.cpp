@@ -49,9 +49,9 @@ std::vector<Quad> look_once(const GrayImage& image, Part part, ZXing::Binarizer 
   std::vector<Quad> decoded;
   for (const auto& code : ZXing::ReadBarcodes(view, hints)) {
     Quad place;
-    for (int i = 0; i < 4; ++i) {
+    for (std::size_t i = 0; i < 4; ++i) {
       const auto& corner = code.position()[i];
-      place.corners[static_cast<std::size_t>(i)] = {corner.x + part.left, corner.y + part.top};
+      place.corners[i] = {corner.x + part.left, corner.y + part.top};
     }
     auto text = text_of(code);
     if (text.empty()) continue;
