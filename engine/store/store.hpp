@@ -1,0 +1,68 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/bytes.hpp"
+
+/// Where sessions keep what must survive them. Stores know kinds, keys and bytes only.
+///
+/// Callbacks run on the io_context that the store was made with, never inside the call that caused
+/// them, in the order of the calls.
+namespace wa::store {
+
+struct Put {
+  std::string kind;
+  std::string key;
+  Bytes bytes;
+};
+struct Erase {
+  std::string kind;
+  std::string key;  ///< empty: every key of the kind
+};
+using Change = std::variant<Put, Erase>;
+
+/// kind → key → bytes. A kind without records is not there.
+using Records = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;
+void apply(std::vector<Change> changes, Records& records);
+/// Null when there is none.
+const Bytes* find(const Records& records, std::string_view kind, std::string_view key);
+
+using Done = std::function<void(Result<void>)>;
+
+/// One device, opened by who runs its session. Dropping it ends the ownership; commits under way are
+/// finished.
+class DeviceStore {
+ public:
+  virtual ~DeviceStore() = default;
+  /// Makes all of the changes durable, or none. `done` may come after this object is gone.
+  /// Errors: `environment`.
+  virtual void commit(std::vector<Change> changes, Done done) = 0;
+};
+
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  struct Opened {
+    std::shared_ptr<DeviceStore> device;
+    Records records;  ///< all that is durable
+  };
+  using OnOpened = std::function<void(Result<Opened>)>;
+  /// A device that was never stored has no records. `device` matches [A-Za-z0-9_-]{0,64}.
+  /// Errors: `malformed` (what is stored is damaged; it is left as it is), `environment`.
+  virtual void open(std::string device, OnOpened on_opened) = 0;
+
+  using OnRead = std::function<void(Result<Records>)>;
+  /// Looks without owning. Errors: as of open().
+  virtual void read(std::string device, OnRead on_read) = 0;
+
+  /// Removes all records of a device that nobody has open, damaged ones too. Errors: `environment`.
+  virtual void erase(std::string device, Done done) = 0;
+};
+
+}  // namespace wa::store
