@@ -891,6 +891,16 @@ TEST_F(WebSocketTest, OutOfDescriptorsTheListenerWaitsAndGoesOn) {
   EXPECT_THAT(read_head(waiting), StartsWith("HTTP/1.1 101 "));
 }
 
+TEST_F(WebSocketTest, APortCanBeTakenAgainAtOnceAfterItsServerEndedConnections) {
+  connect();
+  const std::string address = "127.0.0.1:" + std::to_string(server_->port());
+  server_peer_.socket->close(CloseHow::fin);  // who closes first keeps the port in TIME_WAIT
+  ASSERT_TRUE(run_until_both_closed());
+  server_.reset();
+  settle();
+  listen([](UpgradeRequest) {}, address.c_str());
+}
+
 TEST(ProcessLimitsTest, TheSoftLimitOfOpenFilesBecomesTheHardOne) {
   const std::size_t limit = raise_open_file_limit();
   EXPECT_GE(limit, 256u);
