@@ -11,14 +11,10 @@ namespace asio = boost::asio;
 
 std::string_view to_string(DialPhase phase) {
   switch (phase) {
-    case DialPhase::resolve:
-      return "resolve";
-    case DialPhase::connect:
-      return "connect";
-    case DialPhase::tls:
-      return "tls";
-    case DialPhase::upgrade:
-      return "upgrade";
+    case DialPhase::resolve: return "resolve";
+    case DialPhase::connect: return "connect";
+    case DialPhase::tls: return "tls";
+    case DialPhase::upgrade: return "upgrade";
   }
   return "unknown";
 }

@@ -63,8 +63,8 @@ class HttpServer {
   ~HttpServer();
 
   /// `pattern` is a path whose segments may be "{name}". A known path with another method answers
-  /// 405 with Allow; an unknown one 404. Bodies above `max_body_bytes` answer 413 before they are read.
-  /// A handler that throws answers 500.
+  /// 405 with Allow; an unknown one 404. Bodies above `max_body_bytes` answer 413 before they are
+  /// read. A handler that throws answers 500.
   void route(std::string method, std::string pattern, Handler handler,
              std::size_t max_body_bytes = 1024 * 1024);
   /// Every request must carry "Authorization: Bearer TOKEN" (compared in constant time).

@@ -34,14 +34,14 @@ struct ClosedInfo {
 };
 
 /// One WebSocket after its upgrade. Handles are shared: the object lives until it is closed and the
-/// last handle is gone; dropping all handles of an open one closes it with FIN. Once the last handle
-/// is dropped no callback runs any more, so callbacks may point at the handle's owner. Who wants to
-/// hear of on_closed keeps a handle until then.
+/// last handle is gone; dropping all handles of an open one closes it with FIN. Once the last
+/// handle is dropped no callback runs any more, so callbacks may point at the handle's owner. Who
+/// wants to hear of on_closed keeps a handle until then.
 class WebSocket {
  public:
   struct Events {
-    std::function<void(ByteSpan)> on_message;            ///< one binary message
-    std::function<void(const ClosedInfo&)> on_closed;    ///< exactly once; nothing comes after it
+    std::function<void(ByteSpan)> on_message;          ///< one binary message
+    std::function<void(const ClosedInfo&)> on_closed;  ///< exactly once; nothing comes after it
   };
   class Impl;
 

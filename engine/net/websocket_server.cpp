@@ -1,5 +1,4 @@
 #include <boost/beast/http/parser.hpp>
-#include <boost/beast/websocket/rfc6455.hpp>
 #include <unordered_set>
 
 #include "engine/net/http_answer.hpp"
@@ -126,7 +125,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
     if (parse_error)
       return refuse(400, "This is not an HTTP request: " + parse_error.message() + "\n");
     if (!parser_.is_header_done()) return read();
-    if (!boost::beast::websocket::is_upgrade(parser_.get())) {
+    if (!is_upgrade(parser_.get())) {
       return refuse(426, "This port speaks WebSocket: send \"Upgrade: websocket\" and a key.\n",
                     "Upgrade: websocket\r\n");
     }

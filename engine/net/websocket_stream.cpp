@@ -17,6 +17,10 @@ constexpr std::size_t kLargeWriteBuffer = 64 * 1024;
 
 }  // namespace
 
+bool is_upgrade(const UpgradeHead& head) {
+  return websocket::is_upgrade(head);
+}
+
 struct WebSocketStream::Impl {
   explicit Impl(ByteStream stream) : bytes(stream), ws(std::move(stream)) {
     ws.binary(true);

@@ -18,6 +18,9 @@ namespace wa::net {
 
 using UpgradeHead = boost::beast::http::request<boost::beast::http::empty_body>;
 
+/// The request asks to become a WebSocket; whether it does so correctly shows in accept().
+bool is_upgrade(const UpgradeHead& head);
+
 /// The WebSocket protocol over a ByteStream. Internal to engine/net, and a wall: behind it stands
 /// the only source file that names Beast's websocket::stream, which takes 20 s to compile.
 ///
