@@ -1,90 +1,53 @@
 #include "engine/qr/png.hpp"
 
-#include <zlib.h>
+#include <png.h>
 
-#include <algorithm>
 #include <new>
 
 namespace wa::qr {
 namespace {
 
-constexpr std::string_view kSignature = "\x89PNG\r\n\x1a\n";
-constexpr std::size_t kLengthAndType = 8;
-
-/// A chunk's length, type and a place for its data; close_chunk() fills in length and checksum.
-std::size_t open_chunk(Bytes& file, std::string_view type) {
-  const std::size_t begin = file.size();
-  append(file, big_endian<4>(0));
-  append(file, as_bytes(type));
-  return begin;
+void append_to_file(png_structp png, png_bytep data, png_size_t size) {
+  auto& file = *static_cast<Bytes*>(png_get_io_ptr(png));
+  append(file, as_bytes({reinterpret_cast<const char*>(data), size}));
 }
 
-void close_chunk(Bytes& file, std::size_t begin) {
-  const auto length = big_endian<4>(file.size() - begin - kLengthAndType);
-  std::copy(length.begin(), length.end(), file.begin() + static_cast<std::ptrdiff_t>(begin));
-  const uLong checksum =
-      crc32_z(0, reinterpret_cast<const Bytef*>(file.data() + begin + 4), file.size() - begin - 4);
-  append(file, big_endian<4>(checksum));
+void nothing_to_flush(png_structp) {}
+
+/// False when libpng gave up, which is for want of memory only. No objects with destructors here:
+/// libpng leaves by longjmp.
+bool write_rows(png_structp png, png_infop info, int width, int height, const png_byte* pixels) {
+  if (setjmp(png_jmpbuf(png)) != 0) return false;
+  png_set_IHDR(png, info, static_cast<png_uint_32>(width), static_cast<png_uint_32>(height), 1,
+               PNG_COLOR_TYPE_GRAY, PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT,
+               PNG_FILTER_TYPE_DEFAULT);
+  png_set_filter(png, PNG_FILTER_TYPE_BASE, PNG_FILTER_NONE);
+  png_set_compression_level(png, 1);
+  png_write_info(png, info);
+  const std::size_t row_bytes = static_cast<std::size_t>(width + 7) / 8;
+  for (int y = 0; y < height; ++y) {
+    png_write_row(png, pixels + static_cast<std::size_t>(y) * row_bytes);
+  }
+  png_write_end(png, info);
+  return true;
 }
 
 }  // namespace
 
-struct PngWriter::Deflater {
-  z_stream stream{};
-  std::size_t chunk = 0;  ///< where IDAT begins in the file
-
-  Deflater() {
-    if (deflateInit(&stream, 1) != Z_OK) throw std::bad_alloc();
-  }
-  ~Deflater() { deflateEnd(&stream); }
-};
-
-PngWriter::PngWriter(int width, int height)
-    : row_bytes_(static_cast<std::size_t>(width + 7) / 8),
-      rows_missing_(height),
-      deflater_(std::make_unique<Deflater>()) {
+Bytes encode_png(int width, int height, ByteSpan packed_pixels) {
+  const std::size_t row_bytes = static_cast<std::size_t>(width + 7) / 8;
   WA_ASSERT(width > 0 && height > 0);
-  append(file_, as_bytes(kSignature));
-  const std::size_t header = open_chunk(file_, "IHDR");
-  append(file_, big_endian<4>(static_cast<std::uint64_t>(width)));
-  append(file_, big_endian<4>(static_cast<std::uint64_t>(height)));
-  // Bit depth 1, greyscale, deflate, the standard filters, not interlaced.
-  for (const int field : {1, 0, 0, 0, 0}) file_.push_back(static_cast<std::byte>(field));
-  close_chunk(file_, header);
-  deflater_->chunk = open_chunk(file_, "IDAT");
-}
-
-PngWriter::~PngWriter() = default;
-
-void PngWriter::compress(ByteSpan bytes, bool last) {
-  z_stream& stream = deflater_->stream;
-  // zlib reads through a pointer that is not const for historical reasons only.
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  do {
-    ByteArray<4096> piece;
-    stream.next_out = reinterpret_cast<Bytef*>(piece.data());
-    stream.avail_out = static_cast<uInt>(piece.size());
-    const int status = deflate(&stream, last ? Z_FINISH : Z_NO_FLUSH);
-    WA_ASSERT(status == Z_OK || status == Z_STREAM_END || status == Z_BUF_ERROR);
-    append(file_, ByteSpan(piece).first(piece.size() - stream.avail_out));
-  } while (stream.avail_out == 0);
-}
-
-void PngWriter::add_row(ByteSpan packed_pixels) {
-  WA_ASSERT(packed_pixels.size() == row_bytes_ && rows_missing_ > 0);
-  --rows_missing_;
-  constexpr ByteArray<1> kFilterNone{};
-  compress(kFilterNone, false);
-  compress(packed_pixels, false);
-}
-
-Bytes PngWriter::finish() {
-  WA_ASSERT(rows_missing_ == 0);
-  compress({}, true);
-  close_chunk(file_, deflater_->chunk);
-  close_chunk(file_, open_chunk(file_, "IEND"));
-  return std::move(file_);
+  WA_ASSERT(packed_pixels.size() == row_bytes * static_cast<std::size_t>(height));
+  png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, nullptr, nullptr, nullptr);
+  if (png == nullptr) throw std::bad_alloc();
+  png_infop info = png_create_info_struct(png);
+  Bytes file;
+  png_set_write_fn(png, &file, append_to_file, nothing_to_flush);
+  const auto* pixels = reinterpret_cast<const png_byte*>(packed_pixels.data());
+  const bool written = info != nullptr && write_rows(png, info, width, height, pixels);
+  png_destroy_write_struct(&png, &info);
+  if (!written) throw std::bad_alloc();
+  return file;
 }
 
 }  // namespace wa::qr

@@ -42,13 +42,14 @@ Result<Bytes> to_png(std::string_view text, const PngOptions& options) {
   WA_TRY(const auto symbol, checked(text, options));
   const int side_modules = symbol.size + 2 * options.quiet_modules;
   const int side = side_modules * options.pixels_per_module;
-  PngWriter png(side, side);
   Bytes row(static_cast<std::size_t>(side + 7) / 8);
+  Bytes pixels;
+  pixels.reserve(row.size() * static_cast<std::size_t>(side));
   for (int y = 0; y < side_modules; ++y) {
     draw_row(symbol, y - options.quiet_modules, options, row);
-    for (int repeat = 0; repeat < options.pixels_per_module; ++repeat) png.add_row(row);
+    for (int repeat = 0; repeat < options.pixels_per_module; ++repeat) append(pixels, row);
   }
-  return png.finish();
+  return encode_png(side, side, pixels);
 }
 
 Result<std::string> to_svg(std::string_view text) {
