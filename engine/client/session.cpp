@@ -101,11 +101,12 @@ Connection* Session::Impl::current(Generation generation) {
 
 void Session::Impl::on(const StartRequested&) {
   if (running()) {
-    // An ordinary back-off is not shortened, however often somebody asks; a state that waits for a
-    // decision (`replaced`, `throttled`, a ban) has now got one.
-    const bool ordinary =
-        status_.state == State::connecting || status_.state == State::waiting_for_scan;
-    if (!connection_ && !ordinary) dial();
+    // A back-off is not shortened, however often somebody asks, nor is a ban. A state that waits for
+    // a decision (`replaced`, `config_error`, …) has now got one.
+    const bool waits_for_time = status_.state == State::connecting ||
+                                status_.state == State::waiting_for_scan ||
+                                status_.state == State::temporarily_banned;
+    if (!connection_ && !waits_for_time) dial();
     return;
   }
   reconnect_.reset();
@@ -250,6 +251,7 @@ void Session::Impl::dial() {
   WA_ASSERT(!connection_);  // one socket at a time
   dial_at_.reset();
   status_.next_attempt_at.reset();
+  status_.until.reset();
   if (!paired() && (!credentials_ || renew_keys_)) begin_attempt();
   renew_keys_ = false;
 

@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kLongestCause = 512;
 constexpr std::size_t kLongestRoutingInfo = 4096;  // real ones have a few bytes
 constexpr std::size_t kReportedKinds = 16;
+constexpr std::size_t kLongestKind = 64;
 
 const wire::Value kServer = wire::JidView{.user = {}, .server = wire::kServerPn};
 
@@ -75,6 +76,7 @@ void Session::Impl::unhandled(const wire::Node& stanza) {
   ++counters_.unhandled_stanzas;
   std::string kind(stanza.tag);
   if (stanza.has_attr("type")) kind += " " + stanza.printed("type");
+  if (kind.size() > kLongestKind) kind.resize(kLongestKind);
   if (reported_kinds_.size() == kReportedKinds || std::ranges::count(reported_kinds_, kind)) return;
   report(Report::Level::debug, "nothing handles: " + cause_of(stanza));
   reported_kinds_.push_back(std::move(kind));
@@ -152,9 +154,14 @@ void Session::Impl::on_success(const wire::Node& success) {
   if (std::exchange(just_paired_, false)) first_open_ = now_.mono;
   status_.state = State::connected;
   status_.reason = logout_deadline_ ? "logging_out" : "";
-  status_.until.reset();
   if (logout_deadline_) return ask_removal();
 
+  if (auto& account = *credentials_->account; account.lid.server.empty()) {
+    if (const auto lid = success.jid("lid")) {
+      account.lid = *lid;
+      store_credentials();
+    }
+  }
   run_login(LoginSequence::LoggedIn{});
   send(wire::NodeBuilder("ib").child(
       wire::NodeBuilder("unified_session").attr("id", unified_session_id(now_.wall))));
