@@ -59,7 +59,7 @@ json::object Handlers::info(const std::string& tenant_name) const {
           {"wss_url", nullptr},
           {"noise_root_public_key", to_hex(host_.keys().root.public_key.bytes)},
           {"tls_ca_pem", nullptr},
-          {"control_url", url_ + "/v1" + tenant_prefix(tenant_name)},
+          {"control_url", url_},
           {"tenant", tenant_name},
           {"profile", own == profiles_.end() ? options_.profile : own->second},
           {"version", options_.version}};

@@ -1,0 +1,345 @@
+#include <gmock/gmock.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <boost/json/parse.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "mockserver/control/http_test_client.hpp"
+#include "scenarios/cli/completion.hpp"
+#include "scenarios/cli/exit_code.hpp"
+#include "scenarios/cli/files.hpp"
+
+// The program as a user runs it: a process, its output, its exit code.
+namespace wa::cli {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+/// A folder that goes with the test.
+class Folder {
+ public:
+  Folder() {
+    std::string name = testing::TempDir() + "testline-XXXXXX";
+    path_ = ::mkdtemp(name.data());
+  }
+  ~Folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  std::string path_;
+};
+
+std::string contents(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::stringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+/// `testline` with these arguments. Ends with the object, by its own pid.
+class Testline {
+ public:
+  explicit Testline(std::vector<std::string> arguments, const std::string& input = {}) {
+    int out[2];
+    int in[2];
+    EXPECT_EQ(::pipe2(out, O_CLOEXEC) + ::pipe2(in, O_CLOEXEC), 0);
+    errors_ = folder_ / "stderr";
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, in[0], 0);
+    posix_spawn_file_actions_adddup2(&actions, out[1], 1);
+    posix_spawn_file_actions_addopen(&actions, 2, errors_.c_str(), O_CREAT | O_WRONLY, 0600);
+    arguments.insert(arguments.begin(), WA_TESTLINE);
+    std::vector<char*> pointers;
+    for (std::string& argument : arguments) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    EXPECT_EQ(::posix_spawn(&pid_, WA_TESTLINE, &actions, nullptr, pointers.data(), environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    ::close(out[1]);
+    ::close(in[0]);
+    EXPECT_EQ(::write(in[1], input.data(), input.size()), static_cast<::ssize_t>(input.size()));
+    ::close(in[1]);
+    out_ = ::fdopen(out[0], "r");
+  }
+  ~Testline() {
+    if (pid_ > 0) end(SIGKILL);
+    std::fclose(out_);
+  }
+
+  /// Blocks until there is a line; empty at the end of the output.
+  std::string line() {
+    std::string text;
+    for (int c = std::fgetc(out_); c != EOF && c != '\n'; c = std::fgetc(out_)) {
+      text.push_back(static_cast<char>(c));
+    }
+    return text;
+  }
+  std::string rest() {
+    std::string text;
+    for (int c = std::fgetc(out_); c != EOF; c = std::fgetc(out_)) {
+      text.push_back(static_cast<char>(c));
+    }
+    return text;
+  }
+  int wait() {
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid_, &status, 0), pid_);
+    pid_ = 0;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 1000 + WTERMSIG(status);
+  }
+  int end(int signal) {
+    ::kill(pid_, signal);
+    return wait();
+  }
+  std::string errors() const { return contents(errors_); }
+
+ private:
+  Folder folder_;
+  std::string errors_;
+  pid_t pid_ = 0;
+  std::FILE* out_ = nullptr;
+};
+
+int run(std::vector<std::string> arguments, std::string* output = nullptr,
+        std::string* errors = nullptr, const std::string& input = {}) {
+  Testline program(std::move(arguments), input);
+  const std::string text = program.rest();
+  const int code = program.wait();
+  if (output != nullptr) *output = text;
+  if (errors != nullptr) *errors = program.errors();
+  return code;
+}
+
+// ---- the command line ------------------------------------------------------------------------
+
+TEST(CommandLineTest, HelpAndVersionAreNoErrors) {
+  std::string output;
+  EXPECT_EQ(run({"--version"}, &output), kOk);
+  EXPECT_THAT(output, StartsWith("testline "));
+  for (const std::string verb : {"mock", "qr", "scan", "completion"}) {
+    SCOPED_TRACE(verb);
+    EXPECT_EQ(run({verb, "--help"}, &output), kOk);
+    EXPECT_THAT(output, HasSubstr("Examples:\n  "));
+  }
+}
+
+TEST(CommandLineTest, WhatCannotBeUnderstoodIsUsage) {
+  std::string errors;
+  EXPECT_EQ(run({}), kUsage);
+  EXPECT_EQ(run({"mokc"}, nullptr, &errors), kUsage);
+  EXPECT_THAT(errors, HasSubstr("did you mean \"mock\"?"));
+  EXPECT_EQ(run({"mock", "--profil", "fast"}), kUsage);
+  EXPECT_EQ(run({"mock", "--profile", "slow"}, nullptr, &errors), kUsage);
+  EXPECT_THAT(errors, HasSubstr("fast"));
+  EXPECT_EQ(run({"mock", "--set", "refs.cuont=3"}, nullptr, &errors), kUsage);
+  EXPECT_THAT(errors, HasSubstr("did you mean \"refs.count\"?"));
+  EXPECT_EQ(run({"mock", "--set", "refs.count"}, nullptr, &errors), kUsage);
+  EXPECT_EQ(run({"mock", "--listen", "nonsense"}, nullptr, &errors), kUsage);
+  EXPECT_THAT(errors, HasSubstr("--listen"));
+  EXPECT_EQ(run({"completion", "fish"}), kUsage);
+}
+
+TEST(CommandLineTest, CompletionOffersVerbsAndTheirOptions) {
+  std::string script;
+  ASSERT_EQ(run({"completion", "bash"}, &script), kOk);
+  EXPECT_THAT(script, HasSubstr("mock) words='--help --listen --control"));
+  Folder folder;
+  std::ofstream(folder / "script") << script
+                                   << "COMP_WORDS=(testline mock --rea); COMP_CWORD=2; _testline\n"
+                                      "echo \"${COMPREPLY[@]}\" > " << (folder / "reply") << "\n";
+  ASSERT_EQ(std::system(("bash " + (folder / "script")).c_str()), 0);
+  EXPECT_EQ(contents(folder / "reply"), "--ready-file\n");
+}
+
+// ---- qr and scan -----------------------------------------------------------------------------
+
+TEST(QrVerbTest, WhatQrDrawsScanReads) {
+  Folder folder;
+  const std::string file = folder / "qr.png";
+  std::string output;
+  ASSERT_EQ(run({"qr", "2@abc,def,ghi,jkl", "--out", file, "--module", "3"}), kOk);
+  EXPECT_EQ(run({"scan", file}, &output), kOk);
+  EXPECT_EQ(output, "2@abc,def,ghi,jkl\n");
+  EXPECT_EQ(run({"scan", "-"}, &output, nullptr, contents(file)), kOk);
+  EXPECT_EQ(output, "2@abc,def,ghi,jkl\n");
+  ASSERT_EQ(run({"qr", "-", "--out", file}, nullptr, nullptr, "from stdin\n"), kOk);
+  EXPECT_EQ(run({"scan", file}, &output), kOk);
+  EXPECT_EQ(output, "from stdin\n");
+}
+
+TEST(QrVerbTest, DrawsOnTheTerminalAndAsSvg) {
+  std::string output;
+  EXPECT_EQ(run({"qr", "hello"}, &output), kOk);
+  EXPECT_THAT(output, HasSubstr("█"));
+  EXPECT_EQ(run({"qr", "hello", "--svg"}, &output), kOk);
+  EXPECT_THAT(output, HasSubstr("<svg"));
+}
+
+TEST(QrVerbTest, FailuresHaveTheirExitCodes) {
+  Folder folder;
+  std::string errors;
+  EXPECT_EQ(run({"qr", std::string(3000, 'x')}, nullptr, &errors), kFailed);
+  EXPECT_THAT(errors, Not(IsEmpty()));
+  EXPECT_EQ(run({"qr", "x", "--out", folder / "q.png", "--module", "65"}), kUsage);
+  EXPECT_EQ(run({"qr", "x", "--out", folder / "no/such/folder.png"}, nullptr, &errors),
+            kEnvironment);
+  EXPECT_THAT(errors, HasSubstr("no/such/folder.png"));
+  EXPECT_EQ(run({"scan", folder / "missing.png"}), kEnvironment);
+  std::ofstream(folder / "text.png") << "no picture";
+  EXPECT_EQ(run({"scan", folder / "text.png"}, nullptr, &errors), kFailed);
+  EXPECT_THAT(errors, HasSubstr("neither PNG nor JPEG"));
+}
+
+// ---- mock ------------------------------------------------------------------------------------
+
+/// `testline mock` on free ports, up and running.
+class MockVerb {
+ public:
+  explicit MockVerb(std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"mock",        "--listen",     "127.0.0.1:0", "--control",
+                                          "127.0.0.1:0", "--ready-file", ready_file()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    process.emplace(std::move(arguments));
+    for (int i = 0; i < 5; ++i) banner += process->line() + "\n";
+    const std::string text = contents(ready_file());
+    if (text.empty()) {
+      ADD_FAILURE() << "no ready file; stdout: " << banner << "stderr: " << process->errors();
+      return;
+    }
+    info = boost::json::parse(text).as_object();
+    const std::string url(info.at("control_url").as_string());
+    control_port = static_cast<std::uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  }
+
+  std::string ready_file() const { return folder / "ready.json"; }
+  mock::test::HttpAnswer call(std::string_view method, std::string_view path,
+                              std::string_view body = {},
+                              const mock::test::HttpHeaders& headers = {}) {
+    return mock::test::http_call(control_port, method, path, body, headers);
+  }
+
+  Folder folder;
+  std::optional<Testline> process;
+  std::string banner;
+  boost::json::object info;
+  std::uint16_t control_port = 0;
+};
+
+TEST(MockVerbTest, SaysWhereItListensAndHowToScan) {
+  MockVerb mock;
+  const std::string ws_url(mock.info.at("ws_url").as_string());
+  EXPECT_THAT(mock.banner, HasSubstr(ws_url));
+  EXPECT_THAT(mock.banner, HasSubstr("curl --data-binary @qr.png"));
+  EXPECT_EQ(boost::json::parse(mock.call("GET", "/v1/info").body), boost::json::value(mock.info));
+  EXPECT_THAT(mock.process->errors(), IsEmpty());
+}
+
+TEST(MockVerbTest, EndsCleanlyOnSignals) {
+  for (const auto& [signal, code] : {std::pair(SIGTERM, 0), std::pair(SIGINT, 130)}) {
+    SCOPED_TRACE(signal);
+    MockVerb mock;
+    mock::test::TestSocket client(
+        static_cast<std::uint16_t>(mock.control_port));  // a connection that stands idle
+    const std::string ready = mock.ready_file();
+    EXPECT_EQ(mock.process->end(signal), code);
+    EXPECT_FALSE(std::filesystem::exists(ready)) << "nobody is ready any more";
+  }
+}
+
+TEST(MockVerbTest, SettingsTokenAndSeedReachTheMock) {
+  MockVerb mock({"--profile", "fast", "--set", "refs.count=2", "--set", "refs.first=9s", "--token",
+                 "secret", "--seed", "7"});
+  EXPECT_EQ(mock.call("GET", "/v1/info").status, 401);
+  const auto info = mock.call("GET", "/v1/info", {}, {{"Authorization", "Bearer secret"}});
+  EXPECT_EQ(info.json().at("profile").as_string(), "fast");
+  EXPECT_THAT(mock.banner, Not(HasSubstr("secret")));
+}
+
+TEST(MockVerbTest, APortInUseIsNamedWithWhatToDo) {
+  MockVerb mock;
+  const std::string address = "127.0.0.1:" + std::to_string(mock.control_port);
+  std::string errors;
+  EXPECT_EQ(run({"mock", "--listen", address, "--control", "127.0.0.1:0"}, nullptr, &errors),
+            kEnvironment);
+  EXPECT_THAT(errors, testing::AllOf(HasSubstr("--listen"), HasSubstr(address)));
+  EXPECT_EQ(run({"mock", "--listen", "127.0.0.1:0", "--control", address}, nullptr, &errors),
+            kEnvironment);
+  EXPECT_THAT(errors, testing::AllOf(HasSubstr("--control"), HasSubstr("port 0 takes a free one")));
+}
+
+TEST(MockVerbTest, StateSurvivesARestartAndAKill) {
+  Folder folder;
+  const std::string state = folder / "state";
+  std::string root;
+  std::string lid;
+  {
+    MockVerb first({"--state", state});
+    root = first.info.at("noise_root_public_key").as_string();
+    const auto phone = first.call("POST", "/v1/phones", R"({"number":"15550100001"})").json();
+    lid = phone.at("lid").as_string();
+    EXPECT_EQ(first.process->end(SIGTERM), kOk);
+  }
+  {
+    MockVerb second({"--state", state});
+    EXPECT_EQ(second.info.at("noise_root_public_key").as_string(), root);
+    const auto phone = second.call("GET", "/v1/phones/15550100001");
+    ASSERT_EQ(phone.status, 200);
+    EXPECT_EQ(phone.json().at("lid").as_string(), lid);
+    second.process->end(SIGKILL);
+  }
+  MockVerb third({"--state", state});
+  EXPECT_EQ(third.call("GET", "/v1/phones/15550100001").status, 200);
+}
+
+TEST(MockVerbTest, ADamagedStateFileIsNamedWithWhatToDo) {
+  Folder folder;
+  const std::string state = folder / "state";
+  { MockVerb once({"--state", state}); }
+  for (const std::string name : {"keys.json", "accounts.json"}) {
+    SCOPED_TRACE(name);
+    const std::string good = contents(state + "/" + name);
+    std::ofstream(state + "/" + name) << "{\"half";
+    std::string errors;
+    EXPECT_EQ(run({"mock", "--state", state, "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0"},
+                  nullptr, &errors),
+              kEnvironment);
+    EXPECT_THAT(errors, testing::AllOf(HasSubstr(state + "/" + name), HasSubstr("delete it")));
+    EXPECT_EQ(contents(state + "/" + name), "{\"half") << "not overwritten";
+    if (good.empty()) {
+      std::filesystem::remove(state + "/" + name);
+    } else {
+      std::ofstream(state + "/" + name) << good;
+    }
+  }
+}
+
+TEST(FilesTest, AFileIsReplacedAsAWhole) {
+  Folder folder;
+  const std::string file = folder / "f";
+  ASSERT_TRUE(write_file(file, as_bytes("long contents")));
+  ASSERT_TRUE(write_file(file, as_bytes("short")));
+  EXPECT_EQ(contents(file), "short");
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(folder / ""),
+                          std::filesystem::directory_iterator()),
+            1)
+      << "nothing is left beside it";
+  const auto failed = write_file(folder / "", as_bytes("x"));
+  ASSERT_FALSE(failed);
+  EXPECT_EQ(failed.error().code, Errc::environment);
+}
+
+}  // namespace
+}  // namespace wa::cli
