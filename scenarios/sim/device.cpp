@@ -70,6 +70,15 @@ Device::Device(DeviceSurroundings& surroundings, std::string engine, std::string
 // ---- commands -----------------------------------------------------------------------------------
 
 void Device::do_start(Ref ref) {
+  world_.started_by_user(setup_.index);
+  stopping_ = false;
+  if (!setup_.store->acquire(owner(), world_.now().mono)) {
+    done(ref);
+    push({world_.now().mono, "state",
+          {{"state", "disconnected"}, {"reason", "owned_elsewhere"}, {"attempts", 0}}, {}});
+    return;
+  }
+  if (epoch_ != setup_.store->epoch()) session_.reset();  // another process has written since
   if (!session_ && !boot()) {
     push({world_.now().mono, "error",
           {{"ref", ref}, {"code", "store_error"}, {"text", "the stored credentials cannot be read"}},
@@ -87,10 +96,20 @@ Ref Device::command(client::Event event) {
   return ref;
 }
 
-Ref Device::stop() { return command(client::StopRequested{}); }
-Ref Device::logout() { return command(client::LogoutRequested{}); }
+Ref Device::stop() {
+  const Ref ref = command(client::StopRequested{});
+  stopping_ = gate_.committing();
+  if (!stopping_) setup_.store->release(owner());
+  return ref;
+}
+
+Ref Device::logout() {
+  forget_asked_ = true;
+  return command(client::LogoutRequested{});
+}
 
 Ref Device::remove() {
+  forget_asked_ = true;
   // Nobody runs that could forget by itself.
   if (!session_ && !boot()) *setup_.store = Store{};
   return command(client::DeleteRequested{});
@@ -98,6 +117,7 @@ Ref Device::remove() {
 
 void Device::kill() {
   if (!session_) return;
+  setup_.store->abandon(owner(), world_.now().mono);
   ++incarnation_;
   const auto dials = session_->counters().dials;
   session_.reset();
@@ -139,6 +159,9 @@ void Device::done(Ref ref, json::object data) {
 
 bool Device::boot() {
   ++incarnation_;
+  epoch_ = setup_.store->epoch();
+  gate_.clear();
+  status_ = {};
   if (setup_.cloned_from) {
     *setup_.store = *setup_.cloned_from;
     setup_.cloned_from.reset();
@@ -166,9 +189,24 @@ void Device::feed(client::Event event) {
 
 void Device::commit_durable(std::uint32_t incarnation) {
   if (incarnation != incarnation_) return;  // its process was killed before
+  const bool had_account = has_account();
   setup_.store->apply(committing_);
+  if (had_account && !has_account()) {
+    world_.account_forgotten(setup_.index, std::exchange(forget_asked_, false));
+  }
   committing_.clear();
   perform(gate_.durable());
+  if (stopping_ && !gate_.committing()) {
+    stopping_ = false;
+    setup_.store->release(owner());
+  }
+}
+
+bool Device::has_account() const {
+  const Bytes* record = setup_.store->find("credentials", "self");
+  if (!record) return false;
+  const auto credentials = client::Credentials::decode(*record);
+  return credentials && credentials->account;
 }
 
 void Device::computed(std::uint32_t incarnation, std::uint32_t job) {

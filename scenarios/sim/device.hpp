@@ -21,8 +21,10 @@ class DeviceSurroundings {
   virtual void dial(std::uint32_t device, const client::DialSocket& dial) = 0;
   virtual void send(std::uint32_t device, client::Generation generation, Bytes bytes) = 0;
   virtual void close(std::uint32_t device, client::Generation generation, client::CloseHow how) = 0;
-  /// Something of this device ends or is published: look at its invariants.
+  /// It shows another status: look at its invariants.
   virtual void published(std::uint32_t device) = 0;
+  virtual void started_by_user(std::uint32_t device) = 0;
+  virtual void account_forgotten(std::uint32_t device, bool user_asked) = 0;
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
@@ -66,6 +68,8 @@ class Device final : public stage::Device {
   stage::Ref command(client::Event event);
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();
+  std::string owner() const { return engine() + "/" + name(); }
+  bool has_account() const;
   void perform(std::vector<client::Action> actions);
   void perform(client::Action& action);
   void publish(const client::Status& status);
@@ -75,6 +79,9 @@ class Device final : public stage::Device {
   DeviceSurroundings& world_;
   Setup setup_;
   stage::Trace::Actor actor_;
+  std::uint32_t epoch_ = 0;        ///< of the store that session_ was built from
+  bool stopping_ = false;          ///< gives the store back once nothing is being written
+  bool forget_asked_ = false;      ///< logout or remove
   std::uint32_t incarnation_ = 0;  ///< of the process; what an earlier one began is void
   std::unique_ptr<SeededRandom> random_;
   std::unique_ptr<client::Session> session_;

@@ -4,6 +4,24 @@
 
 namespace wa::sim {
 
+bool Store::acquire(std::string_view owner, Instant now) {
+  const bool free = owner_.empty() || owner_ == owner || (lease_ends_ && *lease_ends_ <= now);
+  if (!free) return false;
+  if (last_owner_ != owner) ++epoch_;
+  owner_ = owner;
+  last_owner_ = owner;
+  lease_ends_.reset();
+  return true;
+}
+
+void Store::release(std::string_view owner) {
+  if (owner_ == owner) owner_.clear();
+}
+
+void Store::abandon(std::string_view owner, Instant now) {
+  if (owner_ == owner) lease_ends_ = now + kLease;
+}
+
 void Store::apply(const std::vector<client::Change>& changes) {
   const auto rows = Overloaded{
       [&](const client::Put& put) { kinds_[put.kind][put.key] = put.bytes; },

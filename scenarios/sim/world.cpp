@@ -7,6 +7,7 @@
 #include "engine/base/overloaded.hpp"
 #include "scenarios/sim/device.hpp"
 #include "scenarios/sim/event_queue.hpp"
+#include "scenarios/sim/invariants.hpp"
 #include "scenarios/sim/links.hpp"
 
 namespace wa::sim {
@@ -24,8 +25,6 @@ constexpr std::int64_t kWallStartMs = 1'767'225'600'000;
 constexpr std::uint64_t kLivelock = 1'000'000;
 /// How long devices may take to stop, in virtual time.
 constexpr Duration kStopPatience = 30s;
-/// How long `connected` may outlive a stream whose bytes cannot flow. Invariant truthful-status.
-constexpr Duration kTruthful = 45s;
 
 constexpr EventQueue::Alarm kTenantAlarm = 0;
 
@@ -120,7 +119,16 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void close(std::uint32_t device, client::Generation generation, client::CloseHow how) override {
     if (const auto link = links_.find(device, generation)) links_.client_closes(*link, how, now_);
   }
-  void published(std::uint32_t device) override { check(device); }
+  void published(std::uint32_t device) override {
+    note_code(device);
+    check(device);
+  }
+  void started_by_user(std::uint32_t device) override { watches_[device].rate.user_started(); }
+  void account_forgotten(std::uint32_t device, bool user_asked) override {
+    const auto close = server_.last_close(devices_[device]->name());
+    if (may_forget_account(close ? close->code : std::nullopt, user_asked)) return;
+    broken("credentials-survive", device, "forgot its account without a reason");
+  }
   void begin_commit(std::uint32_t device, std::uint32_t incarnation) override {
     Happening happening;
     happening.kind = Kind::commit_durable;
@@ -169,8 +177,19 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   }
 
   // Invariants.
+  /// What is needed to judge one device.
+  struct Watch {
+    ConnectRate rate;
+    Instant refs_offered_at;       ///< on its newest stream
+    std::uint32_t codes = 0;       ///< shown since then
+    std::uint32_t sequence = 0;    ///< of the code shown last
+    std::optional<Instant> code_good_until;
+  };
   void check(std::uint32_t device);
-  void check_later(std::uint32_t link);
+  void check_at(std::uint32_t device, Instant at);
+  void check_after_end(std::uint32_t link);
+  void note_event(const mock::TenantEvent& event);
+  void note_code(std::uint32_t device);
   void check_single_owner(const mock::TenantEvent& event);
   bool logged_in(std::uint32_t link) const;
   void broken(std::string_view rule, std::uint32_t device, std::string message);
@@ -186,6 +205,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   stage::Trace::Actor tenant_actor_;
   stage::Server server_;
   std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<Watch> watches_;  ///< by device
   std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
   std::map<mock::RequestId, Done> asked_;
   mock::RequestId next_request_ = 1;
@@ -312,7 +332,7 @@ void World::Impl::perform(mock::Action& action) {
       [&](mock::SendBytes& send) { links_.server_sends(link, std::move(send.bytes), now_); },
       [&](const mock::CloseSocket& close) {
         links_.server_closes(link, close.how, now_);
-        check_later(link);
+        check_after_end(link);
       },
       [&](const mock::Answer& answer) {
         const auto asked = asked_.find(answer.request);
@@ -322,7 +342,7 @@ void World::Impl::perform(mock::Action& action) {
         done(answer.result);
       },
       [&](mock::Record& record) {
-        if (record.event.kind == mock::EventKind::success) check_single_owner(record.event);
+        note_event(record.event);
         server_.record(now_, std::move(record.event));
       },
   };
@@ -375,6 +395,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
 
   const EventQueue::Alarm alarm = queue_.make_alarm();
   WA_ASSERT(alarm == kTenantAlarm + 1 + setup.index);
+  watches_.emplace_back();
   devices_.push_back(std::make_unique<Device>(*this, std::string(engine), std::string(name),
                                               device_options, std::move(setup)));
   device_list.push_back(devices_.back().get());
@@ -389,45 +410,65 @@ bool World::Impl::logged_in(std::uint32_t link) const {
   });
 }
 
-/// truthful-status and fresh-qr: what the device shows now, against what the server holds.
+/// What the device shows now, against what the server holds.
 void World::Impl::check(std::uint32_t device) {
-  const client::Status& status = devices_[device]->status();
-  const bool claims_stream = status.state == State::connected;
-  const bool shows_code = status.state == State::waiting_for_scan && status.qr && !status.qr->stale;
-  if (!claims_stream && !shows_code) return;
-
+  const client::Status& shown = devices_[device]->status();
+  if (shown.state != State::connected && shown.state != State::waiting_for_scan) return;
+  std::optional<StreamView> stream;
   // The newest link is the one that the device speaks of.
-  std::optional<std::uint32_t> newest;
-  for (std::uint32_t i = static_cast<std::uint32_t>(links_.size()); i-- > 0 && !newest;) {
-    if (links_[i].device == device) newest = i;
+  for (auto i = static_cast<std::uint32_t>(links_.size()); i-- > 0 && !stream;) {
+    const Link& link = links_[i];
+    if (link.device != device) continue;
+    stream.emplace();
+    stream->logged_in = shown.state == State::connected && logged_in(i);
+    if (link.ended_at) stream->dark_for = now_ - *link.ended_at;
+    stream->blackholed = link.blackholed;
+    stream->code_good_until = watches_[device].code_good_until;
   }
-  std::optional<Duration> dark;
-  if (newest && links_[*newest].ended_at) dark = now_ - *links_[*newest].ended_at;
-  const bool blackholed = newest && links_[*newest].blackholed;
-  if (claims_stream) {
-    const Duration patience = blackholed ? kTruthful : options.costs.latency;
-    const bool holds = newest && (dark ? *dark <= patience : logged_in(*newest));
-    if (!holds) {
-      broken("truthful-status", device,
-             "shows connected, but the server holds no logged-in stream" +
-                 (dark ? " since " + stage::to_text(*dark) : std::string()));
-    }
-  }
-  if (shows_code) {
-    const bool holds = newest && (!dark || blackholed || *dark <= options.costs.latency);
-    if (!holds) broken("fresh-qr", device, "shows a QR code as good whose stream is down");
-    if (status.qr->expires_at < now_) {
-      broken("fresh-qr", device, "shows a QR code as good that expired");
-    }
+  for (Broken& found : judge(shown, stream, now(), options.costs.latency)) {
+    broken(found.rule, device, std::move(found.message));
   }
 }
 
-void World::Impl::check_later(std::uint32_t link) {
+void World::Impl::check_at(std::uint32_t device, Instant at) {
   Happening happening;
   happening.kind = Kind::check;
-  happening.target = links_[link].device;
+  happening.target = device;
+  queue_.push(at, std::move(happening));
+}
+
+void World::Impl::check_after_end(std::uint32_t link) {
   const Duration patience = links_[link].blackholed ? kTruthful : options.costs.latency;
-  queue_.push(now_ + patience + 1ms, std::move(happening));
+  check_at(links_[link].device, now_ + patience + 1ms);
+}
+
+void World::Impl::note_event(const mock::TenantEvent& event) {
+  if (event.connection == 0) return;
+  const std::uint32_t device = links_[static_cast<std::uint32_t>(event.connection - 1)].device;
+  Watch& watch = watches_[device];
+  if (event.kind == mock::EventKind::connected && !watch.rate.connected(now_)) {
+    broken("bounded-reconnect", device,
+           "connected more than " + std::to_string(ConnectRate::kMost) + " times within " +
+               stage::to_text(ConnectRate::kWithin));
+  } else if (event.kind == mock::EventKind::pair_device) {
+    watch.refs_offered_at = now_;
+    watch.codes = 0;
+  } else if (event.kind == mock::EventKind::success) {
+    check_single_owner(event);
+  }
+}
+
+/// Another code on show: when will the server stop accepting it?
+void World::Impl::note_code(std::uint32_t device) {
+  Watch& watch = watches_[device];
+  const auto& qr = devices_[device]->status().qr;
+  if (!qr || qr->stale || qr->sequence == watch.sequence) return;
+  watch.sequence = qr->sequence;
+  const mock::Settings& settings = tenant_.settings();
+  watch.code_good_until = watch.refs_offered_at + settings.refs_first +
+                          watch.codes++ * settings.refs_rest + settings.refs_grace +
+                          2 * options.costs.latency;
+  check_at(device, *watch.code_good_until + 1ms);
 }
 
 void World::Impl::check_single_owner(const mock::TenantEvent& event) {

@@ -275,6 +275,67 @@ TEST(SimWorldTest, StoppingLeavesNothingBehind) {
   EXPECT_THAT(stage.conclude(), IsEmpty());
 }
 
+TEST(SimWorldTest, ASecondOwnerDoesNotRunUntilTheFirstHasStopped) {
+  Stage stage;
+  ASSERT_TRUE(stage.pairs());
+  Device& second = **stage.world.device("other", "shop-1", {});
+  second.start();
+  Wait refused = Wait::for_state(stage.world, second, "disconnected", "owned_elsewhere", 1s);
+  ASSERT_TRUE(stage.holds(await(stage.world, refused)));
+  EXPECT_EQ(stage.world.server().connects("shop-1"), 2u);
+
+  stage.device.stop();
+  ASSERT_TRUE(stage.reaches("disconnected", 1s));
+  second.start();
+  Wait taken = Wait::for_state(stage.world, second, "connected", {}, 10s);
+  ASSERT_TRUE(stage.holds(await(stage.world, taken)));
+  stage.device.start();
+  ASSERT_TRUE(stage.reaches("disconnected", 1s, "owned_elsewhere"));
+  EXPECT_EQ(stage.world.server().connects("shop-1"), 3u);
+  EXPECT_THAT(stage.conclude(), IsEmpty());
+}
+
+TEST(SimWorldTest, TheLeaseOfAKilledOwnerEnds) {
+  Stage stage;
+  ASSERT_TRUE(stage.pairs());
+  stage.device.kill();
+  Device& second = **stage.world.device("other", "shop-1", {});
+  second.start();
+  EXPECT_EQ(second.reason(), "owned_elsewhere");
+  ASSERT_TRUE(stage.passes(31s));
+  second.start();
+  Wait taken = Wait::for_state(stage.world, second, "connected", {}, 10s);
+  ASSERT_TRUE(stage.holds(await(stage.world, taken)));
+  EXPECT_THAT(stage.conclude(), IsEmpty());
+}
+
+// ---- invariants ----
+
+TEST(SimWorldTest, ACodeThatTheServerNoLongerAcceptsBreaksFreshQr) {
+  const auto play = [](stage::Allow allow) {
+    World world(Options{});
+    stage::DeviceOptions options;
+    options.qr_first = 10min;  // another schedule than the server's
+    Device& device = **world.device("engine", "shop-1", options);
+    device.start();
+    Wait pause = Wait::pause(world, 2min);
+    (void)await(world, pause);
+    stage::Scenario scenario;
+    scenario.allow = std::move(allow);
+    Expectations expect;
+    return texts(stage::conclude(world, scenario, expect));
+  };
+  EXPECT_THAT(play({}), testing::ElementsAre(HasSubstr("fresh-qr: device shop-1")));
+  EXPECT_THAT(play({.violations = {}, .invariants = {"fresh-qr"}}), IsEmpty());
+}
+
+TEST(SimWorldTest, TheWholePairingWindowKeepsItsCodesFresh) {
+  Stage stage;
+  stage.device.start();
+  ASSERT_TRUE(stage.reaches("qr_expired", 1h));  // the first window and its renewals
+  EXPECT_THAT(stage.conclude(), IsEmpty());
+}
+
 // ---- the same again ----
 
 struct Played {
