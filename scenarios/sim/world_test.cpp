@@ -364,6 +364,7 @@ TEST(SimDeterminismTest, TheSameSeedGivesTheSameHash) {
   const Played second = play(1);
   EXPECT_EQ(first.hash, second.hash);
   EXPECT_EQ(first.steps, second.steps);
+  RecordProperty("hash", first.hash);  // compared between builds: --gtest_output=json
 }
 
 TEST(SimDeterminismTest, RecordingChangesNothing) {
