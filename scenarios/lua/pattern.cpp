@@ -6,7 +6,9 @@ namespace wa::lua {
 
 namespace {
 
-Error malformed(std::string detail) { return Error{Errc::malformed, std::move(detail)}; }
+Error malformed(std::string detail) {
+  return Error{Errc::malformed, std::move(detail)};
+}
 
 bool in_class(char name, int c) {
   const bool lower = c >= 'a' && c <= 'z';
@@ -68,7 +70,8 @@ class Pattern::Parser {
         }
         item.kind = Kind::frontier;
         WA_TRY(item.set, single());
-      } else if (c == '%' && at_ + 1 < text_.size() && text_[at_ + 1] >= '0' && text_[at_ + 1] <= '9') {
+      } else if (c == '%' && at_ + 1 < text_.size() && text_[at_ + 1] >= '0' &&
+                 text_[at_ + 1] <= '9') {
         const int number = text_[at_ + 1] - '0';
         if (number == 0 || static_cast<std::size_t>(number) > captures) {
           return malformed("invalid capture index %" + std::to_string(number) + " in pattern");
@@ -182,7 +185,8 @@ class Pattern::Matcher {
 
   bool charge(std::size_t work) {
     steps_ -= static_cast<std::int64_t>(work);
-    if (steps_ < 0 && !failed_) failed_ = Error{Errc::too_large, "the pattern takes too many steps here"};
+    if (steps_ < 0 && !failed_)
+      failed_ = Error{Errc::too_large, "the pattern takes too many steps here"};
     return steps_ >= 0;
   }
   bool fits(const Item& item, std::size_t at) const {
@@ -306,7 +310,8 @@ class Pattern::Matcher {
 
 Result<Pattern> Pattern::compile(std::string_view text, bool anchors) {
   if (text.size() > kMaxPatternBytes) {
-    return Error{Errc::too_large, "a pattern has at most " + std::to_string(kMaxPatternBytes) + " bytes"};
+    return Error{Errc::too_large,
+                 "a pattern has at most " + std::to_string(kMaxPatternBytes) + " bytes"};
   }
   Pattern pattern;
   pattern.anchored_ = anchors && !text.empty() && text.front() == '^';

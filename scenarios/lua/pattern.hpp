@@ -43,13 +43,22 @@ class Pattern {
 
  private:
   using Set = std::bitset<256>;
-  enum class Kind : std::uint8_t { one, open, close, position, back_reference, balance, frontier, end };
+  enum class Kind : std::uint8_t {
+    one,
+    open,
+    close,
+    position,
+    back_reference,
+    balance,
+    frontier,
+    end
+  };
   enum class Repeat : std::uint8_t { once, optional, greedy, greedy_one, lazy };
   struct Item {
     Kind kind = Kind::one;
     Repeat repeat = Repeat::once;
-    Set set;                 ///< one, frontier
-    unsigned char first = 0; ///< balance; back_reference: which capture
+    Set set;                  ///< one, frontier
+    unsigned char first = 0;  ///< balance; back_reference: which capture
     unsigned char second = 0;
   };
   class Parser;

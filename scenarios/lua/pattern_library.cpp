@@ -62,7 +62,8 @@ int push_captures(lua_State* L, std::string_view subject, const Pattern::Found& 
 
 int find_plain(lua_State* L, std::string_view subject, std::string_view wanted, std::size_t begin) {
   Sandbox::of(L).charge(L, static_cast<std::int64_t>(subject.size() / 16));
-  const void* at = ::memmem(subject.data() + begin, subject.size() - begin, wanted.data(), wanted.size());
+  const void* at =
+      ::memmem(subject.data() + begin, subject.size() - begin, wanted.data(), wanted.size());
   if (!at) return lua_pushnil(L), 1;
   const auto index = static_cast<lua_Integer>(static_cast<const char*>(at) - subject.data());
   lua_pushinteger(L, index + 1);
@@ -88,8 +89,12 @@ int search(lua_State* L, bool find) {
   return 2 + push_captures(L, subject, *found, false);
 }
 
-int find(lua_State* L) { return search(L, true); }
-int match(lua_State* L) { return search(L, false); }
+int find(lua_State* L) {
+  return search(L, true);
+}
+int match(lua_State* L) {
+  return search(L, false);
+}
 
 /// Upvalues: subject, pattern, where to go on (from 0), where the last match ended (or −1).
 int gmatch_next(lua_State* L) {
@@ -136,7 +141,8 @@ void add_replacement(lua_State* L, luaL_Buffer* out, std::string_view subject,
       return;
     }
     if (index > found.captures.size()) {
-      Sandbox::fail(L, "invalid capture index %" + std::to_string(index) + " in replacement string");
+      Sandbox::fail(L,
+                    "invalid capture index %" + std::to_string(index) + " in replacement string");
     }
     push_capture(L, subject, found.captures[index - 1]);
     luaL_tolstring(L, -1, nullptr);
@@ -193,8 +199,9 @@ int gsub(lua_State* L) {
   const std::string_view subject = text_argument(L, 1);
   const Pattern pattern = pattern_argument(L, 2, true);
   const int kind = lua_type(L, 3);
-  luaL_argexpected(L, kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TFUNCTION || kind == LUA_TTABLE,
-                   3, "string/function/table");
+  luaL_argexpected(
+      L, kind == LUA_TNUMBER || kind == LUA_TSTRING || kind == LUA_TFUNCTION || kind == LUA_TTABLE,
+      3, "string/function/table");
   const lua_Integer most = luaL_optinteger(L, 4, static_cast<lua_Integer>(subject.size()) + 1);
   lua_settop(L, 3);
   luaL_Buffer out;

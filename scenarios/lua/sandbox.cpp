@@ -32,8 +32,8 @@ void* Sandbox::allocate(void* self, void* block, std::size_t old_bytes, std::siz
     return nullptr;
   }
   if (new_bytes > held) {
-    if (sandbox.memory_bytes_ - held + new_bytes > kMemoryBytes) return nullptr;
-    if (sandbox.counting_) {
+    if (sandbox.limited_) {
+      if (sandbox.memory_bytes_ - held + new_bytes > kMemoryBytes) return nullptr;
       const bool had = sandbox.budget_ > 0;
       sandbox.budget_ -= as_work(new_bytes / kBytesPerStep);
       // The hook raises; here that is not allowed.
@@ -52,9 +52,9 @@ void Sandbox::count_hook(lua_State* L, lua_Debug* record) {
   // From now on every instruction raises, so that pcall cannot keep a loop alive.
   lua_sethook(L, count_hook, LUA_MASKCOUNT, 1);
   lua_getinfo(L, "Sl", record);
-  const std::string place = record->currentline > 0
-                                ? std::string(record->source + 1) + ":" + std::to_string(record->currentline)
-                                : where(L);
+  const std::string place = record->currentline > 0 ? std::string(record->source + 1) + ":" +
+                                                          std::to_string(record->currentline)
+                                                    : where(L);
   lua_pushfstring(L, "%s: more work than %d million instructions without a wait (an endless loop?)",
                   place.c_str(), static_cast<int>(kBudget / 1'000'000));
   lua_error(L);
@@ -62,8 +62,13 @@ void Sandbox::count_hook(lua_State* L, lua_Debug* record) {
 
 void Sandbox::refill(lua_State* thread) {
   running_ = thread;
+  limited_ = true;
   budget_ = kBudget;
   lua_sethook(thread, count_hook, LUA_MASKCOUNT, kHookEvery);
+}
+
+void Sandbox::rest() {
+  limited_ = false;
 }
 
 void Sandbox::charge(lua_State* L, std::int64_t work) {
@@ -73,7 +78,9 @@ void Sandbox::charge(lua_State* L, std::int64_t work) {
   fail(L, "a library function was asked for more work than a script may do between two waits");
 }
 
-Sandbox& Sandbox::of(lua_State* L) { return **static_cast<Sandbox**>(lua_getextraspace(L)); }
+Sandbox& Sandbox::of(lua_State* L) {
+  return **static_cast<Sandbox**>(lua_getextraspace(L));
+}
 
 std::string Sandbox::where(lua_State* L) {
   lua_Debug record;
@@ -102,15 +109,9 @@ std::string_view Sandbox::push_text(lua_State* L, int index) {
   } else {
     switch (lua_type(L, index)) {
       case LUA_TSTRING:
-      case LUA_TNUMBER:
-        lua_pushvalue(L, index);
-        break;
-      case LUA_TBOOLEAN:
-        lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false");
-        break;
-      case LUA_TNIL:
-        lua_pushliteral(L, "nil");
-        break;
+      case LUA_TNUMBER: lua_pushvalue(L, index); break;
+      case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false"); break;
+      case LUA_TNIL: lua_pushliteral(L, "nil"); break;
       default:
         if (luaL_getmetafield(L, index, "__name") != LUA_TSTRING) {
           lua_pushstring(L, luaL_typename(L, index));
@@ -165,18 +166,21 @@ struct SandboxFunctions {
   static Key key_at(lua_State* L, int index) {
     switch (lua_type(L, index)) {
       case LUA_TNUMBER:
-        return {0, lua_tonumber(L, index), lua_isinteger(L, index) ? lua_tointeger(L, index) : 0,
-                lua_isinteger(L, index) != 0, {}};
+        return {0,
+                lua_tonumber(L, index),
+                lua_isinteger(L, index) ? lua_tointeger(L, index) : 0,
+                lua_isinteger(L, index) != 0,
+                {}};
       case LUA_TSTRING: {
         std::size_t length = 0;
         const char* text = lua_tolstring(L, index, &length);
         return {1, 0, 0, false, {text, length}};
       }
-      case LUA_TBOOLEAN:
-        return {2, 0, lua_toboolean(L, index), true, {}};
+      case LUA_TBOOLEAN: return {2, 0, lua_toboolean(L, index), true, {}};
       default:
-        Sandbox::fail(L, std::string("pairs and next need keys that are numbers, strings or booleans, not ") +
-                             luaL_typename(L, index));
+        Sandbox::fail(
+            L, std::string("pairs and next need keys that are numbers, strings or booleans, not ") +
+                   luaL_typename(L, index));
     }
   }
 
@@ -316,8 +320,7 @@ struct SandboxFunctions {
     const lua_Integer high = luaL_checkinteger(L, lua_gettop(L) == 1 ? 1 : 2);
     luaL_argcheck(L, low <= high, lua_gettop(L) == 1 ? 1 : 2, "interval is empty");
     const std::uint64_t width = static_cast<std::uint64_t>(high) - static_cast<std::uint64_t>(low);
-    const std::uint64_t drawn =
-        width == UINT64_MAX ? random.next_u64() : random.below(width + 1);
+    const std::uint64_t drawn = width == UINT64_MAX ? random.next_u64() : random.below(width + 1);
     lua_pushinteger(L, static_cast<lua_Integer>(static_cast<std::uint64_t>(low) + drawn));
     return 1;
   }
@@ -345,7 +348,8 @@ struct SandboxFunctions {
       ++argument;
       const std::size_t letter = pattern.find_first_not_of("-+#0 .123456789", i + 1);
       if (letter == std::string_view::npos) break;
-      if (pattern[letter] == 'p') Sandbox::fail(L, "%p prints an address, which differs from run to run");
+      if (pattern[letter] == 'p')
+        Sandbox::fail(L, "%p prints an address, which differs from run to run");
       if (pattern[letter] == 's' && argument <= lua_gettop(L)) {
         Sandbox::push_text(L, argument);
         lua_replace(L, argument);
@@ -403,9 +407,11 @@ struct SandboxFunctions {
 
   static void charge_range(lua_State* L, lua_Integer first, lua_Integer last) {
     if (last < first) return;
-    const std::uint64_t count = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
-    Sandbox::of(L).charge(L, count > static_cast<std::uint64_t>(Sandbox::kBudget) ? Sandbox::kBudget
-                                                                         : static_cast<std::int64_t>(count));
+    const std::uint64_t count =
+        static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
+    Sandbox::of(L).charge(L, count > static_cast<std::uint64_t>(Sandbox::kBudget)
+                                 ? Sandbox::kBudget
+                                 : static_cast<std::int64_t>(count));
   }
 
   /// Of the table on top of the stack.
@@ -425,12 +431,10 @@ Sandbox::Sandbox(std::uint64_t seed) : random_(seed, "script") {
   WA_ASSERT(state_);
   *static_cast<Sandbox**>(lua_getextraspace(state_)) = this;
   open_libraries();
-  counting_ = true;
-  refill(state_);
 }
 
 Sandbox::~Sandbox() {
-  counting_ = false;
+  limited_ = false;
   lua_close(state_);
 }
 
@@ -438,14 +442,17 @@ void Sandbox::open_libraries() {
   using F = SandboxFunctions;
   lua_State* L = state_;
   luaL_requiref(L, LUA_GNAME, luaopen_base, 1);
-  for (const char* name : {"collectgarbage", "dofile", "load", "loadfile", "loadstring", "warn", "xpcall",
-                           "require", LUA_GNAME}) {
+  for (const char* name : {"collectgarbage", "dofile", "load", "loadfile", "loadstring", "warn",
+                           "xpcall", "require", LUA_GNAME}) {
     F::remove_field(L, name);
   }
-  const std::array<luaL_Reg, 7> base{luaL_Reg{"tostring", F::tostring}, {"print", F::print},
-                                     {"next", F::next}, {"pairs", F::pairs},
+  const std::array<luaL_Reg, 7> base{luaL_Reg{"tostring", F::tostring},
+                                     {"print", F::print},
+                                     {"next", F::next},
+                                     {"pairs", F::pairs},
                                      {"setmetatable", F::setmetatable},
-                                     {"getmetatable", F::getmetatable}, {nullptr, nullptr}};
+                                     {"getmetatable", F::getmetatable},
+                                     {nullptr, nullptr}};
   luaL_setfuncs(L, base.data(), 0);
   lua_pop(L, 1);
 

@@ -27,9 +27,9 @@ std::string run(std::string_view text, std::uint64_t seed = 1) {
 }
 
 TEST(SandboxTest, WhatReachesOutsideIsNotThere) {
-  for (const char* name :
-       {"os", "io", "debug", "load", "loadstring", "loadfile", "require", "package", "collectgarbage",
-        "dofile", "coroutine", "_G", "xpcall", "string.dump", "string.pack", "math.randomseed"}) {
+  for (const char* name : {"os", "io", "debug", "load", "loadstring", "loadfile", "require",
+                           "package", "collectgarbage", "dofile", "coroutine", "_G", "xpcall",
+                           "string.dump", "string.pack", "math.randomseed"}) {
     SCOPED_TRACE(name);
     EXPECT_EQ(run(std::string("return ") + name + " == nil"), "true");
   }
@@ -52,28 +52,37 @@ TEST(SandboxTest, PathsAreNotShortenedInMessages) {
 }
 
 TEST(SandboxTest, PairsAndNextGoInOrder) {
-  const std::string table = "local t = {zeta = 1, alpha = 2, [10] = 3, [2] = 4, [2.5] = 5, [true] = 6, [false] = 7, [-1] = 8} ";
-  EXPECT_EQ(run(table + "local s = '' for k, v in pairs(t) do s = s .. tostring(k) .. '=' .. v .. ' ' end return s"),
+  const std::string table =
+      "local t = {zeta = 1, alpha = 2, [10] = 3, [2] = 4, [2.5] = 5, [true] = 6, [false] = 7, [-1] "
+      "= 8} ";
+  EXPECT_EQ(run(table + "local s = '' for k, v in pairs(t) do s = s .. tostring(k) .. '=' .. v .. "
+                        "' ' end return s"),
             "-1=8 2=4 2.5=5 10=3 alpha=2 zeta=1 false=7 true=6 ");
-  EXPECT_EQ(run(table + "local s, k = '', next(t) while k ~= nil do s = s .. tostring(k) .. ' ' k = next(t, k) end return s"),
+  EXPECT_EQ(run(table + "local s, k = '', next(t) while k ~= nil do s = s .. tostring(k) .. ' ' k "
+                        "= next(t, k) end return s"),
             "-1 2 2.5 10 alpha zeta false true ");
 }
 
 TEST(SandboxTest, PairsSkipsWhatTheLoopRemoves) {
-  EXPECT_EQ(run("local t, s = {a = 1, b = 2, c = 3}, '' for k in pairs(t) do s = s .. k t.b = nil end return s"),
+  EXPECT_EQ(run("local t, s = {a = 1, b = 2, c = 3}, '' for k in pairs(t) do s = s .. k t.b = nil "
+                "end return s"),
             "ac");
 }
 
 TEST(SandboxTest, KeysWithoutAnOrderAreRefused) {
-  EXPECT_THAT(run("for k in pairs({[{}] = 1}) do end"), HasSubstr("test.lua:1: pairs and next need keys"));
+  EXPECT_THAT(run("for k in pairs({[{}] = 1}) do end"),
+              HasSubstr("test.lua:1: pairs and next need keys"));
   EXPECT_THAT(run("return next({[print] = 1})"), HasSubstr("not function"));
 }
 
 TEST(SandboxTest, RandomIsSeeded) {
-  const std::string text = "return math.random(1, 1000000) .. ' ' .. math.random(5) .. ' ' .. math.random()";
+  const std::string text =
+      "return math.random(1, 1000000) .. ' ' .. math.random(5) .. ' ' .. math.random()";
   EXPECT_EQ(run(text, 7), run(text, 7));
   EXPECT_NE(run(text, 7), run(text, 8));
-  EXPECT_EQ(run("for i = 1, 1000 do local r = math.random(3, 5) assert(r >= 3 and r <= 5) end return 'ok'"), "ok");
+  EXPECT_EQ(run("for i = 1, 1000 do local r = math.random(3, 5) assert(r >= 3 and r <= 5) end "
+                "return 'ok'"),
+            "ok");
   EXPECT_THAT(run("return math.random(2, 1)"), HasSubstr("interval is empty"));
 }
 
@@ -84,31 +93,36 @@ TEST(SandboxTest, NothingPrintsAddresses) {
     EXPECT_THAT(run(std::string("return ") + expression), ::testing::Not(HasSubstr("0x")));
   }
   EXPECT_THAT(run("return string.format('%d %p', 1, {})"), HasSubstr("%p prints an address"));
-  EXPECT_EQ(run("return string.format('%s %5.1f %% %q %x', 'a', 1.25, 'b', 255)"), "a   1.2 % \"b\" ff");
+  EXPECT_EQ(run("return string.format('%s %5.1f %% %q %x', 'a', 1.25, 'b', 255)"),
+            "a   1.2 % \"b\" ff");
 }
 
 TEST(SandboxTest, FinalizersAndWeakTablesAreRefused) {
   EXPECT_THAT(run("setmetatable({}, {__gc = function() end})"), HasSubstr("__gc is not allowed"));
   EXPECT_THAT(run("setmetatable({}, {__mode = 'k'})"), HasSubstr("__mode is not allowed"));
   // Nor may the metatable become one later: the table has a copy.
-  EXPECT_EQ(run("local m = {} local t = setmetatable({}, m) m.__mode = 'k' t[{}] = 1 "
-                "for i = 1, 1e5 do local x = {i} end return rawlen(t) == 0 and getmetatable(t) == m"),
-            "true");
+  EXPECT_EQ(
+      run("local m = {} local t = setmetatable({}, m) m.__mode = 'k' t[{}] = 1 "
+          "for i = 1, 1e5 do local x = {i} end return rawlen(t) == 0 and getmetatable(t) == m"),
+      "true");
 }
 
 TEST(SandboxTest, MetatablesServeOrdinaryClasses) {
-  EXPECT_EQ(run("local C = {} C.__index = C local o = setmetatable({}, C) function C.name() return 'c' end "
+  EXPECT_EQ(run("local C = {} C.__index = C local o = setmetatable({}, C) function C.name() return "
+                "'c' end "
                 "return o.name() .. tostring(getmetatable(o) == C)"),
             "ctrue");
 }
 
 TEST(SandboxTest, AnEndlessLoopEndsWithItsPlace) {
-  EXPECT_THAT(run("local x\nwhile true do\n  x = 1\nend"), AllOf(StartsWith("error: test.lua:"), HasSubstr("endless loop")));
+  EXPECT_THAT(run("local x\nwhile true do\n  x = 1\nend"),
+              AllOf(StartsWith("error: test.lua:"), HasSubstr("endless loop")));
   EXPECT_THAT(run("local function f() return f() end f()"), HasSubstr("endless loop"));
 }
 
 TEST(SandboxTest, PcallDoesNotKeepAnEndlessLoopAlive) {
-  EXPECT_THAT(run("while true do pcall(function() while true do end end) end"), HasSubstr("endless loop"));
+  EXPECT_THAT(run("while true do pcall(function() while true do end end) end"),
+              HasSubstr("endless loop"));
 }
 
 TEST(SandboxTest, LibraryFunctionsCannotRunForEver) {
@@ -116,7 +130,8 @@ TEST(SandboxTest, LibraryFunctionsCannotRunForEver) {
        {"return (''):rep(math.maxinteger)", "table.move({}, 1, math.maxinteger - 1, 1)",
         "table.insert(setmetatable({}, {__len = function() return 1 << 60 end}), 1, 2)",
         "table.remove(setmetatable({}, {__len = function() return 1 << 60 end}), 1)",
-        "return table.concat(setmetatable({}, {__index = function() return '' end}), '', 1, 1 << 60)",
+        "return table.concat(setmetatable({}, {__index = function() return '' end}), '', 1, 1 << "
+        "60)",
         "table.sort(setmetatable({}, {__len = function() return 1 << 30 end}), function() end)"}) {
     SCOPED_TRACE(text);
     EXPECT_THAT(run(text), StartsWith("error: "));
@@ -124,7 +139,8 @@ TEST(SandboxTest, LibraryFunctionsCannotRunForEver) {
 }
 
 TEST(SandboxTest, CopyingMuchCountsAsWork) {
-  EXPECT_THAT(run("local s = ('x'):rep(1 << 24) while true do local t = s .. 'y' end"), HasSubstr("endless loop"));
+  EXPECT_THAT(run("local s = ('x'):rep(1 << 24) while true do local t = s .. 'y' end"),
+              HasSubstr("endless loop"));
 }
 
 TEST(SandboxTest, MemoryIsLimited) {
@@ -149,13 +165,17 @@ struct PatternCase {
   const char* expression;
   const char* result;
 };
-void PrintTo(const PatternCase& row, std::ostream* out) { *out << row.name; }
+void PrintTo(const PatternCase& row, std::ostream* out) {
+  *out << row.name;
+}
 
 class PatternTest : public ::testing::TestWithParam<PatternCase> {};
 
 TEST_P(PatternTest, IsAsInTheManual) {
-  EXPECT_EQ(run(std::string("local function j(...) local s = '' for _, v in ipairs({...}) do s = s .. tostring(v) .. ',' end "
-                            "return s end return j(") + GetParam().expression + ")"),
+  EXPECT_EQ(run(std::string("local function j(...) local s = '' for _, v in ipairs({...}) do s = s "
+                            ".. tostring(v) .. ',' end "
+                            "return s end return j(") +
+                GetParam().expression + ")"),
             GetParam().result);
 }
 
@@ -187,12 +207,17 @@ INSTANTIATE_TEST_SUITE_P(
         PatternCase{"replacement_captures", "('hello world'):gsub('(%w+)', '<%1%0%%>')",
                     "<hellohello%> <worldworld%>,2,"},
         PatternCase{"table", "('$a $b'):gsub('%$(%w)', {a = 'x'})", "x $b,2,"},
-        PatternCase{"function", "('abc'):gsub('%w', function(c) if c ~= 'b' then return c:upper() end end)",
+        PatternCase{"function",
+                    "('abc'):gsub('%w', function(c) if c ~= 'b' then return c:upper() end end)",
                     "AbC,3,"},
-        PatternCase{"gmatch", "(function() local s = '' for k, v in ('a=1, b=2'):gmatch('(%w)=(%w)') do s = s .. k .. v end return s end)()",
+        PatternCase{"gmatch",
+                    "(function() local s = '' for k, v in ('a=1, b=2'):gmatch('(%w)=(%w)') do s = "
+                    "s .. k .. v end return s end)()",
                     "a1b2,"},
-        PatternCase{"gmatch_empty", "(function() local n = 0 for _ in ('abc'):gmatch('') do n = n + 1 end return n end)()",
-                    "4,"},
+        PatternCase{
+            "gmatch_empty",
+            "(function() local n = 0 for _ in ('abc'):gmatch('') do n = n + 1 end return n end)()",
+            "4,"},
         PatternCase{"no_match", "tostring(('abc'):match('x'))", "nil,"},
         PatternCase{"dollar_inside", "('a$b'):find('a$b')", "1,3,"},
         PatternCase{"init_beyond", "tostring(('abc'):find('', 5))", "nil,"},
