@@ -9,6 +9,7 @@
 #include "scenarios/cli/completion.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "scenarios/cli/verb_engine.hpp"
 #include "scenarios/cli/verb_mock.hpp"
 #include "scenarios/cli/verb_qr.hpp"
 
@@ -53,6 +54,17 @@ constexpr const char* kMockExamples =
     "  testline mock --profile fast --set refs.count=3 --set refs.first=5s\n"
     "  testline mock --state ./mock-state          devices stay linked over a restart\n"
     "  docs/guides/control-api.md shows the calls of the control API.";
+
+Run bind_engine(CLI::App&) {
+  return [] { return run_engine({.version = WA_VERSION}); };
+}
+constexpr const char* kEngineExamples =
+    "Settings come from the environment: TESTLINE_WS_URL, TESTLINE_NOISE_ROOT, "
+    "TESTLINE_STATE_DIR,\n"
+    "TESTLINE_KEEPALIVE_MS, TESTLINE_QR_FIRST_MS, TESTLINE_QR_MS, TESTLINE_TIME_SCALE.\n"
+    "Example:\n"
+    "  echo '{\"cmd\":\"inspect\",\"ref\":1,\"device\":\"shop-1\"}' |\n"
+    "    TESTLINE_STATE_DIR=./engine-state testline engine";
 
 Run bind_qr(CLI::App& verb) {
   auto options = std::make_shared<QrOptions>();
@@ -112,6 +124,8 @@ struct Verb {
 
 constexpr Verb kVerbs[] = {
     {"mock", "run the mock server", bind_mock, kMockExamples},
+    {"engine", "run our engine as a client under test: JSON Lines on stdin and stdout", bind_engine,
+     kEngineExamples},
     {"qr", "draw a QR code", bind_qr, kQrExamples},
     {"scan", "read a QR code from a picture", bind_scan, kScanExamples},
     {"completion", "print a completion script for your shell", bind_completion,

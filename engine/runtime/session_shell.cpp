@@ -1,0 +1,473 @@
+#include "engine/runtime/session_shell.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+
+#include "engine/base/overloaded.hpp"
+#include "engine/client/records.hpp"
+#include "engine/net/websocket.hpp"
+#include "engine/runtime/action_gate.hpp"
+#include "engine/runtime/clock.hpp"
+
+namespace wa::runtime {
+
+namespace asio = boost::asio;
+using client::Generation;
+using client::State;
+
+namespace {
+
+/// The server refuses clients that do not come from its own pages.
+constexpr const char* kOrigin = "https://web.whatsapp.com";
+/// Failed commits in a row, then `store_error`.
+constexpr int kCommitFailures = 3;
+
+client::DialPhase phase_of(net::DialPhase phase) {
+  switch (phase) {
+    case net::DialPhase::resolve: return client::DialPhase::resolve;
+    case net::DialPhase::connect: return client::DialPhase::connect;
+    case net::DialPhase::tls: return client::DialPhase::tls;
+    case net::DialPhase::upgrade: return client::DialPhase::upgrade;
+  }
+  return client::DialPhase::connect;
+}
+
+std::vector<store::Change> stored_form(std::vector<client::Change> changes) {
+  std::vector<store::Change> stored;
+  stored.reserve(changes.size());
+  const auto rows = Overloaded{
+      [&](client::Put& put) {
+        stored.emplace_back(
+            store::Put{std::move(put.kind), std::move(put.key), std::move(put.bytes)});
+      },
+      [&](client::Erase& erase) {
+        stored.emplace_back(store::Erase{std::move(erase.kind), std::move(erase.key)});
+      },
+  };
+  for (client::Change& change : changes) std::visit(rows, change);
+  return stored;
+}
+
+Result<std::optional<client::Credentials>> stored_credentials(const store::Records& records) {
+  const Bytes* record = store::find(records, client::kCredentialsKind, client::kCredentialsKey);
+  if (!record) return std::optional<client::Credentials>{};
+  auto credentials = client::Credentials::decode(*record);
+  if (!credentials) {
+    return Error{Errc::malformed,
+                 "the stored credentials are damaged: " + credentials.error().detail};
+  }
+  return std::optional(std::move(*credentials));
+}
+
+}  // namespace
+
+class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
+ public:
+  Impl(Surroundings surroundings, std::string device, Options options, Events events)
+      : io_(surroundings.io),
+        pool_(surroundings.pool),
+        store_(surroundings.store),
+        random_(surroundings.random),
+        device_(std::move(device)),
+        options_(std::move(options)),
+        events_(std::move(events)),
+        alarm_(surroundings.io) {}
+
+  /// Posted, so that no callback runs inside a call, and a callback may call.
+  void command(client::Event event, Done done) {
+    ++posted_;
+    idle_ = false;
+    asio::post(io_, [weak = weak_from_this(), command = Command{std::move(event), std::move(done)}]() mutable {
+      if (const auto self = weak.lock()) {
+        --self->posted_;
+        self->on_command(std::move(command));
+        self->arm();
+      }
+    });
+  }
+
+  /// What is under way is void from here on.
+  void end() {
+    alarm_.cancel();
+    link_.reset();
+    closing_.clear();
+    events_ = {};
+  }
+
+  const client::Status& status() const { return status_; }
+  bool has_timer() const { return session_ && session_->next_deadline(); }
+  bool idle() const {
+    return phase_ != Phase::opening && posted_ == 0 && !link_ && closing_.empty() &&
+           !store_deadline_ && !erasing_ && !has_timer();
+  }
+
+ private:
+  enum class Phase { closed, opening, running };
+
+  struct Command {
+    client::Event event;
+    Done done;
+  };
+
+  /// A dial, then the socket that it gave.
+  struct Link {
+    Generation generation = 0;
+    std::unique_ptr<net::Dial> dial;
+    net::WebSocketPtr socket;
+  };
+
+  // ---- commands ----
+
+  void on_command(Command command) {
+    const bool starts = std::holds_alternative<client::StartRequested>(command.event);
+    const bool removes = std::holds_alternative<client::DeleteRequested>(command.event);
+    if (phase_ == Phase::closed && !starts && !removes) return answer(command, {});
+    wanted_ = command.event;
+    if (phase_ == Phase::running) {
+      answer(command, {});
+      return feed(command.event);
+    }
+    waiting_.push_back(std::move(command));
+    if (phase_ == Phase::closed) open();
+  }
+
+  static void answer(const Command& command, Result<void> result) {
+    if (command.done) command.done(std::move(result));
+  }
+
+  // ---- the store ----
+
+  void open() {
+    phase_ = Phase::opening;
+    expect_store();
+    store_.open(device_, [weak = weak_from_this(), incarnation = ++incarnation_](auto opened) {
+      const auto self = weak.lock();
+      if (!self || self->incarnation_ != incarnation) return;
+      self->on_opened(std::move(opened));
+      self->arm();
+    });
+    arm();
+  }
+
+  void on_opened(Result<store::Store::Opened> opened) {
+    store_deadline_.reset();
+    if (!opened) return on_open_failed(std::move(opened).error());
+    auto credentials = stored_credentials(opened->records);
+    if (!credentials) return on_open_failed(std::move(credentials).error());
+
+    session_ = std::make_unique<client::Session>(options_.config, std::move(*credentials), random_);
+    device_store_ = std::move(opened->device);
+    phase_ = Phase::running;
+    if (std::exchange(rebuilding_, false)) feed(wanted_);
+    std::vector<Command> commands;
+    commands.swap(waiting_);
+    for (Command& command : commands) {
+      answer(command, {});
+      // The machine may be gone again: a command led to a commit, but that fails only later.
+      feed(command.event);
+    }
+  }
+
+  void on_open_failed(Error error) {
+    ++incarnation_;
+    store_deadline_.reset();
+    phase_ = Phase::closed;
+    bool show = std::exchange(rebuilding_, false);
+    std::vector<Command> commands;
+    commands.swap(waiting_);
+    for (Command& command : commands) {
+      if (std::holds_alternative<client::DeleteRequested>(command.event)) {
+        erase(std::move(command));
+        show = false;
+      } else {
+        answer(command, error);
+        show = true;
+      }
+    }
+    if (!show) return;
+    report(client::Report::Level::warning, error.detail);
+    show_store_error(error.code == Errc::malformed ? "damaged" : "unavailable");
+  }
+
+  /// What cannot be opened can still be deleted.
+  void erase(Command command) {
+    erasing_ = true;
+    auto done = [weak = weak_from_this(), command = std::move(command)](Result<void> result) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->erasing_ = false;
+      answer(command, result);
+      client::Status status;
+      status.reason = "deleted";
+      if (result) self->publish(std::move(status));
+      if (!result) self->show_store_error("unavailable");
+      self->arm();
+    };
+    store_.erase(device_, std::move(done));
+  }
+
+  void commit(std::vector<client::Change> changes) {
+    expect_store();
+    device_store_->commit(stored_form(std::move(changes)),
+                          [weak = weak_from_this(), incarnation = incarnation_](Result<void> result) {
+                            const auto self = weak.lock();
+                            if (!self || self->incarnation_ != incarnation) return;
+                            self->on_committed(std::move(result));
+                            self->arm();
+                          });
+  }
+
+  void on_committed(Result<void> result) {
+    store_deadline_.reset();
+    if (!result) return rebuild(result.error().detail);
+    commit_failures_ = 0;
+    perform(gate_.durable());
+  }
+
+  /// What the machine believes to be durable is not: it is made anew from what is.
+  void rebuild(std::string_view why) {
+    ++incarnation_;
+    store_deadline_.reset();
+    report(client::Report::Level::warning, "a commit failed: " + std::string(why));
+    close_link(client::CloseHow::normal);
+    session_.reset();
+    gate_.clear();
+    device_store_.reset();
+    phase_ = Phase::closed;
+    if (++commit_failures_ >= kCommitFailures) {
+      commit_failures_ = 0;  // the next start has as many
+      return show_store_error("commit_failed");
+    }
+    client::Status status;
+    status.jid = status_.jid;
+    status.last_close = status_.last_close;
+    if (std::holds_alternative<client::StartRequested>(wanted_)) {
+      status.state = State::connecting;
+      status.reason = "rebuilding";
+    }
+    publish(std::move(status));
+    rebuilding_ = true;
+    open();
+  }
+
+  void expect_store() { store_deadline_ = read_clocks().mono + options_.store_patience; }
+
+  void on_store_late() {
+    const std::string why = "the store did not answer in time";
+    if (phase_ == Phase::opening) return on_open_failed({Errc::environment, why});
+    rebuild(why);
+  }
+
+  void show_store_error(std::string_view reason) {
+    client::Status status;
+    status.state = State::store_error;
+    status.reason = reason;
+    status.jid = status_.jid;
+    status.last_close = status_.last_close;
+    publish(std::move(status));
+  }
+
+  // ---- the machine ----
+
+  void feed(const client::Event& event) {
+    if (!session_) return;
+    perform(gate_.admit(session_->step(event, read_clocks())));
+    arm();
+  }
+
+  void perform(std::vector<client::Action> actions) {
+    for (client::Action& action : actions) perform(action);
+  }
+
+  void perform(client::Action& action) {
+    const auto rows = Overloaded{
+        [&](const client::DialSocket& dial_action) { dial(dial_action); },
+        [&](client::SendBytes& send) {
+          if (link_ && link_->generation == send.generation && link_->socket) {
+            link_->socket->send(std::move(send.bytes));
+          }
+        },
+        [&](const client::CloseSocket& close) {
+          if (link_ && link_->generation == close.generation) close_link(close.how);
+        },
+        [&](client::Commit& changes) { commit(std::move(changes.changes)); },
+        [&](client::Compute& compute) { run_job(std::move(compute)); },
+        [&](client::PublishStatus& published) { publish(std::move(published.status)); },
+        [&](const client::Report& said) { report(said.level, said.text); },
+    };
+    std::visit(rows, action);
+  }
+
+  void run_job(client::Compute compute) {
+    pool_.run(std::move(compute.job), [weak = weak_from_this(), incarnation = incarnation_,
+                                       job = compute.job_id](client::ComputeValue value) {
+      const auto self = weak.lock();
+      if (self && self->incarnation_ == incarnation) self->feed(client::Computed{job, std::move(value)});
+    });
+  }
+
+  void publish(client::Status status) {
+    status_ = std::move(status);
+    if (events_.on_status) events_.on_status(status_, read_clocks());
+  }
+
+  void report(client::Report::Level level, std::string text) {
+    if (events_.on_report) events_.on_report({level, std::move(text)}, read_clocks());
+  }
+
+  // ---- sockets ----
+
+  void dial(const client::DialSocket& dial) {
+    close_link(client::CloseHow::rst);
+    link_.emplace();
+    link_->generation = dial.generation;
+    const auto url = net::Url::parse(dial.url);
+    if (!url) {
+      asio::post(io_, [weak = weak_from_this(), generation = dial.generation, error = url.error()] {
+        const auto self = weak.lock();
+        if (!self || !self->link_ || self->link_->generation != generation) return;
+        self->on_dialed(net::DialFailure{net::DialPhase::resolve, {}, error.detail});
+      });
+      return;
+    }
+    net::DialOptions options;
+    options.timeout = dial.timeout;
+    options.headers = {{"Origin", kOrigin}};
+    // Destroying the dial cancels it: the callback speaks of link_.
+    link_->dial = std::make_unique<net::Dial>(
+        io_, *url, std::move(options), [weak = weak_from_this()](auto outcome) {
+          if (const auto self = weak.lock()) self->on_dialed(std::move(outcome));
+        });
+  }
+
+  void on_dialed(std::variant<net::WebSocketPtr, net::DialFailure> outcome) {
+    const Generation generation = link_->generation;
+    if (auto* failure = std::get_if<net::DialFailure>(&outcome)) {
+      link_.reset();
+      return feed(client::DialFailed{generation, phase_of(failure->phase), failure->http_status,
+                                     std::move(failure->detail)});
+    }
+    link_->dial.reset();
+    link_->socket = std::move(std::get<net::WebSocketPtr>(outcome));
+    const net::WebSocket* socket = link_->socket.get();
+    link_->socket->start({
+        .on_message =
+            [weak = weak_from_this(), generation](ByteSpan message) {
+              const auto self = weak.lock();
+              if (self) self->feed(client::BytesReceived{generation, to_bytes(message)});
+            },
+        .on_closed =
+            [weak = weak_from_this(), socket, generation](const net::ClosedInfo& info) {
+              if (const auto self = weak.lock()) self->on_closed(socket, generation, info);
+            },
+    });
+    feed(client::Dialed{generation});
+  }
+
+  void on_closed(const net::WebSocket* socket, Generation generation, const net::ClosedInfo& info) {
+    if (!link_ || link_->socket.get() != socket) {
+      closing_.erase(socket);
+      return arm();
+    }
+    link_.reset();
+    feed(client::SocketClosed{generation, info.detail});
+  }
+
+  /// A socket that is being closed is kept until it has ended, so that idle() knows.
+  void close_link(client::CloseHow how) {
+    if (!link_) return;
+    net::WebSocketPtr socket = std::move(link_->socket);
+    link_.reset();
+    if (!socket) return;
+    socket->close(how == client::CloseHow::rst ? net::CloseHow::rst : net::CloseHow::normal);
+    const net::WebSocket* key = socket.get();
+    closing_.emplace(key, std::move(socket));
+  }
+
+  // ---- the alarm ----
+
+  /// After everything that happens.
+  void arm() {
+    set_alarm();
+    const bool was_idle = std::exchange(idle_, idle());
+    if (idle_ && !was_idle && events_.on_idle) events_.on_idle();
+  }
+
+  void set_alarm() {
+    std::optional<Instant> next = store_deadline_;
+    if (session_) {
+      const auto deadline = session_->next_deadline();
+      if (deadline && (!next || *deadline < *next)) next = deadline;
+    }
+    if (next == armed_) return;
+    armed_ = next;
+    if (!next) {
+      alarm_.cancel();
+      return;
+    }
+    alarm_.expires_at(std::chrono::steady_clock::time_point(next->time_since_epoch()));
+    alarm_.async_wait([weak = weak_from_this()](const boost::system::error_code& failure) {
+      if (failure) return;
+      if (const auto self = weak.lock()) self->on_alarm();
+    });
+  }
+
+  void on_alarm() {
+    armed_.reset();
+    if (store_deadline_ && read_clocks().mono >= *store_deadline_) {
+      on_store_late();
+    } else {
+      feed(client::DeadlineReached{});
+    }
+    arm();
+  }
+
+  asio::io_context& io_;
+  ComputePool& pool_;
+  store::Store& store_;
+  Random& random_;
+  const std::string device_;
+  const Options options_;
+  Events events_;
+
+  Phase phase_ = Phase::closed;
+  std::uint32_t incarnation_ = 0;  ///< of the machine; what an earlier one began is void
+  std::size_t posted_ = 0;
+  std::vector<Command> waiting_;  ///< for the store
+  client::Event wanted_;          ///< the last command
+  bool rebuilding_ = false;
+  bool idle_ = true;  ///< as last told
+  bool erasing_ = false;
+  int commit_failures_ = 0;  ///< in a row
+  std::optional<Instant> store_deadline_;
+
+  std::unique_ptr<client::Session> session_;
+  std::shared_ptr<store::DeviceStore> device_store_;
+  ActionGate gate_;
+  client::Status status_;
+
+  std::optional<Link> link_;
+  std::map<const net::WebSocket*, net::WebSocketPtr> closing_;
+
+  asio::steady_timer alarm_;
+  std::optional<Instant> armed_;
+};
+
+SessionShell::SessionShell(Surroundings surroundings, std::string device, Options options,
+                           Events events)
+    : impl_(std::make_shared<Impl>(surroundings, std::move(device), std::move(options),
+                                   std::move(events))) {}
+SessionShell::~SessionShell() { impl_->end(); }
+
+void SessionShell::start(Done done) { impl_->command(client::StartRequested{}, std::move(done)); }
+void SessionShell::stop(Done done) { impl_->command(client::StopRequested{}, std::move(done)); }
+void SessionShell::logout(Done done) { impl_->command(client::LogoutRequested{}, std::move(done)); }
+void SessionShell::remove(Done done) { impl_->command(client::DeleteRequested{}, std::move(done)); }
+
+const client::Status& SessionShell::status() const { return impl_->status(); }
+bool SessionShell::has_timer() const { return impl_->has_timer(); }
+bool SessionShell::idle() const { return impl_->idle(); }
+
+}  // namespace wa::runtime

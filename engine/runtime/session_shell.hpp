@@ -1,0 +1,77 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "engine/client/config.hpp"
+#include "engine/client/session.hpp"
+#include "engine/runtime/compute_pool.hpp"
+#include "engine/store/store.hpp"
+
+namespace wa::runtime {
+
+/// What the shells of an io_context share. All of it outlives them.
+struct Surroundings {
+  boost::asio::io_context& io;
+  ComputePool& pool;
+  store::Store& store;
+  Random& random;
+};
+
+/// One client::Session on real sockets, files and clocks: feeds it what happens, performs its actions
+/// in order (through an ActionGate), keeps one alarm. No decision about the protocol is made here.
+///
+///               start             opened                     start, stop, …
+///     closed ─────────▶ opening ────────▶ running ──────────────────────────▶ running
+///       ▲                  │ damaged         │ a commit failed, or took too long
+///       └──────────────────┴─────────────────┘ (opened again; after three such failures closed)
+///
+/// The machine is made from what is stored, at the first start, and again after a failed commit: its
+/// sockets are then closed, since frames that were numbered are lost, and what it knew is void. After
+/// three failures in a row the state is `store_error`.
+///
+/// Source: docs/ARCHITECTURE.md, "Writes are actions".
+class SessionShell {
+ public:
+  /// Called from the io_context, never inside a call of the shell.
+  struct Events {
+    std::function<void(const client::Status&, Now)> on_status;
+    std::function<void(const client::Report&, Now)> on_report;
+    /// idle() has become true.
+    std::function<void()> on_idle = {};
+  };
+  struct Options {
+    client::Config config;
+    Duration store_patience = std::chrono::seconds(10);  ///< for a commit, or to open the store
+  };
+
+  SessionShell(Surroundings surroundings, std::string device, Options options, Events events);
+  /// Cuts sockets; a commit under way is finished by the store.
+  ~SessionShell();
+  SessionShell(const SessionShell&) = delete;
+  SessionShell& operator=(const SessionShell&) = delete;
+
+  /// `done` comes before anything that the command leads to.
+  using Done = std::function<void(Result<void>)>;
+  /// Errors: `malformed` (what is stored is damaged: state `store_error`, nothing is changed),
+  /// `environment` (the store cannot be read).
+  void start(Done done);
+  /// Nothing happens when the session was never started.
+  void stop(Done done);
+  void logout(Done done);
+  /// Forgets everything, also what is damaged. Errors: `environment`.
+  void remove(Done done);
+
+  /// As users see it.
+  const client::Status& status() const;
+  bool has_timer() const;
+  /// No socket, timer, commit or command is under way.
+  bool idle() const;
+
+ private:
+  class Impl;
+  std::shared_ptr<Impl> impl_;
+};
+
+}  // namespace wa::runtime

@@ -1,0 +1,389 @@
+#include "scenarios/cli/engine_devices.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+
+#include "engine/client/records.hpp"
+#include "engine/runtime/clock.hpp"
+#include "scenarios/stage/device.hpp"
+
+namespace wa::cli {
+
+namespace json = boost::json;
+using namespace std::chrono_literals;
+
+namespace {
+
+Error wrong(std::string detail) {
+  return Error{Errc::usage, std::move(detail)};
+}
+
+bool is_device_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_';
+  });
+}
+
+/// A positive number from the environment; `what` is its name.
+Result<double> positive(const char* what, std::string_view text) {
+  double value = 0;
+  const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (status != std::errc() || end != text.data() + text.size() || !(value > 0) || value > 1e12) {
+    return wrong(std::string(what) + "=" + std::string(text) + " is not a positive number");
+  }
+  return value;
+}
+
+Duration milliseconds(double count) {
+  return Duration(static_cast<Duration::rep>(count * 1e6));
+}
+
+/// The member as a whole number from `least` on; empty when it is not there.
+Result<std::optional<std::uint64_t>> number(const json::object& object, std::string_view name,
+                                            std::uint64_t least, std::uint64_t most) {
+  const json::value* value = object.if_contains(name);
+  if (!value) return std::optional<std::uint64_t>{};
+  boost::system::error_code failure;
+  const auto read = value->is_number() ? value->to_number<std::uint64_t>(failure) : 0;
+  if (!value->is_number() || failure || read < least || read > most) {
+    return wrong(std::string(name) + " is not a whole number from " + std::to_string(least) +
+                 " to " + std::to_string(most) + ": " + json::serialize(*value));
+  }
+  return std::optional(read);
+}
+
+Result<std::optional<Duration>> duration(const json::object& object, std::string_view name) {
+  constexpr std::uint64_t kMostMs = 1000ull * 3600 * 24 * 365;
+  WA_TRY(const auto ms, number(object, name, 1, kMostMs));
+  if (!ms) return std::optional<Duration>{};
+  return std::optional<Duration>(std::chrono::milliseconds(*ms));
+}
+
+Result<std::string> text(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (!value) return std::string();
+  if (!value->is_string())
+    return wrong(std::string(name) + " is not a text: " + json::serialize(*value));
+  return std::string(value->get_string());
+}
+
+std::string_view word(client::Report::Level level) {
+  switch (level) {
+    case client::Report::Level::debug: return "debug";
+    case client::Report::Level::info: return "info";
+    case client::Report::Level::warning: return "warning";
+  }
+  return "info";
+}
+
+std::string_view code_of(const Error& error) {
+  return error.code == Errc::malformed || error.code == Errc::environment ? "store_error"
+                                                                          : "failed";
+}
+
+/// Second field of /proc/self/statm, in bytes.
+std::uint64_t resident_bytes() {
+  std::FILE* file = std::fopen("/proc/self/statm", "re");
+  if (!file) return 0;
+  unsigned long all = 0;
+  unsigned long resident = 0;
+  const int read = std::fscanf(file, "%lu %lu", &all, &resident);
+  std::fclose(file);
+  return read == 2 ? resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) : 0;
+}
+
+std::uint64_t open_files() {
+  std::error_code failure;
+  std::uint64_t count = 0;
+  for (std::filesystem::directory_iterator file("/proc/self/fd", failure), end;
+       !failure && file != end; file.increment(failure)) {
+    ++count;
+  }
+  return count > 0 ? count - 1 : 0;  // without the one that looked
+}
+
+}  // namespace
+
+Result<pairing::AppVersion> parse_version(std::string_view given) {
+  pairing::AppVersion version{};
+  const char* at = given.data();
+  const char* const end = given.data() + given.size();
+  for (std::size_t i = 0; i < version.size(); ++i) {
+    const auto [next, status] = std::from_chars(at, end, version[i]);
+    const bool last = i + 1 == version.size();
+    if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
+      return wrong("version \"" + std::string(given) + "\" is not like 2.3000.1043857760");
+    }
+    at = last ? next : next + 1;
+  }
+  return version;
+}
+
+Result<EngineSettings> EngineSettings::from(const std::function<const char*(const char*)>& get) {
+  const auto variable = [&](const char* name) -> std::string_view {
+    const char* value = get(name);
+    return value ? value : "";
+  };
+  EngineSettings settings;
+  settings.url = variable("TESTLINE_WS_URL");
+  settings.state_dir = variable("TESTLINE_STATE_DIR");
+  if (settings.state_dir.empty())
+    return wrong("TESTLINE_STATE_DIR is not set: it names the directory that keeps credentials");
+  if (const auto root = variable("TESTLINE_NOISE_ROOT"); !root.empty()) {
+    const auto bytes = from_hex(root);
+    const auto key = bytes ? crypto::PublicKey::from(*bytes, "root") : bytes.error();
+    if (!key) return wrong("TESTLINE_NOISE_ROOT is not 64 hexadecimal digits");
+    settings.noise_root = *key;
+  }
+  double scale = 1;
+  if (const auto given = variable("TESTLINE_TIME_SCALE"); !given.empty()) {
+    WA_TRY(scale, positive("TESTLINE_TIME_SCALE", given));
+  }
+  client::Timings& timings = settings.timings;
+  if (scale != 1) timings = timings.scaled(scale);
+  // These are given as they are to be: the harness has scaled them.
+  if (const auto given = variable("TESTLINE_KEEPALIVE_MS"); !given.empty()) {
+    WA_TRY(const double ms, positive("TESTLINE_KEEPALIVE_MS", given));
+    timings.ping_max = milliseconds(ms);
+    timings.ping_min = timings.ping_max / 2;
+  }
+  if (const auto given = variable("TESTLINE_QR_FIRST_MS"); !given.empty()) {
+    WA_TRY(const double ms, positive("TESTLINE_QR_FIRST_MS", given));
+    timings.qr_first = milliseconds(ms);
+  }
+  if (const auto given = variable("TESTLINE_QR_MS"); !given.empty()) {
+    WA_TRY(const double ms, positive("TESTLINE_QR_MS", given));
+    timings.qr_rest = milliseconds(ms);
+  }
+  return settings;
+}
+
+Result<client::Config> device_config(const EngineSettings& settings, const json::object& command) {
+  client::Config config;
+  config.timings = settings.timings;
+  WA_TRY(config.url, text(command, "url"));
+  if (config.url.empty()) config.url = settings.url;
+  if (settings.noise_root) config.noise_root = *settings.noise_root;
+  if (command.contains("pairing_number"))
+    return wrong("pairing_number: pairing codes are not built in yet");
+
+  const json::value* given = command.if_contains("options");
+  if (!given) return config;
+  if (!given->is_object()) return wrong("options is not an object");
+  const json::object& options = given->get_object();
+  constexpr std::string_view kKnown[] = {"auto_renew_qr",   "unpaired_limit", "takeover_after_ms",
+                                         "initial_prekeys", "qr_first_ms",    "qr_rest_ms",
+                                         "version"};
+  for (const auto& member : options) {
+    if (std::ranges::find(kKnown, std::string_view(member.key())) == std::end(kKnown)) {
+      return wrong("there is no option \"" + std::string(member.key()) + "\"");
+    }
+  }
+  constexpr std::uint64_t kManyTimes = 1'000'000;
+  constexpr std::uint64_t kMostPreKeys = 10'000;
+  const auto set = [](auto& field, const auto& value) {
+    if (value) field = static_cast<std::remove_reference_t<decltype(field)>>(*value);
+  };
+  WA_TRY(const auto auto_renew_qr, number(options, "auto_renew_qr", 0, kManyTimes));
+  set(config.auto_renew_qr, auto_renew_qr);
+  WA_TRY(const auto unpaired_limit, number(options, "unpaired_limit", 1, kManyTimes));
+  set(config.unpaired_limit, unpaired_limit);
+  WA_TRY(const auto initial_prekeys, number(options, "initial_prekeys", 1, kMostPreKeys));
+  set(config.initial_prekeys, initial_prekeys);
+  WA_TRY(const auto qr_first, duration(options, "qr_first_ms"));
+  set(config.timings.qr_first, qr_first);
+  WA_TRY(const auto qr_rest, duration(options, "qr_rest_ms"));
+  set(config.timings.qr_rest, qr_rest);
+  WA_TRY(config.takeover_after, duration(options, "takeover_after_ms"));
+  WA_TRY(const std::string version, text(options, "version"));
+  if (!version.empty()) {
+    WA_TRY(config.version, parse_version(version));
+  }
+  return config;
+}
+
+EngineDevices::EngineDevices(runtime::Surroundings surroundings, EngineSettings settings, Emit emit)
+    : surroundings_(surroundings), settings_(std::move(settings)), emit_(std::move(emit)) {}
+
+// ---- commands -----------------------------------------------------------------------------------
+
+void EngineDevices::command(std::string_view line) {
+  if (line.find_first_not_of(" \t") == std::string_view::npos) return;
+  boost::system::error_code failure;
+  const json::value parsed = json::parse(line, failure);
+  if (failure || !parsed.is_object()) {
+    const std::string why = failure ? failure.message() : "it is another value";
+    return error({nullptr, {}}, "bad_request", "the line is no JSON object: " + why);
+  }
+  const json::object& command = parsed.get_object();
+  Request request;
+  if (const json::value* ref = command.if_contains("ref")) request.ref = *ref;
+  if (const json::value* device = command.if_contains("device")) {
+    if (!device->is_string() || !is_device_name(device->get_string())) {
+      return error(request, "bad_request",
+                   "device is not a name of 1 to 64 letters, digits, - and _");
+    }
+    request.device = std::string(device->get_string());
+  }
+  perform(command, std::move(request));
+}
+
+void EngineDevices::perform(const json::object& command, Request request) {
+  const json::value* given = command.if_contains("cmd");
+  if (!given || !given->is_string()) return error(request, "bad_request", "cmd is not a text");
+  const std::string_view cmd = given->get_string();
+  if (on_stopped_) return error(request, "stopping", "the process is about to end");
+
+  Device& device = device_named(request.device.value_or(""));
+  if (cmd == "start") return start(device, command, request);
+  if (cmd == "inspect") return inspect(device, request);
+  if (cmd != "stop" && cmd != "logout" && cmd != "delete") {
+    return error(request, "unsupported", "there is no command \"" + std::string(cmd) + "\"");
+  }
+  if (!device.shell) {
+    auto config = device_config(settings_, {});
+    if (!config) return error(request, "config_error", config.error().detail);
+    make_shell(device, std::move(*config));
+  }
+  if (cmd == "stop") return device.shell->stop(answer(request));
+  if (cmd == "logout") return device.shell->logout(answer(request));
+  device.shell->remove(answer(request));
+}
+
+void EngineDevices::start(Device& device, const json::object& command, const Request& request) {
+  json::object what;
+  for (const std::string_view name : {"url", "options"}) {
+    if (const json::value* value = command.if_contains(name)) what[name] = *value;
+  }
+  std::string start_text = json::serialize(what);
+  if (!device.shell || start_text != device.start_text) {
+    auto config = device_config(settings_, command);
+    if (!config) return error(request, "bad_request", config.error().detail);
+    if (config->url.empty()) {
+      return error(request, "config_error", "no url: neither in start nor in TESTLINE_WS_URL");
+    }
+    if (!settings_.noise_root)
+      return error(request, "config_error", "TESTLINE_NOISE_ROOT is not set");
+    if (device.shell && !device.shell->idle()) {
+      return error(request, "conflict", "the device runs with another url or other options");
+    }
+    make_shell(device, std::move(*config));
+    device.start_text = std::move(start_text);
+  }
+  device.shell->start(answer(request));
+}
+
+void EngineDevices::inspect(const Device& device, const Request& request) {
+  const bool has_timer = device.shell && device.shell->has_timer();
+  surroundings_.store.read(device.name, [this, has_timer, request](Result<store::Records> records) {
+    if (!records) return error(request, "store_error", records.error().detail);
+    json::object data;
+    data["credentials"] = nullptr;
+    data["generation"] = nullptr;
+    if (const Bytes* record =
+            store::find(*records, client::kCredentialsKind, client::kCredentialsKey)) {
+      const auto credentials = client::Credentials::decode(*record);
+      if (!credentials) return error(request, "store_error", credentials.error().detail);
+      if (credentials->account) data["credentials"] = credentials->fingerprint();
+      data["generation"] = credentials->attempt_id;
+    }
+    json::object stored;
+    for (const auto& [kind, of_kind] : *records) stored[kind] = of_kind.size();
+    data["stored"] = std::move(stored);
+    data["rss_bytes"] = resident_bytes();
+    data["open_files"] = open_files();
+    data["timers"] = has_timer ? 1 : 0;
+    done(request, std::move(data));
+  });
+}
+
+EngineDevices::Device& EngineDevices::device_named(const std::string& name) {
+  std::unique_ptr<Device>& device = devices_[name];
+  if (!device) {
+    device = std::make_unique<Device>();
+    device->name = name;
+  }
+  return *device;
+}
+
+void EngineDevices::make_shell(Device& device, client::Config config) {
+  runtime::SessionShell::Events events;
+  events.on_status = [this, &device](const client::Status& status, Now now) {
+    on_status(device, status, now);
+  };
+  events.on_report = [this, &device](const client::Report& report, Now now) {
+    const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
+    emit("log", name, {{"level", word(report.level)}, {"text", report.text}}, now.mono);
+  };
+  events.on_idle = [this] { finish_when_idle(); };
+  runtime::SessionShell::Options options;
+  options.config = std::move(config);
+  device.shell = std::make_unique<runtime::SessionShell>(surroundings_, device.name,
+                                                         std::move(options), std::move(events));
+}
+
+void EngineDevices::stop(std::function<void()> done_callback) {
+  on_stopped_ = std::move(done_callback);
+  for (const auto& [name, device] : devices_) {
+    if (device->shell) device->shell->stop({});
+  }
+  finish_when_idle();
+}
+
+void EngineDevices::finish_when_idle() {
+  const bool idle = std::ranges::all_of(devices_, [](const auto& entry) {
+    return !entry.second->shell || entry.second->shell->idle();
+  });
+  if (!idle || !on_stopped_) return;
+  // Once, but `stopping` must go on.
+  const auto stopped = std::exchange(on_stopped_, [] {});
+  stopped();
+}
+
+// ---- events -------------------------------------------------------------------------------------
+
+void EngineDevices::on_status(Device& device, const client::Status& status, Now now) {
+  const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
+  for (stage::Entry& entry : stage::entries_of(device.shown, status, now)) {
+    if (entry.kind == "qr") entry.data["data"] = status.qr->text;
+    emit(entry.kind == "status" ? "state" : entry.kind, name, std::move(entry.data), entry.at);
+  }
+  device.shown = status;
+}
+
+runtime::SessionShell::Done EngineDevices::answer(const Request& request) {
+  return [this, request](Result<void> result) {
+    if (!result) return error(request, code_of(result.error()), result.error().detail);
+    done(request);
+  };
+}
+
+void EngineDevices::done(const Request& request, json::object data) {
+  data["ref"] = request.ref;
+  emit("done", request.device, std::move(data));
+}
+
+void EngineDevices::error(const Request& request, std::string_view code, std::string_view why) {
+  emit("error", request.device, {{"ref", request.ref}, {"code", code}, {"text", why}});
+}
+
+void EngineDevices::emit(std::string_view event, const std::optional<std::string>& device,
+                         json::object data, std::optional<Instant> at) {
+  json::object line;
+  line["event"] = event;
+  if (device) line["device"] = *device;
+  for (auto& member : data) line[member.key()] = std::move(member.value());
+  const Instant when = at.value_or(runtime::read_clocks().mono);
+  line["t_us"] =
+      std::chrono::duration_cast<std::chrono::microseconds>(when.time_since_epoch()).count();
+  emit_(std::move(line));
+}
+
+}  // namespace wa::cli

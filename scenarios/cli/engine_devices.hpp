@@ -1,0 +1,81 @@
+#pragma once
+
+#include <boost/json/object.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "engine/client/config.hpp"
+#include "engine/runtime/session_shell.hpp"
+
+namespace wa::cli {
+
+/// What the environment of `testline engine` says.
+struct EngineSettings {
+  std::string url;  ///< empty: `start` must say
+  std::optional<crypto::PublicKey> noise_root;
+  std::string state_dir;
+  client::Timings timings;
+
+  /// `get` looks up a variable; null when it is not set. Errors: `usage`, naming the variable.
+  static Result<EngineSettings> from(const std::function<const char*(const char*)>& get);
+};
+
+/// Config of one device from the settings and a `start` command {url?, options?}.
+/// Errors: `usage`, naming the member.
+Result<client::Config> device_config(const EngineSettings& settings,
+                                     const boost::json::object& command);
+
+/// The devices of a client under test: commands in, events out.
+class EngineDevices {
+ public:
+  using Emit = std::function<void(boost::json::object event)>;
+
+  EngineDevices(runtime::Surroundings surroundings, EngineSettings settings, Emit emit);
+
+  /// One line of stdin. Whatever is wrong with it is said in an `error` event.
+  void command(std::string_view line);
+  /// Stops all devices. `done` runs once, when nothing is under way any more.
+  void stop(std::function<void()> done);
+
+ private:
+  struct Device {
+    std::string name;        ///< empty: the only device, whose lines have no `device`
+    std::string start_text;  ///< what its shell was made from
+    std::unique_ptr<runtime::SessionShell> shell;
+    client::Status shown;
+  };
+  /// A command that was understood so far, and what its answer must carry.
+  struct Request {
+    boost::json::value ref;
+    std::optional<std::string> device;
+  };
+
+  void perform(const boost::json::object& command, Request request);
+  void start(Device& device, const boost::json::object& command, const Request& request);
+  void inspect(const Device& device, const Request& request);
+  void make_shell(Device& device, client::Config config);
+  Device& device_named(const std::string& name);
+
+  void on_status(Device& device, const client::Status& status, Now now);
+  /// An answer to a command: done, or the error.
+  runtime::SessionShell::Done answer(const Request& request);
+  void done(const Request& request, boost::json::object data = {});
+  void error(const Request& request, std::string_view code, std::string_view text);
+  void emit(std::string_view event, const std::optional<std::string>& device,
+            boost::json::object data, std::optional<Instant> at = {});
+  void finish_when_idle();
+
+  runtime::Surroundings surroundings_;
+  EngineSettings settings_;
+  Emit emit_;
+  std::map<std::string, std::unique_ptr<Device>> devices_;
+  std::function<void()> on_stopped_;
+};
+
+/// Parses "2.3000.1043857760". Errors: `usage`.
+Result<pairing::AppVersion> parse_version(std::string_view text);
+
+}  // namespace wa::cli
