@@ -76,10 +76,10 @@ ApiResult<json::object> read_object(ByteSpan body, const std::vector<std::string
   if (body.empty()) return json::object();
   WA_TRY(json::value value, read_json(body));
   if (!value.is_object()) {
-    return Problem{400, "wrong_type",
-                   "the body is to be a JSON object, not " +
-                       std::string(json::to_string(value.kind())),
-                   known.empty() ? "" : "its members: " + joined(known)};
+    return Problem{
+        400, "wrong_type",
+        "the body is to be a JSON object, not " + std::string(json::to_string(value.kind())),
+        known.empty() ? "" : "its members: " + joined(known)};
   }
   for (const auto& member : value.get_object()) {
     const std::string_view key = member.key();

@@ -37,8 +37,8 @@ net::HttpResponse to_response(int status, const json::value& body);
 /// An Error of a lower layer as a Problem; `code` is the stable word for it.
 Problem to_problem(const Error& error, std::string code);
 
-/// The object in a request's body; an empty body is an empty object. Members that are not in `known`
-/// are refused, naming the nearest one. Codes: bad_json (with the position), wrong_type,
+/// The object in a request's body; an empty body is an empty object. Members that are not in
+/// `known` are refused, naming the nearest one. Codes: bad_json (with the position), wrong_type,
 /// unknown_member.
 ApiResult<json::object> read_object(ByteSpan body, const std::vector<std::string_view>& known);
 /// Any JSON value. Codes: bad_json.

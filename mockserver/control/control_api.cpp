@@ -76,11 +76,17 @@ Result<std::unique_ptr<ControlApi>> ControlApi::start(boost::asio::io_context& i
   return std::unique_ptr<ControlApi>(new ControlApi(std::move(impl)));
 }
 
-std::uint16_t ControlApi::port() const { return impl_->port(); }
-std::string ControlApi::url() const { return impl_->handlers().url(); }
+std::uint16_t ControlApi::port() const {
+  return impl_->port();
+}
+std::string ControlApi::url() const {
+  return impl_->handlers().url();
+}
 std::string ControlApi::info() const {
   return boost::json::serialize(impl_->handlers().info({})) + "\n";
 }
-void ControlApi::stop() { impl_->stop(); }
+void ControlApi::stop() {
+  impl_->stop();
+}
 
 }  // namespace wa::mock

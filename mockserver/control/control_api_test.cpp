@@ -34,7 +34,8 @@ class RunningMock {
   explicit RunningMock(ControlOptions options = {}, Settings settings = {}) {
     HostOptions host;
     host.settings = std::move(settings);
-    host_ = std::move(*MockHost::start(io_, std::move(host), ServerKeys::generate(random_), random_));
+    host_ =
+        std::move(*MockHost::start(io_, std::move(host), ServerKeys::generate(random_), random_));
     options.profile = "default";
     options.version = "1.2.3";
     api_ = std::move(*ControlApi::start(io_, *host_, std::move(options)));
@@ -301,8 +302,8 @@ TEST_F(ControlApiTest, AnEventSourceGoesOnWhereItWas) {
 
 TEST_F(ControlApiTest, ALongPollAnswersWhenItsEventsAreThere) {
   TestSocket poll(mock_.control_port());
-  poll.write(test::http_request("GET", "/v1/events?limit=2&within=60s&kind=connected", {},
-                                kWantsJson));
+  poll.write(
+      test::http_request("GET", "/v1/events?limit=2&within=60s&kind=connected", {}, kWantsJson));
   TestSocket first(mock_.ws_port());
   ASSERT_EQ(upgrade(first, "/ws/chat?device=a").status, 101);
   TestSocket second(mock_.ws_port());
@@ -346,8 +347,9 @@ TEST_F(ControlApiTest, BadEventQueriesAreExplained) {
 // ---- tenants ---------------------------------------------------------------------------------
 
 TEST_F(ControlApiTest, TenantsHaveTheirOwnPhonesEventsAndSettings) {
-  const HttpAnswer made = call("PUT", "/v1/t/a", R"({"profile":"fast","set":{"refs.count":3,)"
-                                                 R"("refs.first":"5s","edge_routing":false}})");
+  const HttpAnswer made = call("PUT", "/v1/t/a",
+                               R"({"profile":"fast","set":{"refs.count":3,)"
+                               R"("refs.first":"5s","edge_routing":false}})");
   ASSERT_EQ(made.status, 201) << made.body;
   EXPECT_THAT(std::string(made.json().at("ws_url").as_string()), HasSubstr("/t/a/ws/chat"));
   EXPECT_EQ(call("GET", "/v1/t/a/info").json().at("profile").as_string(), "fast");
@@ -384,10 +386,8 @@ TEST_F(ControlApiTest, MetricsAreReadableByPrometheus) {
   call("POST", "/v1/faults", R"({"id":"a\"b","fault":"refs","args":{"count":0}})");
   const HttpAnswer answer = call("GET", "/metrics");
   EXPECT_EQ(answer.headers.at("content-type"), "text/plain; version=0.0.4");
-  EXPECT_THAT(answer.body,
-              HasSubstr("testline_connections{tenant=\"\",phase=\"handshake\"} 1\n"));
-  EXPECT_THAT(answer.body,
-              HasSubstr("testline_faults_fired_total{tenant=\"\",id=\"a\\\"b\"} 0\n"));
+  EXPECT_THAT(answer.body, HasSubstr("testline_connections{tenant=\"\",phase=\"handshake\"} 1\n"));
+  EXPECT_THAT(answer.body, HasSubstr("testline_faults_fired_total{tenant=\"\",id=\"a\\\"b\"} 0\n"));
   for (std::istringstream lines(answer.body); lines.good();) {
     std::string line;
     std::getline(lines, line);
@@ -426,27 +426,32 @@ TEST(ControlApiTokenTest, WithoutTheTokenNothingIsAnswered) {
   const HttpAnswer refused = test::http_call(port, "GET", "/v1/info");
   EXPECT_EQ(refused.status, 401);
   EXPECT_EQ(refused.json().at("error").at("code").as_string(), "unauthorized");
-  EXPECT_EQ(test::http_call(port, "GET", "/v1/info", {}, {{"Authorization", "Bearer wrong"}}).status,
-            401);
+  EXPECT_EQ(
+      test::http_call(port, "GET", "/v1/info", {}, {{"Authorization", "Bearer wrong"}}).status,
+      401);
   const HttpHeaders right = {{"Authorization", "Bearer correct horse"}};
   EXPECT_EQ(test::http_call(port, "GET", "/v1/info", {}, right).status, 200);
 }
 
 TEST(ControlApiStopTest, StreamsAndPollsEndWithTheMock) {
   auto mock = std::make_unique<RunningMock>();
-  TestSocket stream(mock->control_port());
-  stream.write(test::http_request("GET", "/v1/events"));
-  stream.read_until("\r\n\r\n");
-  TestSocket poll(mock->control_port());
-  poll.write(test::http_request("GET", "/v1/events?limit=1&within=1h", {}, kWantsJson));
-  mock.reset();  // whether the poll was read before or not: the mock must end
+  auto stream = std::make_unique<TestSocket>(mock->control_port());
+  stream->write(test::http_request("GET", "/v1/events"));
+  stream->read_until("\r\n\r\n");
+  auto poll = std::make_unique<TestSocket>(mock->control_port());
+  poll->write(test::http_request("GET", "/v1/events?limit=1&within=1h", {}, kWantsJson));
+
+  std::thread stopping([&] { mock.reset(); });  // returns when nothing is left to do
   std::string rest;
   while (true) {
-    const std::string more = stream.read_some();
+    const std::string more = stream->read_some();
     if (more.empty()) break;
     rest += more;
   }
   EXPECT_THAT(rest, testing::Not(HasSubstr("data:")));
+  stream.reset();
+  poll.reset();
+  stopping.join();
 }
 
 // ---- documentation ---------------------------------------------------------------------------

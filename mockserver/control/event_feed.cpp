@@ -53,7 +53,8 @@ ApiResult<EventQuery> EventQuery::parse(const net::HttpRequest& request, std::st
 
 bool EventQuery::wants(const LoggedEvent& event) const {
   return event.seq >= from && event.tenant == tenant &&
-         (kinds.empty() || std::find(kinds.begin(), kinds.end(), event.event.kind) != kinds.end()) &&
+         (kinds.empty() ||
+          std::find(kinds.begin(), kinds.end(), event.event.kind) != kinds.end()) &&
          (device.empty() || event.event.device == device);
 }
 
@@ -96,7 +97,9 @@ EventFeed::EventFeed(boost::asio::io_context& io, MockHost& host)
       host_(host),
       subscription_(host.subscribe([this](const LoggedEvent& event) { on_event(event); })) {}
 
-EventFeed::~EventFeed() { stop(); }
+EventFeed::~EventFeed() {
+  stop();
+}
 
 void EventFeed::stream(EventQuery query, net::HttpReply reply) {
   streams_.remove_if([](const Stream& stream) { return !stream.reply.open(); });
@@ -116,12 +119,13 @@ void EventFeed::poll(Poll poll, net::HttpReply reply) {
   polls_.push_back(waiting);
   waiting->timer.expires_after(
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(*waiting->poll.within));
-  waiting->timer.async_wait([this, weak = std::weak_ptr(waiting)](boost::system::error_code failure) {
-    const auto late = weak.lock();  // gone when it was answered, or the feed has ended
-    if (failure || !late) return;
-    late->answer(408);
-    polls_.remove(late);
-  });
+  waiting->timer.async_wait(
+      [this, weak = std::weak_ptr(waiting)](boost::system::error_code failure) {
+        const auto late = weak.lock();  // gone when it was answered, or the feed has ended
+        if (failure || !late) return;
+        late->answer(408);
+        polls_.remove(late);
+      });
 }
 
 void EventFeed::on_event(const LoggedEvent& event) {

@@ -29,7 +29,9 @@ Problem camera_problem(const Error& error) {
   return problem;
 }
 
-std::string tenant_prefix(const std::string& name) { return name.empty() ? "" : "/t/" + name; }
+std::string tenant_prefix(const std::string& name) {
+  return name.empty() ? "" : "/t/" + name;
+}
 
 }  // namespace
 
@@ -44,8 +46,8 @@ Handlers::Handlers(boost::asio::io_context& io, MockHost& host, ControlOptions o
 
 void Handlers::command(const Call& call, Command command, int status, Render render) {
   host_.command(call.tenant_name, std::move(command),
-                [reply = call.reply, status, render = std::move(render)](
-                    const std::variant<CommandResult, Problem>& result) {
+                [reply = call.reply, status,
+                 render = std::move(render)](const std::variant<CommandResult, Problem>& result) {
                   if (const auto* problem = std::get_if<Problem>(&result)) {
                     return refuse(reply, *problem);
                   }
@@ -65,7 +67,9 @@ json::object Handlers::info(const std::string& tenant_name) const {
           {"version", options_.version}};
 }
 
-void Handlers::get_info(const Call& call) { answer(call.reply, info(call.tenant_name)); }
+void Handlers::get_info(const Call& call) {
+  answer(call.reply, info(call.tenant_name));
+}
 
 // ---- phones ----------------------------------------------------------------------------------
 
@@ -113,11 +117,11 @@ void Handlers::scan(const Call& call) {
                   });
   };
   if (input->picture.empty()) return scan_text(call.reply, std::move(input->text));
-  const auto started = camera_.read(
-      std::move(input->picture), [scan_text, reply = call.reply](Result<std::string> text) {
-        if (!text) return refuse(reply, camera_problem(text.error()));
-        scan_text(reply, std::move(*text));
-      });
+  const auto started = camera_.read(std::move(input->picture),
+                                    [scan_text, reply = call.reply](Result<std::string> text) {
+                                      if (!text) return refuse(reply, camera_problem(text.error()));
+                                      scan_text(reply, std::move(*text));
+                                    });
   if (!started) refuse(call.reply, Problem{503, "busy", started.error().detail, ""});
 }
 
@@ -128,8 +132,9 @@ void Handlers::unlink(const Call& call) {
   };
   const auto jid = read();
   if (!jid) return refuse(call.reply, jid.error());
-  command(call, Unlink{call.parameter("id"), *jid}, 200,
-          [jid = *jid](const CommandResult&) { return json::object{{"device_jid", jid}}; });
+  command(call, Unlink{call.parameter("id"), *jid}, 200, [jid = *jid](const CommandResult&) {
+    return json::object{{"device_jid", jid}};
+  });
 }
 
 void Handlers::not_built_yet(const Call& call) {
@@ -153,8 +158,9 @@ void Handlers::close_connection(const Call& call) {
     close.how = how == call.request.query.end() ? "fin" : how->second;
     const std::vector<std::string_view> ways = {"fin", "rst", "blackhole"};
     if (std::find(ways.begin(), ways.end(), close.how) == ways.end()) {
-      return Problem{400, "bad_parameter", "\"how\" takes fin, rst or blackhole, not \"" +
-                                               close.how + "\"" + did_you_mean(close.how, ways),
+      return Problem{400, "bad_parameter",
+                     "\"how\" takes fin, rst or blackhole, not \"" + close.how + "\"" +
+                         did_you_mean(close.how, ways),
                      ""};
     }
     const std::string& id = call.parameter("id");
@@ -196,8 +202,9 @@ void Handlers::list_faults(const Call& call) {
 
 void Handlers::remove_fault(const Call& call) {
   const std::string& id = call.parameter("id");
-  command(call, RemoveFault{id}, 200,
-          [id](const CommandResult&) { return json::object{{"id", id}}; });
+  command(call, RemoveFault{id}, 200, [id](const CommandResult&) {
+    return json::object{{"id", id}};
+  });
 }
 
 void Handlers::fire_fault(const Call& call) {
@@ -223,8 +230,8 @@ void Handlers::events(const Call& call) {
     if (as_json) known.insert(known.end(), {"limit", "within"});
     if (auto checked = check_query(call.request, known); !checked) {
       Problem problem = checked.error();
-      if (!as_json && (call.request.query.contains("limit") ||
-                       call.request.query.contains("within"))) {
+      if (!as_json &&
+          (call.request.query.contains("limit") || call.request.query.contains("within"))) {
         problem.hint = "limit and within need the header Accept: application/json";
       }
       return problem;
@@ -321,6 +328,8 @@ void Handlers::add_tenant(const net::HttpRequest& request, const net::HttpReply&
   reply.send(to_response(201, info(name)));
 }
 
-void Handlers::stop() { feed_.stop(); }
+void Handlers::stop() {
+  feed_.stop();
+}
 
 }  // namespace wa::mock::control

@@ -27,9 +27,12 @@ std::string lower(std::string text) {
 
 }  // namespace
 
-boost::json::value HttpAnswer::json() const { return boost::json::parse(body); }
+boost::json::value HttpAnswer::json() const {
+  return boost::json::parse(body);
+}
 
-TestSocket::TestSocket(std::uint16_t port) : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+TestSocket::TestSocket(std::uint16_t port)
+    : file_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
   if (file_ < 0) fail("socket");
   const timeval patience{20, 0};
   ::setsockopt(file_, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -46,7 +49,9 @@ TestSocket::TestSocket(std::uint16_t port) : file_(::socket(AF_INET, SOCK_STREAM
   }
 }
 
-TestSocket::~TestSocket() { ::close(file_); }
+TestSocket::~TestSocket() {
+  ::close(file_);
+}
 
 void TestSocket::write(std::string_view bytes) {
   while (!bytes.empty()) {
@@ -98,7 +103,8 @@ HttpAnswer TestSocket::read_answer() {
     const std::size_t end = head.find("\r\n", at);
     const std::string line = head.substr(at, end - at);
     const std::size_t colon = line.find(':');
-    answer.headers[lower(line.substr(0, colon))] = line.substr(line.find_first_not_of(' ', colon + 1));
+    answer.headers[lower(line.substr(0, colon))] =
+        line.substr(line.find_first_not_of(' ', colon + 1));
     at = end + 2;
   }
   const auto length = answer.headers.find("content-length");
@@ -108,7 +114,8 @@ HttpAnswer TestSocket::read_answer() {
 
 std::string http_request(std::string_view method, std::string_view target, std::string_view body,
                          const HttpHeaders& headers) {
-  std::string text = std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n";
+  std::string text =
+      std::string(method) + " " + std::string(target) + " HTTP/1.1\r\nHost: test\r\n";
   for (const auto& [name, value] : headers) text += name + ": " + value + "\r\n";
   if (!body.empty()) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   return text + "\r\n" + std::string(body);

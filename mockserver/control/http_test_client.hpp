@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
-/// A blocking HTTP client for tests of HTTP servers that run on another thread or in another process.
-/// Every wait ends after 20 s with an exception.
+/// A blocking HTTP client for tests of HTTP servers that run on another thread or in another
+/// process. Every wait ends after 20 s with an exception.
 namespace wa::mock::test {
 
 struct HttpAnswer {
@@ -42,8 +42,8 @@ class TestSocket {
 using HttpHeaders = std::map<std::string, std::string>;
 
 /// The text of a request.
-std::string http_request(std::string_view method, std::string_view target, std::string_view body = {},
-                         const HttpHeaders& headers = {});
+std::string http_request(std::string_view method, std::string_view target,
+                         std::string_view body = {}, const HttpHeaders& headers = {});
 
 /// One request on a connection of its own.
 HttpAnswer http_call(std::uint16_t port, std::string_view method, std::string_view target,

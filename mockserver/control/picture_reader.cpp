@@ -83,7 +83,8 @@ class PictureReader::Impl : public std::enable_shared_from_this<Impl> {
     // The guard keeps the io_context running until the answer is posted to it. The callback is only
     // carried through the thread: it is called and destroyed on the io_context.
     auto job = [self = weak_from_this(), &io = io_, guard = asio::make_work_guard(io_),
-                picture = std::move(picture), done = std::make_unique<Done>(std::move(done))]() mutable {
+                picture = std::move(picture),
+                done = std::make_unique<Done>(std::move(done))]() mutable {
       auto answer = [self, done = std::move(done), text = read_safely(picture)]() mutable {
         const auto alive = self.lock();
         if (!alive) return;
@@ -110,7 +111,9 @@ class PictureReader::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 PictureReader::PictureReader(asio::io_context& io) : impl_(std::make_shared<Impl>(io)) {}
-PictureReader::~PictureReader() { impl_->end(); }
+PictureReader::~PictureReader() {
+  impl_->end();
+}
 Result<void> PictureReader::read(Bytes picture, Done done) {
   return impl_->read(std::move(picture), std::move(done));
 }

@@ -19,9 +19,10 @@ void dispatch(const Route& route, Handlers& handlers, MockHost& host,
   if (tenant == nullptr) {
     const std::vector<std::string> names = host.tenants();
     const std::vector<std::string_view> candidates(names.begin(), names.end());
-    reply.send(to_response(Problem{
-        404, "unknown_tenant", "there is no tenant \"" + name + "\"" + did_you_mean(name, candidates),
-        "make it with PUT /v1/t/" + name}));
+    reply.send(
+        to_response(Problem{404, "unknown_tenant",
+                            "there is no tenant \"" + name + "\"" + did_you_mean(name, candidates),
+                            "make it with PUT /v1/t/" + name}));
     return;
   }
   if (route.handle != &Handlers::events && route.handle != &Handlers::close_connection) {
@@ -84,11 +85,12 @@ void install_routes(net::HttpServer& server, Handlers& handlers, MockHost& host)
           route.max_body_bytes);
     }
   }
-  server.route("PUT", std::string(kTenantPrefix),
-               [&handlers](const net::HttpRequest& request, net::HttpReply reply) {
-                 handlers.add_tenant(request, reply);
-               },
-               limits::kMaxJsonBodyBytes);
+  server.route(
+      "PUT", std::string(kTenantPrefix),
+      [&handlers](const net::HttpRequest& request, net::HttpReply reply) {
+        handlers.add_tenant(request, reply);
+      },
+      limits::kMaxJsonBodyBytes);
   server.route("GET", "/metrics", [&handlers](const net::HttpRequest&, net::HttpReply reply) {
     handlers.metrics(reply);
   });

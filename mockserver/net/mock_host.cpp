@@ -55,9 +55,10 @@ class MockHost::Impl final : public TenantSurroundings {
   ~Impl() override { stop(); }
 
   Result<void> listen() {
-    WA_TRY(server_, net::WebSocketServer::listen(
-                        io_, options_.listen,
-                        [this](net::UpgradeRequest request) { on_upgrade(std::move(request)); }));
+    WA_TRY(server_,
+           net::WebSocketServer::listen(io_, options_.listen, [this](net::UpgradeRequest request) {
+             on_upgrade(std::move(request));
+           }));
     return {};
   }
 
@@ -142,8 +143,8 @@ class MockHost::Impl final : public TenantSurroundings {
     const std::uint64_t seed =
         name.empty() ? options_.seed : SeededRandom(options_.seed, "tenant", name).next_u64();
     auto entry = std::make_unique<Entry>();
-    entry->shell = std::make_shared<TenantShell>(
-        io_, *this, name, Tenant(std::move(settings), keys_, seed, random_));
+    entry->shell = std::make_shared<TenantShell>(io_, *this, name,
+                                                 Tenant(std::move(settings), keys_, seed, random_));
     entries_.emplace(std::move(name), std::move(entry));
   }
 
@@ -170,7 +171,9 @@ Result<std::unique_ptr<MockHost>> MockHost::start(boost::asio::io_context& io, H
   return std::unique_ptr<MockHost>(new MockHost(std::move(impl)));
 }
 
-std::uint16_t MockHost::port() const { return impl_->server_->port(); }
+std::uint16_t MockHost::port() const {
+  return impl_->server_->port();
+}
 
 std::string MockHost::ws_url(std::string_view tenant) const {
   const std::string prefix = tenant.empty() ? "" : "/t/" + std::string(tenant);
@@ -178,8 +181,12 @@ std::string MockHost::ws_url(std::string_view tenant) const {
          "/ws/chat";
 }
 
-const ServerKeys& MockHost::keys() const { return impl_->keys_; }
-Now MockHost::now() const { return impl_->now(); }
+const ServerKeys& MockHost::keys() const {
+  return impl_->keys_;
+}
+Now MockHost::now() const {
+  return impl_->now();
+}
 
 Tenant* MockHost::tenant(std::string_view name) {
   const auto entry = impl_->entries_.find(name);
@@ -221,6 +228,8 @@ std::size_t MockHost::open_sockets() const {
   return count;
 }
 
-void MockHost::stop() { impl_->stop(); }
+void MockHost::stop() {
+  impl_->stop();
+}
 
 }  // namespace wa::mock

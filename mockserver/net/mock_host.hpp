@@ -24,12 +24,12 @@ struct LoggedEvent {
 
 struct HostOptions {
   std::string listen = "127.0.0.1:0";
-  Settings settings;        ///< of the default tenant
-  std::uint64_t seed = 0;   ///< of faults and ids
+  Settings settings;       ///< of the default tenant
+  std::uint64_t seed = 0;  ///< of faults and ids
 };
 
-/// Tenants on real sockets: listens, routes `/ws/chat` and `/t/{tenant}/ws/chat`, performs actions in
-/// order, keeps one alarm per tenant. Single-threaded: everything runs on the io_context.
+/// Tenants on real sockets: listens, routes `/ws/chat` and `/t/{tenant}/ws/chat`, performs actions
+/// in order, keeps one alarm per tenant. Single-threaded: everything runs on the io_context.
 class MockHost {
  public:
   /// Errors: `usage`, `environment` (port). `random` outlives the host; keys are drawn from it.
@@ -60,7 +60,8 @@ class MockHost {
   using Subscription = std::shared_ptr<void>;
   /// Calls `on_event` for every event from now on, until the subscription is dropped.
   [[nodiscard]] Subscription subscribe(std::function<void(const LoggedEvent&)> on_event);
-  /// Calls `on_changed(tenant)` whenever a tenant may have changed, after its actions were performed.
+  /// Calls `on_changed(tenant)` whenever a tenant may have changed, after its actions were
+  /// performed.
   [[nodiscard]] Subscription subscribe_changes(std::function<void(const std::string&)> on_changed);
 
   /// Open WebSockets. For `quiet-end`.

@@ -289,8 +289,8 @@ TEST_F(MockHostTest, ASubscriberMayCommandAndSubscribe) {
   run_until([&] { return order.size() >= 5; });
   EXPECT_EQ(order[0], "connected");
   EXPECT_EQ(order[1], "told");
-  EXPECT_THAT(order, testing::UnorderedElementsAre("connected", "told", "closed", "later",
-                                                   "answered"));
+  EXPECT_THAT(order,
+              testing::UnorderedElementsAre("connected", "told", "closed", "later", "answered"));
 }
 
 TEST_F(MockHostTest, AfterStopNothingIsLeftToDo) {

@@ -77,12 +77,12 @@ void TenantShell::perform(Action& action) {
     accepting->waiting.push_back(std::move(action));
     return;
   }
-  std::visit(Overloaded{[&](AcceptUpgrade accept) { perform(action.connection, accept); },
-                        [&](const RefuseUpgrade& refuse) { perform(action.connection, refuse); },
-                        [&](SendBytes& send) { perform(action.connection, send); },
-                        [&](CloseSocket close) { perform(action.connection, close); },
-                        [](auto&) {}},
-             action.what);
+  std::visit(
+      Overloaded{[&](AcceptUpgrade accept) { perform(action.connection, accept); },
+                 [&](const RefuseUpgrade& refuse) { perform(action.connection, refuse); },
+                 [&](SendBytes& send) { perform(action.connection, send); },
+                 [&](CloseSocket close) { perform(action.connection, close); }, [](auto&) {}},
+      action.what);
 }
 
 void TenantShell::perform(ConnectionId id, AcceptUpgrade) {

@@ -24,7 +24,8 @@ class TenantSurroundings {
   virtual void settled(const std::string& tenant) = 0;
 };
 
-/// One Tenant on real sockets: feeds it what happens, performs its actions in order, keeps one alarm.
+/// One Tenant on real sockets: feeds it what happens, performs its actions in order, keeps one
+/// alarm.
 ///
 /// A connection's way: the tenant decides (its UpgradeRequest is kept, for ever if nothing is
 /// answered), then accepting (actions wait), then open.

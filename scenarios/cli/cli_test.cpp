@@ -1,5 +1,5 @@
-#include <gmock/gmock.h>
 #include <fcntl.h>
+#include <gmock/gmock.h>
 #include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -159,7 +159,8 @@ TEST(CommandLineTest, CompletionOffersVerbsAndTheirOptions) {
   Folder folder;
   std::ofstream(folder / "script") << script
                                    << "COMP_WORDS=(testline mock --rea); COMP_CWORD=2; _testline\n"
-                                      "echo \"${COMPREPLY[@]}\" > " << (folder / "reply") << "\n";
+                                      "echo \"${COMPREPLY[@]}\" > "
+                                   << (folder / "reply") << "\n";
   ASSERT_EQ(std::system(("bash " + (folder / "script")).c_str()), 0);
   EXPECT_EQ(contents(folder / "reply"), "--ready-file\n");
 }
@@ -324,6 +325,38 @@ TEST(MockVerbTest, ADamagedStateFileIsNamedWithWhatToDo) {
       std::ofstream(state + "/" + name) << good;
     }
   }
+}
+
+/// The commands of the guide's blocks that are marked sh; those marked console need a client.
+std::string commands_of_guide() {
+  std::istringstream guide(contents(WA_GUIDE));
+  std::string commands = "set -e\n";
+  bool inside = false;
+  for (std::string line; std::getline(guide, line);) {
+    if (line.starts_with("```")) {
+      inside = line == "```sh";
+    } else if (inside) {
+      commands += line + "\n";
+    }
+  }
+  return commands;
+}
+
+TEST(GuideTest, TheCurlExamplesWork) {
+  if (std::system("curl --version > /dev/null") != 0) GTEST_SKIP() << "curl is not installed";
+  MockVerb mock;
+  std::ofstream(mock.folder / ".curlrc") << "fail-with-body\n";
+  const std::string commands = commands_of_guide();
+  ASSERT_THAT(commands, HasSubstr("/faults -d"));
+  std::ofstream(mock.folder / "guide") << commands;
+  const std::string url(mock.info.at("control_url").as_string());
+  const std::string output = mock.folder / "output";
+  EXPECT_EQ(std::system(("MOCK=" + url + "/v1 CURL_HOME=" + (mock.folder / "") + " bash -x " +
+                         (mock.folder / "guide") + " > " + output + " 2>&1")
+                            .c_str()),
+            0)
+      << contents(output);
+  EXPECT_THAT(contents(output), HasSubstr("late-515"));
 }
 
 TEST(FilesTest, AFileIsReplacedAsAWhole) {

@@ -17,10 +17,13 @@ std::string bash_completion(const std::vector<VerbWords>& verbs) {
          "_testline() {\n"
          "  local word=\"${COMP_WORDS[COMP_CWORD]}\" words=\n"
          "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-         "    COMPREPLY=($(compgen -W '" + names + "' -- \"$word\"))\n"
+         "    COMPREPLY=($(compgen -W '" +
+         names +
+         "' -- \"$word\"))\n"
          "    return\n"
          "  fi\n"
-         "  case \"${COMP_WORDS[1]}\" in\n" + cases +
+         "  case \"${COMP_WORDS[1]}\" in\n" +
+         cases +
          "  esac\n"
          "  case \"$word\" in\n"
          "    -*) COMPREPLY=($(compgen -W \"$words\" -- \"$word\")) ;;\n"

@@ -103,15 +103,14 @@ class MockProcess {
  private:
   Result<void> announce() {
     const std::string url = control_->url() + "/v1";
-    const std::string header =
-        options_.token.empty() ? "" : " -H 'Authorization: Bearer TOKEN'";
+    const std::string header = options_.token.empty() ? "" : " -H 'Authorization: Bearer TOKEN'";
     std::string text;
     text += "clients   " + host_->ws_url() + "\n";
     text += "control   " + url + "\n";
     text += "root key  " + to_hex(host_->keys().root.public_key.bytes) + "\n";
     text += "a phone   curl" + header + " " + url + "/phones -d '{\"number\":\"15550100001\"}'\n";
-    text += "scan      curl" + header + " --data-binary @qr.png " + url +
-            "/phones/15550100001/scan\n";
+    text +=
+        "scan      curl" + header + " --data-binary @qr.png " + url + "/phones/15550100001/scan\n";
     if (options_.token.empty() && !is_loopback(options_.control)) {
       complain("the control API listens on " + options_.control +
                " without a --token: whoever reaches it controls the mock");
