@@ -1,0 +1,57 @@
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "scenarios/report/clean.hpp"
+#include "scenarios/report/result.hpp"
+
+namespace wa::report {
+
+namespace json = boost::json;
+
+namespace {
+
+double seconds(Duration duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+}  // namespace
+
+std::string to_json(const std::vector<Result>& results) {
+  json::array rows;
+  for (const Result& result : results) {
+    json::array failures;
+    for (const stage::Failure& failure : result.failures) {
+      failures.push_back({{"kind", failure.kind},
+                          {"message", clean(failure.message)},
+                          {"expected", clean(failure.expected)},
+                          {"found", clean(failure.found)},
+                          {"where", clean(failure.where)},
+                          {"rule", failure.rule}});
+    }
+    json::array tags;
+    for (const std::string& tag : result.tags) tags.emplace_back(tag);
+    rows.push_back({{"name", clean(result.name)},
+                    {"path", clean(result.path)},
+                    {"mode", stage::to_string(result.mode)},
+                    {"verdict", to_string(result.verdict)},
+                    {"failures", std::move(failures)},
+                    {"reason", clean(result.reason)},
+                    {"scenario_seconds", seconds(result.scenario_time)},
+                    {"wall_seconds", seconds(result.wall_time)},
+                    {"scale", result.scale},
+                    {"trace_hash", result.trace_hash},
+                    {"trace_file", result.trace_file},
+                    {"replay", result.replay},
+                    {"output", clean(result.output)},
+                    {"tags", std::move(tags)}});
+  }
+  const Counts counts = count(results);
+  return json::serialize(json::object{{"passed", counts.passed},
+                                      {"failed", counts.failed},
+                                      {"skipped", counts.skipped},
+                                      {"results", std::move(rows)}}) +
+         "\n";
+}
+
+}  // namespace wa::report
