@@ -9,7 +9,7 @@
 /// What answers a stanza at transport level, decided by a table. One place builds acks, because a
 /// server ends the stream over an ack that is missing, doubled or of the wrong shape.
 ///
-/// Source: docs/protocol/pairing.md, "Acks".
+/// Source: docs/protocol/connection.md, "Acks".
 namespace wa::client {
 
 /// A row of the table: stanzas with this tag.

@@ -12,7 +12,7 @@
 /// of the credentials, whether and when to reconnect, and what users see. Text is for logs only and
 /// never decides anything; what the table does not know keeps the credentials and retries.
 ///
-/// Source: docs/protocol/pairing.md, "Close codes".
+/// Source: docs/protocol/connection.md, "How streams end".
 namespace wa::client {
 
 /// Who said that the stream is over.

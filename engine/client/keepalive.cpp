@@ -30,7 +30,9 @@ std::vector<Keepalive::Action> Keepalive::step(const Event& event, Instant now, 
         return open;
       },
       [&](Open open, const BytesSent&) -> State {
-        if (!open.dead_at) open.dead_at = now + config_.dead;
+        if (open.dead_at) return open;
+        open.dead_at = now + config_.dead;
+        open.ping_at = std::min(open.ping_at, *open.dead_at - config_.ping_answer);
         return open;
       },
       [&](Open open, const DeadlineReached&) -> State {

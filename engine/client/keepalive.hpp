@@ -20,7 +20,8 @@ namespace wa::client {
 ///
 /// Any received byte is a sign of life, an answer to the ping is not required. The deadline runs from
 /// the *first* send since the last receive and is never moved by later sends: an application that
-/// keeps sending into a dead socket would otherwise postpone its discovery for ever.
+/// keeps sending into a dead socket would otherwise postpone its discovery for ever. Much of what is
+/// sent wants no answer, so a ping goes out early enough to get one before that deadline.
 ///
 /// Source: docs/protocol/pairing.md, "Keep-alive".
 class Keepalive {

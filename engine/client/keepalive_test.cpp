@@ -100,6 +100,20 @@ TEST_F(KeepaliveTest, LaterSendsDoNotMoveTheDeadlineOfTheFirst) {
   EXPECT_EQ(now - first, 20s);
 }
 
+TEST_F(KeepaliveTest, AServerThatIsSilentToWhatWantsNoAnswerIsPingedBeforeItIsCalledDead) {
+  for (int i = 0; i < 50; ++i) {
+    step(Keepalive::Opened{});
+    const Instant sent = now;
+    step(Keepalive::BytesSent{});
+    ASSERT_TRUE(is_ping(wake()));
+    EXPECT_LE(now - sent, 10s);
+    step(Keepalive::BytesSent{});
+    step(Keepalive::BytesReceived{});
+    EXPECT_TRUE(is_ping(wake()));
+    step(Keepalive::SocketGone{});
+  }
+}
+
 TEST_F(KeepaliveTest, AnIdleBlackHoleIsFoundWithinFortyFiveSeconds) {
   for (int i = 0; i < 50; ++i) {
     step(Keepalive::Opened{});

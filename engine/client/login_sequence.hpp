@@ -20,7 +20,7 @@ namespace wa::client {
 /// Nothing here ends a stream: an answer that is an error or never comes moves on, and the next login
 /// or the server's next warning tries again.
 ///
-/// Source: docs/protocol/pairing.md, "After login".
+/// Source: docs/protocol/connection.md, "After login".
 class LoginSequence {
  public:
   struct LoggedIn {};

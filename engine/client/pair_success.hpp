@@ -4,7 +4,7 @@
 #include "engine/protocol/wire/node.hpp"
 
 /// The end of pairing: what the server says when a phone has scanned, and our answers.
-/// Source: docs/protocol/pairing.md, "pair-success".
+/// Source: docs/protocol/pairing.md, "Scan" and "Device identity".
 namespace wa::client {
 
 struct PairSuccess {

@@ -12,7 +12,7 @@ namespace wa::client {
 /// The IQ that gives the server one-time pre-keys, with the identity and the signed pre-key they go
 /// with. A view tree over a few arrays: 812 keys cost no allocation each.
 ///
-/// Source: docs/protocol/pairing.md, "Pre-key upload".
+/// Source: docs/protocol/connection.md, "Pre-keys".
 class PreKeyUpload {
  public:
   /// `keys` have consecutive ids from `first_id`. All arguments must outlive the upload.

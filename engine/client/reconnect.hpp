@@ -30,7 +30,7 @@ std::string_view to_string(Retry retry);
 ///     ▲                     │ closed(): counters stay
 ///     └─────────────────────┘
 ///
-/// Source: docs/protocol/pairing.md, "Back-off".
+/// Source: docs/protocol/connection.md, "Back-off".
 class Reconnect {
  public:
   struct Config {
