@@ -7,7 +7,7 @@
 
 /// The numbers of the binary node format that the decoder and the encoder share.
 ///
-/// Source: docs/protocol/nodes.md, "Tag bytes" and "JIDs".
+/// Source: docs/protocol/nodes.md, "Tags" and "JIDs".
 namespace wa::wire {
 
 /// The bytes that introduce a value.

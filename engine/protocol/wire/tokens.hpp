@@ -11,7 +11,7 @@ namespace wa::wire {
 /// The two token tables: text for a number and back. A token's number is its byte for the single
 /// tokens (1 to 235), and 236 + 256 d + i for index i of dictionary d.
 ///
-/// Source: docs/protocol/nodes.md, "Tag bytes" (tests/vectors/tokens-v2.json, tokens-v3.json).
+/// Source: docs/protocol/nodes.md, "Tags" (tests/vectors/tokens-v2.json, tokens-v3.json).
 inline constexpr std::size_t kSingleTokens = 236;
 inline constexpr std::size_t kTokensPerDictionary = 256;
 inline constexpr std::size_t kTokens = kSingleTokens + 4 * kTokensPerDictionary;
