@@ -23,7 +23,7 @@ namespace wa::client {
 /// keeps sending into a dead socket would otherwise postpone its discovery for ever. Much of what is
 /// sent wants no answer, so a ping goes out early enough to get one before that deadline.
 ///
-/// Source: docs/protocol/pairing.md, "Keep-alive".
+/// Source: docs/protocol/connection.md, "Keep-alive".
 class Keepalive {
  public:
   struct Config {
