@@ -1,0 +1,349 @@
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <set>
+
+#include "engine/client/test_server.hpp"
+
+namespace wa::client {
+namespace {
+
+using test::attr;
+using test::child;
+using test::children;
+using test::NodeBuilder;
+using test::World;
+
+Credentials stored_credentials(const World& world) {
+  return Credentials::decode(world.store.at({"credentials", "self"})).value();
+}
+
+std::size_t stored_pre_keys(const World& world) {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      world.store, [](const auto& record) { return record.first.first == "pre_key"; }));
+}
+
+/// The ids in an upload, as numbers.
+std::vector<std::uint64_t> uploaded_ids(const NodeBuilder& iq) {
+  std::vector<std::uint64_t> ids;
+  for (const auto& key : children(*child(iq, "list"))) {
+    const auto& id = std::get<Bytes>(child(key, "id")->content());
+    EXPECT_EQ(id.size(), 3u);
+    ids.push_back(read_big_endian(id));
+  }
+  return ids;
+}
+
+NodeBuilder bulletin(NodeBuilder child_node) {
+  return NodeBuilder("ib").attr("from", wire::Jid::server_itself()).child(std::move(child_node));
+}
+
+TEST(SessionLoginTest, AStoredDeviceLogsInWithoutPairing) {
+  World first;
+  first.pair();
+  auto config = World::default_config();
+  World world(config, stored_credentials(first), 2);
+  EXPECT_EQ(world.status().jid, "15550100001:7@s.whatsapp.net");
+  EXPECT_EQ(world.status().state, State::disconnected);
+  world.start();
+  EXPECT_EQ(world.status().state, State::connected);
+  EXPECT_EQ(world.dial_times.size(), 1u);
+  EXPECT_FALSE(world.was_ever(State::waiting_for_scan));
+}
+
+TEST(SessionLoginTest, IsConnectedOnceAndOnlyAfterSuccess) {
+  World world;
+  world.behaviour.send_success = false;
+  world.start();
+  world.scan();
+  world.advance(1s);
+  EXPECT_FALSE(world.was_ever(State::connected));
+  world.send(NodeBuilder("success"));
+  EXPECT_EQ(world.status().state, State::connected);
+  world.send(NodeBuilder("success"));
+  EXPECT_EQ(std::ranges::count(world.statuses, State::connected, &Status::state), 1);
+}
+
+TEST(SessionLoginTest, ASuccessForAnUnpairedDeviceIsIgnored) {
+  World world;
+  world.start();
+  world.send(NodeBuilder("success"));
+  EXPECT_EQ(world.status().state, State::waiting_for_scan);
+}
+
+TEST(SessionLoginTest, ALoginWithoutAnAnswerTimesOutAndIsTriedForEver) {
+  World world;
+  world.pair();
+  world.behaviour.send_success = false;
+  world.close_from_server();
+  world.advance(25s);
+  EXPECT_EQ(world.status().state, State::connecting);
+  EXPECT_EQ(world.status().reason, "login_timeout");
+  EXPECT_EQ(world.status().last_close->code, std::nullopt);
+  world.advance(2h);
+  EXPECT_EQ(world.status().state, State::connecting);
+  EXPECT_GT(world.dial_times.size(), 60u);
+  world.behaviour.send_success = true;
+  world.advance(2min);
+  EXPECT_EQ(world.status().state, State::connected);
+}
+
+TEST(SessionLoginTest, TheCounterReturnsToZeroAfterAMinuteOfConnection) {
+  World world;
+  world.pair();
+  world.close_from_server();
+  world.advance(5s);
+  EXPECT_EQ(world.status().state, State::connected);
+  EXPECT_EQ(world.status().attempts, 1u);
+  world.advance(54s);
+  EXPECT_EQ(world.status().attempts, 1u);
+  world.advance(6s);
+  EXPECT_EQ(world.status().attempts, 0u);
+}
+
+TEST(SessionLoginTest, RoutingIsStoredAndPrefixedNextTime) {
+  World world;
+  world.pair();
+  EXPECT_TRUE(world.server->routing_info.empty());
+  const auto routing = [](ByteSpan info) {
+    return bulletin(NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(info)));
+  };
+  world.send(routing(as_bytes("edge-7")));
+  EXPECT_EQ(stored_credentials(world).routing_info, to_bytes("edge-7"));
+  world.forget();
+  world.send(routing(as_bytes("edge-7")));
+  EXPECT_TRUE(world.actions.empty());
+  world.send(routing(Bytes(5000)));
+  EXPECT_EQ(stored_credentials(world).routing_info, to_bytes("edge-7"));
+
+  world.close_from_server();
+  world.advance(5s);
+  EXPECT_EQ(world.status().state, State::connected);
+  EXPECT_EQ(world.server->routing_info, to_bytes("edge-7"));
+}
+
+TEST(SessionLoginTest, AsksForTheCountThenActivatesAndAnswersTheBulletins) {
+  World world;
+  world.pair();
+  EXPECT_EQ(world.sent_iqs("count").size(), 1u);
+  EXPECT_EQ(world.sent_iqs("list").size(), 0u);
+  const auto active = world.sent_iqs("active");
+  ASSERT_EQ(active.size(), 1u);
+  EXPECT_EQ(attr(active[0], "xmlns"), "passive");
+  EXPECT_EQ(attr(active[0], "type"), "set");
+
+  world.forget();
+  world.send(bulletin(NodeBuilder("offline_preview").attr("count", 3)));
+  world.send(bulletin(NodeBuilder("dirty").attr("type", "groups").attr("timestamp", 5)));
+  world.send(bulletin(NodeBuilder("offline").attr("count", 0)));
+  world.send(bulletin(NodeBuilder("thread_metadata")));
+  const auto batches = world.sent("ib");
+  ASSERT_EQ(batches.size(), 1u);
+  EXPECT_EQ(attr(*child(batches[0], "offline_batch"), "count"), "100");
+  const auto cleans = world.sent_iqs("clean");
+  ASSERT_EQ(cleans.size(), 1u);
+  EXPECT_EQ(attr(*child(cleans[0], "clean"), "type"), "groups");
+  EXPECT_EQ(world.status().state, State::connected);
+}
+
+// ---- pre-keys -------------------------------------------------------------------------------
+
+TEST(SessionLoginTest, AnEmptyServerGetsTheInitialKeysWhichAreDurableBeforeTheyAreSent) {
+  World world;
+  world.behaviour.pre_key_count = 0;
+  bool checked = false;
+  world.on_stanza = [&](const NodeBuilder& stanza) {
+    if (!child(stanza, "list")) return false;
+    checked = true;
+    EXPECT_EQ(stored_pre_keys(world), 30u);
+    EXPECT_EQ(stored_credentials(world).next_pre_key_id, 31u);
+    EXPECT_EQ(stored_credentials(world).uploaded_pre_key_id, 0u);
+    EXPECT_TRUE(world.sent_iqs("active").empty());
+    return false;
+  };
+  world.pair();
+  EXPECT_TRUE(checked);
+  const auto uploads = world.sent_iqs("list");
+  ASSERT_EQ(uploads.size(), 1u);
+  const auto ids = uploaded_ids(uploads[0]);
+  ASSERT_EQ(ids.size(), 30u);
+  EXPECT_EQ(ids.front(), 1u);
+  EXPECT_EQ(ids.back(), 30u);
+  EXPECT_EQ(stored_credentials(world).uploaded_pre_key_id, 30u);
+  EXPECT_EQ(world.sent_iqs("active").size(), 1u);
+}
+
+TEST(SessionLoginTest, KeyIdsAreNeverUsedTwiceWhateverBecomesOfAnUpload) {
+  World world;
+  world.behaviour.pre_key_count = 0;
+  world.on_stanza = [](const NodeBuilder& stanza) { return child(stanza, "list") != nullptr; };
+  world.pair();
+  for (int i = 0; i < 5; ++i) {
+    world.close_from_server();
+    world.advance(2min);
+  }
+  // A crash right after the commit: a new session from the store.
+  World restarted(World::default_config(), stored_credentials(world), 9);
+  restarted.behaviour.pre_key_count = 0;
+  restarted.start();
+  std::set<std::uint64_t> seen;
+  auto uploads = world.sent_iqs("list");
+  for (const auto& upload : restarted.sent_iqs("list")) uploads.push_back(upload);
+  ASSERT_EQ(uploads.size(), 7u);
+  for (const auto& upload : uploads) {
+    for (const auto id : uploaded_ids(upload)) EXPECT_TRUE(seen.insert(id).second) << id;
+  }
+  EXPECT_EQ(stored_credentials(restarted).uploaded_pre_key_id, 210u);
+}
+
+TEST(SessionLoginTest, FewKeysAreToppedUpAtLoginAndWhenTheServerWarns) {
+  auto config = World::default_config();
+  config.initial_prekeys = 812;
+  World world(config);
+  world.behaviour.pre_key_count = 5;
+  world.pair();
+  ASSERT_EQ(world.sent_iqs("list").size(), 1u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).size(), 50u);
+
+  world.forget();
+  world.behaviour.pre_key_count = 2;
+  world.send(NodeBuilder("notification")
+                 .attr("from", wire::Jid::server_itself())
+                 .attr("type", "encrypt")
+                 .attr("id", "N1")
+                 .child(NodeBuilder("count").attr("value", 2)));
+  EXPECT_EQ(world.sent("ack").size(), 1u);
+  ASSERT_EQ(world.sent_iqs("list").size(), 1u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).front(), 51u);
+  EXPECT_TRUE(world.sent_iqs("active").empty());
+}
+
+TEST(SessionLoginTest, ARefusedOrForgottenUploadLeavesTheLoginAlone) {
+  for (const bool refused : {true, false}) {
+    World world;
+    world.behaviour.pre_key_count = 0;
+    world.on_stanza = [&](const NodeBuilder& stanza) {
+      if (!child(stanza, "list")) return false;
+      if (refused) world.send(test::server_iq("error", attr(stanza, "id")));
+      return true;
+    };
+    world.pair();
+    world.advance(2min);
+    EXPECT_EQ(world.status().state, State::connected);
+    EXPECT_EQ(world.dial_times.size(), 2u);
+    EXPECT_EQ(stored_credentials(world).uploaded_pre_key_id, 0u);
+    EXPECT_EQ(world.sent_iqs("active").size(), 1u);
+  }
+}
+
+TEST(SessionLoginTest, ACountWithoutANumberIsNoReasonToUpload) {
+  World world;
+  world.on_stanza = [&](const NodeBuilder& stanza) {
+    if (!child(stanza, "count")) return false;
+    world.send(test::server_iq("result", attr(stanza, "id"))
+                   .child(NodeBuilder("count").attr("value", "many")));
+    return true;
+  };
+  world.pair();
+  EXPECT_TRUE(world.sent_iqs("list").empty());
+  EXPECT_EQ(world.sent_iqs("active").size(), 1u);
+}
+
+TEST(SessionLoginTest, WhenTheIdsAreUsedUpNothingIsUploaded) {
+  World first;
+  first.pair();
+  auto credentials = stored_credentials(first);
+  credentials.next_pre_key_id = kLargestPreKeyId;
+  World world(World::default_config(), credentials, 3);
+  world.behaviour.pre_key_count = 0;
+  world.start();
+  EXPECT_EQ(world.status().state, State::connected);
+  EXPECT_TRUE(world.sent_iqs("list").empty());
+  EXPECT_EQ(world.sent_iqs("active").size(), 1u);
+}
+
+TEST(SessionLoginTest, KeysOfAConnectionThatIsGoneAreDropped) {
+  World world;
+  world.pair();
+  const auto before = world.session.counters().stale_events;
+  world.step(Computed{77, std::vector<crypto::KeyPair>(3)});
+  EXPECT_EQ(world.session.counters().stale_events, before + 1);
+  EXPECT_TRUE(world.sent_iqs("list").empty());
+}
+
+// ---- stanzas --------------------------------------------------------------------------------
+
+TEST(SessionLoginTest, EveryStanzaThatWantsAnAckGetsExactlyOne) {
+  World world;
+  world.pair();
+  world.forget();
+  const auto before = world.session.counters().unhandled_stanzas;
+  const wire::Jid from("15550100002", wire::kServerPn, 4);
+  int sent = 0;
+  for (const char* tag : {"message", "receipt", "notification", "call", "status", "foo"}) {
+    for (int i = 0; i < 3; ++i) {
+      world.send(NodeBuilder(tag)
+                     .attr("id", std::string(tag) + std::to_string(i))
+                     .attr("from", from)
+                     .attr("type", "text")
+                     .attr("participant", wire::Jid("7", "lid"))
+                     .attr("recipient", wire::Jid("8", "lid")));
+      ++sent;
+    }
+  }
+  for (const char* tag : {"presence", "chatstate", "ack"}) {
+    world.send(NodeBuilder(tag).attr("id", "X").attr("from", from));
+  }
+  const auto acks = world.sent("ack");
+  ASSERT_EQ(acks.size(), static_cast<std::size_t>(sent));
+  std::set<std::string> ids;
+  for (const auto& ack : acks) {
+    ids.insert(attr(ack, "id"));
+    EXPECT_EQ(attr(ack, "to"), from.to_string());
+    EXPECT_EQ(attr(ack, "participant"), "7@lid");
+    EXPECT_EQ(attr(ack, "recipient"), "8@lid");
+    EXPECT_EQ(attr(ack, "type"), attr(ack, "class") == "message" ? "" : "text");
+    EXPECT_TRUE(attr(ack, "id").starts_with(attr(ack, "class")));
+  }
+  EXPECT_EQ(ids.size(), acks.size());
+  EXPECT_EQ(world.session.counters().unhandled_stanzas, before + static_cast<std::uint64_t>(sent));
+  EXPECT_EQ(world.stanzas.size(), acks.size());
+}
+
+TEST(SessionLoginTest, AnUnknownKindIsReportedOnceAndManyKindsAFewTimes) {
+  World world;
+  world.pair();
+  world.forget();
+  for (int i = 0; i < 200; ++i) world.send(NodeBuilder("odd").attr("id", i));
+  const auto reports = [&] {
+    return std::ranges::count_if(world.actions, [](const Action& action) {
+      return std::holds_alternative<Report>(action);
+    });
+  };
+  EXPECT_EQ(reports(), 1);
+  for (int i = 0; i < 200; ++i) world.send(NodeBuilder("odd" + std::to_string(i)));
+  EXPECT_LE(reports(), 20);
+}
+
+TEST(SessionLoginTest, ServerPingsAreAnsweredAndUnknownQueriesAreNot) {
+  World world;
+  world.pair();
+  world.forget();
+  world.send(test::server_iq("get", "p1", "urn:xmpp:ping").child(NodeBuilder("ping")));
+  ASSERT_EQ(world.stanzas.size(), 1u);
+  EXPECT_EQ(attr(world.stanzas[0], "type"), "result");
+  EXPECT_EQ(attr(world.stanzas[0], "id"), "p1");
+
+  world.forget();
+  const auto before = world.session.counters().unhandled_stanzas;
+  world.send(test::server_iq("get", "q1", "w:odd"));
+  world.send(test::server_iq("set", "q2", "md").child(NodeBuilder("pair-device")));
+  world.send(test::server_iq("set", "q3", "md").child(NodeBuilder("pair-success")));
+  world.send(test::server_iq("result", "nobody-asked"));
+  EXPECT_TRUE(world.stanzas.empty());
+  EXPECT_EQ(world.session.counters().unhandled_stanzas, before + 4);
+  EXPECT_EQ(world.status().state, State::connected);
+}
+
+}  // namespace
+}  // namespace wa::client
