@@ -34,11 +34,13 @@ class RunningMock {
   explicit RunningMock(ControlOptions options = {}, Settings settings = {}) {
     HostOptions host;
     host.settings = std::move(settings);
-    host_ =
-        std::move(*MockHost::start(io_, std::move(host), ServerKeys::generate(random_), random_));
+    auto keys = ServerKeys::generate(random_);
+    auto started = MockHost::start(io_, std::move(host), std::move(keys), random_);
+    host_ = std::move(*started);
     options.profile = "default";
     options.version = "1.2.3";
-    api_ = std::move(*ControlApi::start(io_, *host_, std::move(options)));
+    auto controlled = ControlApi::start(io_, *host_, std::move(options));
+    api_ = std::move(*controlled);
     thread_ = std::thread([this] { io_.run(); });
   }
   /// Ends when nothing is left to do: a leaked timer or socket would hang the test.

@@ -6,13 +6,9 @@ namespace wa::mock {
 namespace {
 
 net::CloseHow on_socket(CloseHow how) {
-  switch (how) {
-    case CloseHow::normal: return net::CloseHow::normal;
-    case CloseHow::fin: return net::CloseHow::fin;
-    case CloseHow::rst: return net::CloseHow::rst;
-    case CloseHow::blackhole: break;
-  }
-  WA_ASSERT(!"a blackhole does not close");
+  WA_ASSERT(how != CloseHow::blackhole);  // that one does not close
+  if (how == CloseHow::normal) return net::CloseHow::normal;
+  return how == CloseHow::fin ? net::CloseHow::fin : net::CloseHow::rst;
 }
 
 }  // namespace
