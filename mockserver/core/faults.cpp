@@ -236,6 +236,10 @@ Result<FaultRecord> FaultRecord::parse(const json::value& value) {
       !record.when.manual) {
     return usage("\"" + name + "\" needs a moment: add \"when\" with on_event, after or manual");
   }
+  if (record.when.on_event == EventKind::closed && !record.when.after) {
+    return usage(
+        "\"closed\" leaves nothing to act on: add \"after\" to act on the next connection");
+  }
   if (!acts_by_itself(record.kind) && (record.when.on_event || record.when.after)) {
     return usage("\"" + name + "\" acts when its stanza is due: on_event and after do not apply");
   }
@@ -256,7 +260,7 @@ const FaultEngine::Active* FaultEngine::find(std::string_view id) const {
   return nullptr;
 }
 
-Result<std::string> FaultEngine::add(FaultRecord record) {
+Result<std::string> FaultEngine::add(FaultRecord record, Now now) {
   if (record.id.empty()) {
     do {
       record.id = "f" + std::to_string(next_id_++);
@@ -266,7 +270,8 @@ Result<std::string> FaultEngine::add(FaultRecord record) {
   }
   record.json["id"] = record.id;
   std::string id = record.id;
-  records_.push_back(Active{.record = std::move(record)});
+  records_.emplace_back().record = std::move(record);
+  for (const auto& [device, seen] : seen_) start_clock(records_.back(), device, seen, now.mono);
   return id;
 }
 
@@ -279,6 +284,12 @@ Result<void> FaultEngine::remove(std::string_view id) {
   std::erase_if(timers_, [&](const Timer& timer) { return timer.fault_id == id; });
   records_.erase(found);
   return {};
+}
+
+void FaultEngine::clear() {
+  records_.clear();
+  timers_.clear();
+  seen_.clear();
 }
 
 /// Counts a match and says whether the record acts on it.
@@ -310,13 +321,30 @@ bool is_about(const FaultRecord& record, const FaultSubject& subject) {
 
 }  // namespace
 
-void FaultEngine::first_connection(const FaultSubject& subject, Now now) {
-  for (const Active& active : records_) {
-    if (!active.record.when.after || active.record.when.on_event) continue;
-    if (!is_about(active.record, subject)) continue;
-    const std::string device(subject.label.empty() ? subject.device_jid : subject.label);
-    timers_.push_back(Timer{now.mono + *active.record.when.after, active.record.id, device});
-  }
+std::string FaultEngine::device_key(const FaultSubject& subject) {
+  if (!subject.label.empty()) return std::string(subject.label);
+  if (!subject.device_jid.empty()) return std::string(subject.device_jid);
+  return "connection " + std::to_string(subject.connection);
+}
+
+void FaultEngine::start_clock(Active& active, const std::string& device, const Seen& seen,
+                              Instant now) {
+  const FaultWhen& when = active.record.when;
+  if (!when.after || when.on_event || !is_about(active.record, seen.subject())) return;
+  if (!active.clocks.insert(device).second) return;
+  timers_.push_back(Timer{std::max(now, seen.first + *when.after), active.record.id, device});
+}
+
+void FaultEngine::seen(const FaultSubject& subject, Now now) {
+  const std::string device = device_key(subject);
+  const auto [position, is_new] = seen_.try_emplace(device);
+  Seen& seen = position->second;
+  if (is_new) seen.first = now.mono;
+  seen.connection = subject.connection;
+  seen.label = subject.label;
+  if (!subject.device_jid.empty()) seen.device_jid = subject.device_jid;
+  if (!subject.number.empty()) seen.number = subject.number;
+  for (Active& active : records_) start_clock(active, device, seen, now.mono);
 }
 
 std::vector<const FaultRecord*> FaultEngine::on_event(EventKind kind, const FaultSubject& subject,
@@ -328,8 +356,8 @@ std::vector<const FaultRecord*> FaultEngine::on_event(EventKind kind, const Faul
     if (active.record.when.after) {
       // Both: the time runs from the event.
       if (active.record.budget && active.fired >= *active.record.budget) continue;
-      const std::string device(subject.label.empty() ? subject.device_jid : subject.label);
-      timers_.push_back(Timer{now.mono + *active.record.when.after, active.record.id, device});
+      timers_.push_back(
+          Timer{now.mono + *active.record.when.after, active.record.id, device_key(subject)});
       continue;
     }
     if (passes(active, true, kind)) due.push_back(&active.record);
@@ -337,7 +365,8 @@ std::vector<const FaultRecord*> FaultEngine::on_event(EventKind kind, const Faul
   return due;
 }
 
-std::vector<FaultEngine::Due> FaultEngine::on_deadline(Now now) {
+std::vector<FaultEngine::Due> FaultEngine::on_deadline(
+    Now now, const std::function<bool(const std::string&)>& is_live) {
   std::vector<Due> due;
   std::vector<Timer> waiting;
   for (Timer& timer : timers_) {
@@ -348,7 +377,8 @@ std::vector<FaultEngine::Due> FaultEngine::on_deadline(Now now) {
     const auto active = std::find_if(records_.begin(), records_.end(), [&](const Active& a) {
       return a.record.id == timer.fault_id;
     });
-    if (active != records_.end() && passes(*active, false, EventKind::connected)) {
+    if (active == records_.end() || !is_live(timer.device)) continue;
+    if (passes(*active, false, EventKind::connected)) {
       due.push_back(Due{&active->record, std::move(timer.device)});
     }
   }

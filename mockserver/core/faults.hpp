@@ -1,8 +1,10 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -86,10 +88,11 @@ class FaultEngine {
   explicit FaultEngine(std::uint64_t seed) : seed_(seed) {}
 
   /// The id. Errors: `conflict` (id in use).
-  Result<std::string> add(FaultRecord record);
+  Result<std::string> add(FaultRecord record, Now now);
   /// Errors: `not_found`.
   Result<void> remove(std::string_view id);
-  void clear() { records_.clear(); }
+  /// Forgets records, timers and devices.
+  void clear();
 
   struct Active {
     FaultRecord record;
@@ -97,22 +100,27 @@ class FaultEngine {
     std::uint64_t fired = 0;
     bool armed = false;  ///< manual: fire() was called
     std::uint64_t draws = 0;
+    std::set<std::string> clocks;  ///< devices whose `after` was started
   };
   const std::vector<Active>& records() const { return records_; }
   const Active* find(std::string_view id) const;
 
-  /// A device was seen for the first time: its `after` clocks start.
-  void first_connection(const FaultSubject& subject, Now now);
+  /// A device has a connection, or more of it is known (its JID): its `after` clocks run from the
+  /// first time it was seen. Call it on every connection and once it has logged in or paired.
+  void seen(const FaultSubject& subject, Now now);
 
   /// Faults that act now because something happened.
   std::vector<const FaultRecord*> on_event(EventKind kind, const FaultSubject& subject, Now now);
-  /// Faults whose `after` has come, with the label or JID of their device.
+  /// Faults whose `after` has come, with the device they are about. A device that `is_live` denies
+  /// has no connection to act on: the moment passes, and the record has not fired.
   struct Due {
     const FaultRecord* record;
     std::string device;
   };
-  std::vector<Due> on_deadline(Now now);
+  std::vector<Due> on_deadline(Now now, const std::function<bool(const std::string&)>& is_live);
   std::optional<Instant> next_deadline() const;
+  /// How timers name a device: its label, else its JID, else its connection.
+  static std::string device_key(const FaultSubject& subject);
 
   /// Is this stanza withheld? Counts as fired when it is.
   const FaultRecord* withholds(std::string_view stanza, const FaultSubject& subject, Now now);
@@ -128,12 +136,23 @@ class FaultEngine {
     std::string fault_id;
     std::string device;
   };
+  /// What is known of a device that was seen, for records that are added later.
+  struct Seen {
+    Instant first;
+    ConnectionId connection = 0;
+    std::string label;
+    std::string device_jid;
+    std::string number;
+    FaultSubject subject() const { return {connection, label, device_jid, number}; }
+  };
+  void start_clock(Active& active, const std::string& device, const Seen& seen, Instant now);
   bool passes(Active& active, bool is_event, EventKind kind);
 
   std::uint64_t seed_;
   std::uint64_t next_id_ = 1;
   std::vector<Active> records_;
   std::vector<Timer> timers_;
+  std::map<std::string, Seen> seen_;  ///< by device_key
 };
 
 }  // namespace wa::mock

@@ -42,10 +42,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
     peer.number = phone->number;
     peer.device_jid = phone->jid(device).to_string();
   }
-  if (peer.label.empty() && !peer.device_jid.empty() &&
-      seen_devices_.insert(peer.device_jid).second) {
-    faults.first_connection(peer.subject(), now);
-  }
+  faults.seen(peer.subject(), now);
   notice(EventKind::login, peer,
          {{"username", std::to_string(login.username)},
           {"device", std::to_string(login.device)},
@@ -207,11 +204,17 @@ void Tenant::Impl::unlink(const CompanionKey& key, std::string_view conflict, No
   Phone* phone = accounts.find(key.phone_id);
   WA_ASSERT(phone != nullptr);
   const std::string jid = phone->jid(key.device).to_string();
-  Peer* peer = online(key);
-  record(EventKind::unlink, peer == nullptr ? 0 : peer->id,
-         peer == nullptr ? jid : peer->device_name(),
-         {{"jid", jid}, {"by", conflict.empty() ? "client" : "phone"}});
+  std::vector<std::pair<std::string_view, std::string>> data = {
+      {"jid", jid}, {"by", conflict.empty() ? "client" : "phone"}};
   phone->companions.erase(key.device);
+  Peer* peer = online(key);
+  if (peer == nullptr) {
+    record(EventKind::unlink, 0, jid, std::move(data));
+    return;
+  }
+  const ConnectionId id = peer->id;
+  notice(EventKind::unlink, *peer, std::move(data), now);
+  peer = find(id);
   if (peer == nullptr) return;
   if (conflict.empty()) {
     close(*peer, CloseHow::normal, "logged out", now);

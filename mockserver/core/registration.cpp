@@ -31,6 +31,8 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
     rest = refs.rest.value_or(rest);
     note_fault(*fault, peer);
   }
+  const Duration window = count == 0 ? Duration::zero() : first + (count - 1) * rest;
+  set_timer(peer, TimerKind::refs_end, now.mono + window + settings.refs_linger);
   if (withheld("pair-device", peer, now)) return;
 
   peer.pair_device_id = next_stanza_id();
@@ -43,7 +45,6 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
     pair_device.child(NodeBuilder("ref").bytes(as_bytes(ref.text)));
     peer.refs.push_back(std::move(ref));
   }
-  set_timer(peer, TimerKind::refs_end, now.mono + end + settings.refs_linger);
   const ConnectionId id = peer.id;
   send(peer,
        NodeBuilder("iq")
@@ -228,6 +229,7 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   phone->companions[pending.device] = std::move(companion);
   peer.device_jid = phone->jid(pending.device).to_string();
   peer.number = phone->number;
+  faults.seen(peer.subject(), now);
   cover("iq result pair-device-sign", "accepted");
   answer_scan(peer, CommandResult{peer.device_jid});
   set_timer(peer, TimerKind::restart, now.mono + settings.restart_delay);

@@ -165,9 +165,7 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
   peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random);
   actions_.push_back({id, AcceptUpgrade{}});
   set_timer(peer, TimerKind::handshake, now.mono + settings.handshake_timeout);
-  if (!peer.label.empty() && seen_devices_.insert(peer.label).second) {
-    faults.first_connection(peer.subject(), now);
-  }
+  faults.seen(peer.subject(), now);
   notice(EventKind::connected, peer, {{"remote", peer.remote}}, now);
 }
 
@@ -288,6 +286,7 @@ void Tenant::Impl::send_bytes(Peer& peer, Bytes message) {
 
 void Tenant::Impl::fail(Peer& peer, int reason, Now now) {
   const ConnectionId id = peer.id;
+  peer.ending = true;
   send(peer, NodeBuilder("failure").attr("reason", reason).attr("location", "tst"), now);
   if (Peer* still = find(id)) {
     close(*still, CloseHow::normal, "failure reason=\"" + std::to_string(reason) + "\"", now);
@@ -310,6 +309,7 @@ void Tenant::Impl::stream_error(Peer& peer, const StreamErrorFault& error, Now n
     detail += " child=\"" + error.child + "\"";
   }
   const ConnectionId id = peer.id;
+  peer.ending = true;
   send(peer, node, now);
   if (Peer* still = find(id)) close(*still, CloseHow::normal, std::move(detail), now);
 }
@@ -364,7 +364,7 @@ void Tenant::Impl::record(EventKind kind, ConnectionId id, std::string device,
 void Tenant::Impl::notice(EventKind kind, Peer& peer,
                           std::vector<std::pair<std::string_view, std::string>> data, Now now) {
   record(kind, peer.id, peer.device_name(), std::move(data));
-  if (faults.records().empty()) return;
+  if (faults.records().empty() || peer.ending) return;
   const ConnectionId id = peer.id;
   for (const FaultRecord* fault : faults.on_event(kind, peer.subject(), now)) {
     Peer* still = find(id);
@@ -437,13 +437,21 @@ void Tenant::Impl::on_deadline(Now now) {
     cancel_timer(*peer, kind);
     on_timer(*peer, kind, now);
   }
-  for (const FaultEngine::Due& due : faults.on_deadline(now)) {
-    for (auto& [id, peer] : peers_) {
-      if (peer.label != due.device && peer.device_jid != due.device) continue;
-      perform(*due.record, peer, now);
-      break;  // one live stream per device; `peers_` may have changed
+  const auto is_live = [this](const std::string& device) { return find_device(device) != nullptr; };
+  for (const FaultEngine::Due& due : faults.on_deadline(now, is_live)) {
+    if (Peer* peer = find_device(due.device)) perform(*due.record, *peer, now);
+  }
+}
+
+/// The live connection of a device as fault timers name it; the newest, if there are two.
+Tenant::Impl::Peer* Tenant::Impl::find_device(const std::string& device_key) {
+  for (auto entry = peers_.rbegin(); entry != peers_.rend(); ++entry) {
+    Peer& peer = entry->second;
+    if (FaultEngine::device_key(peer.subject()) == device_key || peer.device_jid == device_key) {
+      return &peer;
     }
   }
+  return nullptr;
 }
 
 void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
@@ -503,7 +511,7 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
       },
       [&](const CloseConnection& asked) { close_connection(request, asked, now); },
       [&](const AddFault& add) {
-        const auto id = faults.add(add.record);
+        const auto id = faults.add(add.record, now);
         if (id) {
           answer(request, CommandResult{*id});
         } else {
@@ -585,7 +593,6 @@ void Tenant::Impl::reset(Now now) {
   faults.clear();
   violations.clear();
   coverage_.clear();
-  seen_devices_.clear();
   old_refs.clear();
 }
 

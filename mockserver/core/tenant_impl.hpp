@@ -53,6 +53,7 @@ class Tenant::Impl {
     std::unique_ptr<Connection> link;
     Instant opened_at;
     bool blackholed = false;
+    bool ending = false;  ///< its last stanza is on the way: nothing more happens to it
     // Registration.
     std::optional<pairing::Registration> registration;
     crypto::PublicKey client_static;
@@ -123,6 +124,7 @@ class Tenant::Impl {
   void note_fault(const FaultRecord& fault, const Peer& peer);
   /// True when a fault withholds this stanza.
   bool withheld(std::string_view stanza, Peer& peer, Now now);
+  Peer* find_device(const std::string& device_key);
   void answer(RequestId request, std::variant<CommandResult, Problem> result);
   void answer_scan(Peer& peer, std::variant<CommandResult, Problem> result);
   void set_timer(Peer& peer, TimerKind kind, Instant at);
@@ -152,7 +154,6 @@ class Tenant::Impl {
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
   std::vector<Action> actions_;
-  std::set<std::string> seen_devices_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> coverage_;
   std::uint64_t next_stanza_id_ = 1;
   Bytes certificate_chain_;

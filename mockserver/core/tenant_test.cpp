@@ -181,6 +181,17 @@ TEST(TenantPairingTest, AScanWithoutAnAnswerTimesOutAndALostCompanionIsNamed) {
   EXPECT_EQ(problem_code(bench.answers.at(bench.next_request - 1)), "connection_lost");
 }
 
+TEST(TenantPairingTest, AWithheldPairDeviceStillEndsWithItsWindow) {
+  Bench bench;
+  add_fault(bench, R"({"fault":"withhold","args":{"stanza":"pair-device"}})");
+  const DeviceKeys keys(bench.random());
+  TestClient client(bench, keys);
+  client.register_device();
+  EXPECT_FALSE(client.has_message());
+  bench.advance(170s);
+  EXPECT_TRUE(client.closed());
+}
+
 // ---- login ------------------------------------------------------------------------------------
 
 TEST(TenantLoginTest, APairedDeviceGetsSuccessBulletinsAndAfterActiveTheOfflineMarker) {
@@ -479,6 +490,65 @@ TEST(TenantFaultTest, ATimedFaultRunsFromTheFirstConnectionOfTheDevice) {
   EXPECT_TRUE(client.closed());
 }
 
+TEST(TenantFaultTest, ATimedFaultAddedLateCountsFromTheFirstConnectionAndMatchesByJidToo) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  const Linked linked = link_device(bench, keys);  // takes a second
+  TestClient client(bench, keys);
+  client.log_in(linked.phone, linked.device);
+  add_fault(bench, R"({"fault":"close","where":{"device":"15550100001:1@s.whatsapp.net"},
+                       "when":{"after":"3s"}})");
+  bench.advance(1500ms);
+  EXPECT_FALSE(client.closed());
+  bench.advance(600ms);
+  EXPECT_TRUE(client.closed());
+}
+
+TEST(TenantFaultTest, ATimedFaultThatFindsItsDeviceOfflineHasNotFired) {
+  Bench bench;
+  add_fault(bench, R"({"fault":"close","where":{"device":"shop-1"},"when":{"after":"5s"}})");
+  const DeviceKeys keys(bench.random());
+  TestClient client(bench, keys);
+  client.register_device();
+  client.disconnect();
+  bench.advance(10s);
+  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 0u);
+}
+
+TEST(TenantFaultTest, AnErrorOnEveryStanzaOutDoesNotSetOffItself) {
+  Bench bench;
+  add_fault(bench, R"({"fault":"stream_error","args":{"code":503},"when":{"on_event":"stanza_out"},
+                       "budget":1000000})");
+  const DeviceKeys keys(bench.random());
+  TestClient client(bench, keys);
+  client.register_device();
+  EXPECT_TRUE(client.closed());
+  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 1u);
+}
+
+TEST(TenantFaultTest, AnUnlinkSetsOffItsFaults) {
+  Bench bench;
+  add_fault(bench, R"({"fault":"close","args":{"how":"rst"},"when":{"on_event":"unlink"}})");
+  const DeviceKeys keys(bench.random());
+  const Linked linked = link_device(bench, keys);
+  TestClient client(bench, keys);
+  client.log_in(linked.phone, linked.device);
+  client.drop_messages();
+  (void)bench.command(Unlink{"15550100001", linked.phone.devices.at(0).device_jid});
+  EXPECT_EQ(client.closed(), CloseHow::rst);
+  EXPECT_FALSE(client.has_message());
+}
+
+TEST(TenantFaultTest, ResetForgetsTimersToo) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  TestClient client(bench, keys);
+  client.register_device();
+  add_fault(bench, R"({"id":"t","fault":"close","when":{"after":"50s"}})");
+  (void)bench.command(Reset{});
+  EXPECT_FALSE(bench.tenant.next_deadline());
+}
+
 TEST(TenantFaultTest, AManualFaultNeedsALiveConnectionAndABudget) {
   Bench bench;
   add_fault(bench,
@@ -523,6 +593,7 @@ TEST(FaultRecordTest, BadRecordsAreRefusedWithWhatIsWrong) {
       {R"({"fault":"close","when":{"on_event":"scann"}})", "takes one of"},
       {R"({"fault":"close","when":{"probability":2,"manual":true}})", "from 0 to 1"},
       {R"({"fault":"close","when":{"manual":"yes"}})", "true or false"},
+      {R"({"fault":"close","when":{"on_event":"closed"}})", "nothing to act on"},
       {R"({"fault":"close","when":[1]})", "takes an object"},
       {R"({"fault":"close","when":{"manual":true},"budget":0})", "whole number from 1"},
   };
