@@ -11,7 +11,9 @@ using namespace wa;
 using namespace std::chrono_literals;
 using stage::Wait;
 
-bool reached(stage::World& world, Wait wait) { return !stage::await(world, wait); }
+bool reached(stage::World& world, Wait wait) {
+  return !stage::await(world, wait);
+}
 
 /// From nothing to connected, with PNG and ZXing. False: it went wrong, the figure means nothing.
 bool pair(sim::World& world) {

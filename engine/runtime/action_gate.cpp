@@ -74,24 +74,23 @@ void ActionGate::admit_one(Action action, std::vector<Action>& out) {
 }
 
 bool ActionGate::may_pass(const Action& action) const {
-  return std::visit(
-      Overloaded{
-          [](const client::SendBytes&) { return false; },
-          [](const client::DialSocket&) { return false; },
-          [](const client::Commit&) { return false; },
-          [&](const client::PublishStatus& status) {
-            if (status.status.state == State::connected) return false;
-            // A `connected` that is still held counts too: published after this one, it would claim
-            // a stream that is gone.
-            return published_ == State::connected ||
-                   std::ranges::any_of(held_, [](const Action& held) {
-                     const auto* earlier = std::get_if<client::PublishStatus>(&held);
-                     return earlier && earlier->status.state == State::connected;
-                   });
-          },
-          [](const auto&) { return true; },
-      },
-      action);
+  return std::visit(Overloaded{
+                        [](const client::SendBytes&) { return false; },
+                        [](const client::DialSocket&) { return false; },
+                        [](const client::Commit&) { return false; },
+                        [&](const client::PublishStatus& status) {
+                          if (status.status.state == State::connected) return false;
+                          // A `connected` that is still held counts too: published after this one,
+                          // it would claim a stream that is gone.
+                          return published_ == State::connected ||
+                                 std::ranges::any_of(held_, [](const Action& held) {
+                                   const auto* earlier = std::get_if<client::PublishStatus>(&held);
+                                   return earlier && earlier->status.state == State::connected;
+                                 });
+                        },
+                        [](const auto&) { return true; },
+                    },
+                    action);
 }
 
 }  // namespace wa::runtime

@@ -17,8 +17,8 @@ namespace wa::runtime {
 /// While a commit is under way:
 /// - held, in order: SendBytes, DialSocket, Commit, and a PublishStatus that claims more;
 /// - never held: CloseSocket (what is held for that socket is dropped), Compute, Report, and a
-///   PublishStatus of a state other than `connected` that leaves `connected`. A status that goes out
-///   early replaces the held ones: an older status never follows a newer one.
+///   PublishStatus of a state other than `connected` that leaves `connected`. A status that goes
+///   out early replaces the held ones: an older status never follows a newer one.
 ///
 /// One commit is under way at a time: the next one comes out of durable().
 ///

@@ -13,17 +13,23 @@ using client::State;
 Action send(client::Generation generation, int byte) {
   return client::SendBytes{generation, test::bytes({byte})};
 }
-Action dial(client::Generation generation) { return client::DialSocket{generation, "ws://x", {}}; }
+Action dial(client::Generation generation) {
+  return client::DialSocket{generation, "ws://x", {}};
+}
 Action close(client::Generation generation) {
   return client::CloseSocket{generation, client::CloseHow::normal};
 }
-Action commit(const char* key) { return client::Commit{{client::Put{"kind", key, {}}}}; }
+Action commit(const char* key) {
+  return client::Commit{{client::Put{"kind", key, {}}}};
+}
 Action publish(State state) {
   client::Status status;
   status.state = state;
   return client::PublishStatus{status};
 }
-Action report() { return client::Report{client::Report::Level::info, "text"}; }
+Action report() {
+  return client::Report{client::Report::Level::info, "text"};
+}
 
 /// Short names, so that expectations read as a list.
 std::vector<std::string> names(const std::vector<Action>& actions) {
@@ -74,7 +80,8 @@ TEST(ActionGateTest, LaterStepsWaitBehindTheCommitToo) {
 
 TEST(ActionGateTest, OneCommitIsUnderWayAtATime) {
   ActionGate gate;
-  EXPECT_EQ(names(gate.admit({commit("a"), send(1, 1), commit("b"), send(1, 2)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.admit({commit("a"), send(1, 1), commit("b"), send(1, 2)})),
+            (Names{"commit a"}));
   EXPECT_EQ(names(gate.durable()), (Names{"send 01", "commit b"}));
   EXPECT_TRUE(gate.committing());
   EXPECT_EQ(names(gate.durable()), (Names{"send 02"}));
@@ -98,7 +105,8 @@ TEST(ActionGateTest, ACloseDropsWhatIsHeldForThatSocketOnly) {
 TEST(ActionGateTest, LeavingConnectedIsShownAtOnce) {
   ActionGate gate;
   (void)gate.admit({publish(State::connected)});
-  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::connecting)})), (Names{"commit a", "other"}));
+  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::connecting)})),
+            (Names{"commit a", "other"}));
   EXPECT_EQ(names(gate.durable()), Names{});
 }
 
@@ -111,7 +119,8 @@ TEST(ActionGateTest, AHeldConnectedIsNeverShownAfterItsEnd) {
 
 TEST(ActionGateTest, AnOtherStateThatLeavesNothingWaitsForItsCommit) {
   ActionGate gate;
-  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::waiting_for_scan)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.admit({commit("a"), publish(State::waiting_for_scan)})),
+            (Names{"commit a"}));
   EXPECT_EQ(names(gate.durable()), (Names{"other"}));
 }
 

@@ -74,15 +74,19 @@ void Device::do_start(Ref ref) {
   stopping_ = false;
   if (!setup_.store->acquire(owner(), world_.now().mono)) {
     done(ref);
-    push({world_.now().mono, "state",
-          {{"state", "disconnected"}, {"reason", "owned_elsewhere"}, {"attempts", 0}}, {}});
+    push({world_.now().mono,
+          "state",
+          {{"state", "disconnected"}, {"reason", "owned_elsewhere"}, {"attempts", 0}},
+          {}});
     return;
   }
   if (epoch_ != setup_.store->epoch()) session_.reset();  // another process has written since
   if (!session_ && !boot()) {
-    push({world_.now().mono, "error",
-          {{"ref", ref}, {"code", "store_error"}, {"text", "the stored credentials cannot be read"}},
-          {}});
+    push(
+        {world_.now().mono,
+         "error",
+         {{"ref", ref}, {"code", "store_error"}, {"text", "the stored credentials cannot be read"}},
+         {}});
     return;
   }
   done(ref);
@@ -253,8 +257,10 @@ void Device::perform(client::Action& action) {
       },
       [&](const client::PublishStatus& published) { publish(published.status); },
       [&](client::Report& report) {
-        push({world_.now().mono, "log",
-              {{"level", word(report.level)}, {"text", std::move(report.text)}}, {}});
+        push({world_.now().mono,
+              "log",
+              {{"level", word(report.level)}, {"text", std::move(report.text)}},
+              {}});
       },
   };
   std::visit(rows, action);

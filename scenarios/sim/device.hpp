@@ -26,7 +26,8 @@ class DeviceSurroundings {
   virtual void started_by_user(std::uint32_t device) = 0;
   virtual void account_forgotten(std::uint32_t device, bool user_asked) = 0;
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
-  virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) = 0;
+  virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
+                             std::uint32_t job) = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
   virtual Bytes& trace_open(stage::Trace::Actor actor) = 0;
   virtual stage::Trace& trace() = 0;
@@ -34,8 +35,8 @@ class DeviceSurroundings {
   virtual void touch(Bytes& message) = 0;
 };
 
-/// A client::Session with its shell in virtual time: the gate, the alarm, the store, and the process
-/// that can be killed.
+/// A client::Session with its shell in virtual time: the gate, the alarm, the store, and the
+/// process that can be killed.
 class Device final : public stage::Device {
  public:
   struct Setup {

@@ -9,8 +9,8 @@
 
 namespace wa::sim {
 
-/// Something that will happen in virtual time. One struct for all kinds: queue slots are reused, so a
-/// message costs no allocation beyond its bytes.
+/// Something that will happen in virtual time. One struct for all kinds: queue slots are reused, so
+/// a message costs no allocation beyond its bytes.
 struct Happening {
   enum class Kind : std::uint8_t {
     alarm,             ///< of the machine `target`
@@ -41,7 +41,8 @@ class EventQueue {
   void push(Instant at, Happening happening);
 
   Alarm make_alarm();
-  /// Empty: none. Moving an alarm later costs nothing now; its old place is corrected when it comes.
+  /// Empty: none. Moving an alarm later costs nothing now; its old place is corrected when it
+  /// comes.
   void set_alarm(Alarm alarm, std::optional<Instant> at);
   std::size_t alarms_set() const;
 

@@ -6,17 +6,17 @@ namespace wa::sim {
 
 using client::State;
 
-std::vector<Broken> judge(const client::Status& shown, const std::optional<StreamView>& stream, Now now,
-                          Duration latency) {
+std::vector<Broken> judge(const client::Status& shown, const std::optional<StreamView>& stream,
+                          Now now, Duration latency) {
   std::vector<Broken> broken;
   const std::optional<Duration> dark = stream ? stream->dark_for : std::nullopt;
   if (shown.state == State::connected) {
     const Duration patience = stream && stream->blackholed ? kTruthful : latency;
     const bool holds = stream && (dark ? *dark <= patience : stream->logged_in);
     if (!holds) {
-      broken.push_back({"truthful-status",
-                        "shows connected, but the server holds no logged-in stream" +
-                            (dark ? ", for " + stage::to_text(*dark) : std::string())});
+      broken.push_back(
+          {"truthful-status", "shows connected, but the server holds no logged-in stream" +
+                                  (dark ? ", for " + stage::to_text(*dark) : std::string())});
     }
   }
   if (shown.state == State::waiting_for_scan && shown.qr && !shown.qr->stale) {
@@ -32,8 +32,7 @@ std::vector<Broken> judge(const client::Status& shown, const std::optional<Strea
 }
 
 bool may_forget_account(std::optional<int> last_code, bool user_asked) {
-  return user_asked || last_code == 401 || last_code == 403 || last_code == 406 ||
-         last_code == 516;
+  return user_asked || last_code == 401 || last_code == 403 || last_code == 406 || last_code == 516;
 }
 
 bool ConnectRate::connected(Instant at) {

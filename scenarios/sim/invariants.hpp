@@ -17,8 +17,8 @@ using namespace std::chrono_literals;
 /// What the server holds of a device: its newest stream.
 struct StreamView {
   bool logged_in = false;
-  std::optional<Duration> dark_for;      ///< since its end, or since bytes stopped flowing
-  bool blackholed = false;               ///< dark, and nobody was told
+  std::optional<Duration> dark_for;        ///< since its end, or since bytes stopped flowing
+  bool blackholed = false;                 ///< dark, and nobody was told
   std::optional<Instant> code_good_until;  ///< when the server stops accepting the code on show
 };
 
@@ -31,10 +31,10 @@ struct Broken {
 /// `connected` may outlive a stream whose bytes cannot flow by this much.
 inline constexpr Duration kTruthful = 45s;
 
-/// truthful-status and fresh-qr: what a device shows, against what the server holds. `stream` is empty
-/// when the device has never dialled.
-std::vector<Broken> judge(const client::Status& shown, const std::optional<StreamView>& stream, Now now,
-                          Duration latency);
+/// truthful-status and fresh-qr: what a device shows, against what the server holds. `stream` is
+/// empty when the device has never dialled.
+std::vector<Broken> judge(const client::Status& shown, const std::optional<StreamView>& stream,
+                          Now now, Duration latency);
 
 /// credentials-survive: whether the server's last close of a device, or what its user asked, is a
 /// reason to forget an account. An unlink is a 401, at once or at the next login.

@@ -23,7 +23,8 @@ client::Status shows_code(Instant expires_at, bool stale = false) {
   return status;
 }
 
-std::vector<std::string> rules(const client::Status& status, const std::optional<StreamView>& stream) {
+std::vector<std::string> rules(const client::Status& status,
+                               const std::optional<StreamView>& stream) {
   std::vector<std::string> out;
   for (const Broken& broken : judge(status, stream, kNow, 5ms)) out.push_back(broken.rule);
   return out;
@@ -51,9 +52,11 @@ TEST(InvariantsTest, ConnectedNeedsALoggedInStream) {
 
 TEST(InvariantsTest, ConnectedMayOutliveItsStreamAsLongAsTheNewsTravel) {
   EXPECT_THAT(rules(shows(State::connected), dark_stream(5ms, false)), IsEmpty());
-  EXPECT_THAT(rules(shows(State::connected), dark_stream(6ms, false)), ElementsAre("truthful-status"));
+  EXPECT_THAT(rules(shows(State::connected), dark_stream(6ms, false)),
+              ElementsAre("truthful-status"));
   EXPECT_THAT(rules(shows(State::connected), dark_stream(45s, true)), IsEmpty());
-  EXPECT_THAT(rules(shows(State::connected), dark_stream(46s, true)), ElementsAre("truthful-status"));
+  EXPECT_THAT(rules(shows(State::connected), dark_stream(46s, true)),
+              ElementsAre("truthful-status"));
 }
 
 TEST(InvariantsTest, ACodeOnShowIsGoodOrStale) {
@@ -72,7 +75,8 @@ TEST(InvariantsTest, ACodeOnShowIsGoodOrStale) {
 
 TEST(InvariantsTest, AccountsAreForgottenForAReason) {
   EXPECT_FALSE(may_forget_account({}, false));
-  for (const int code : {515, 500, 503, 409, 440, 408}) EXPECT_FALSE(may_forget_account(code, false));
+  for (const int code : {515, 500, 503, 409, 440, 408})
+    EXPECT_FALSE(may_forget_account(code, false));
   for (const int code : {401, 403, 406, 516}) EXPECT_TRUE(may_forget_account(code, false));
   EXPECT_TRUE(may_forget_account({}, true));
 }

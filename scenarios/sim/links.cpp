@@ -84,7 +84,8 @@ void Links::server_closes(std::uint32_t link, mock::CloseHow how, Instant now) {
   queue_.push(now + latency_, about(Kind::client_hears_end, link));
 }
 
-std::optional<std::uint32_t> Links::find(std::uint32_t device, client::Generation generation) const {
+std::optional<std::uint32_t> Links::find(std::uint32_t device,
+                                         client::Generation generation) const {
   // The newest are asked for; a device that reconnects for days has thousands of old ones.
   for (std::size_t i = links_.size(); i-- > 0;) {
     if (links_[i].device != device) continue;

@@ -10,24 +10,24 @@
 
 namespace wa::sim {
 
-/// One virtual socket between a device and the tenant, with an end on each side. Number n of a world
-/// is the tenant's connection n + 1.
+/// One virtual socket between a device and the tenant, with an end on each side. Number n of a
+/// world is the tenant's connection n + 1.
 struct Link {
   std::uint32_t device = 0;
   client::Generation generation = 0;
   std::string target;
-  bool client_open = true;   ///< the client holds the socket, or dials it
-  bool established = false;  ///< Dialed was given
-  bool server_open = false;  ///< the tenant accepted and has not ended it
+  bool client_open = true;      ///< the client holds the socket, or dials it
+  bool established = false;     ///< Dialed was given
+  bool server_open = false;     ///< the tenant accepted and has not ended it
   bool lost_to_server = false;  ///< reset by the client: what is under way to the server is lost
   bool lost_to_client = false;
   bool blackholed = false;
   std::optional<Instant> ended_at;  ///< when the server's end ended, or went dark
 };
 
-/// The virtual network: every link has the same latency, each way, and keeps order. A side that closes
-/// hears nothing more; the other side hears of it one latency later, after what was under way (fin) or
-/// instead of it (rst).
+/// The virtual network: every link has the same latency, each way, and keeps order. A side that
+/// closes hears nothing more; the other side hears of it one latency later, after what was under
+/// way (fin) or instead of it (rst).
 class Links {
  public:
   Links(EventQueue& queue, Duration latency) : queue_(queue), latency_(latency) {}

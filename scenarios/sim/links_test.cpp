@@ -34,7 +34,9 @@ class LinksTest : public testing::Test {
   Happening last;
 };
 
-TEST_F(LinksTest, TheTargetIsPathAndQuery) { EXPECT_EQ(links[link].target, "/ws/chat?device=a"); }
+TEST_F(LinksTest, TheTargetIsPathAndQuery) {
+  EXPECT_EQ(links[link].target, "/ws/chat?device=a");
+}
 
 TEST_F(LinksTest, BytesArriveOneLatencyLaterInOrder) {
   links.client_sends(link, test::bytes({1}), now);

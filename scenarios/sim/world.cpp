@@ -43,7 +43,8 @@ Result<pairing::AppVersion> parse_version(std::string_view text) {
     const auto [next, status] = std::from_chars(at, end, version[i]);
     const bool last = i + 1 == version.size();
     if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
-      return Error{Errc::usage, "version \"" + std::string(text) + "\" is not like 2.3000.1043857760"};
+      return Error{Errc::usage,
+                   "version \"" + std::string(text) + "\" is not like 2.3000.1043857760"};
     }
     at = last ? next : next + 1;
   }
@@ -180,9 +181,9 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   /// What is needed to judge one device.
   struct Watch {
     ConnectRate rate;
-    Instant refs_offered_at;       ///< on its newest stream
-    std::uint32_t codes = 0;       ///< shown since then
-    std::uint32_t sequence = 0;    ///< of the code shown last
+    Instant refs_offered_at;     ///< on its newest stream
+    std::uint32_t codes = 0;     ///< shown since then
+    std::uint32_t sequence = 0;  ///< of the code shown last
     std::optional<Instant> code_good_until;
   };
   void check(std::uint32_t device);
@@ -205,7 +206,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   stage::Trace::Actor tenant_actor_;
   stage::Server server_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::vector<Watch> watches_;  ///< by device
+  std::vector<Watch> watches_;                                         ///< by device
   std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
   std::map<mock::RequestId, Done> asked_;
   mock::RequestId next_request_ = 1;
@@ -236,11 +237,8 @@ bool World::Impl::perform(Happening& happening) {
     case Kind::computed:
       devices_[happening.target]->computed(happening.number, happening.extra);
       return true;
-    case Kind::check:
-      check(happening.target);
-      return false;
-    default:
-      break;
+    case Kind::check: check(happening.target); return false;
+    default: break;
   }
 
   Link& link = links_[happening.target];
@@ -285,11 +283,10 @@ bool World::Impl::perform(Happening& happening) {
     case Kind::client_hears_end:
       if (!link.client_open) return false;
       link.client_open = false;
-      device.feed(client::SocketClosed{
-          link.generation, link.lost_to_client ? "connection reset" : "end of stream"});
+      device.feed(client::SocketClosed{link.generation,
+                                       link.lost_to_client ? "connection reset" : "end of stream"});
       return true;
-    default:
-      return false;
+    default: return false;
   }
 }
 
@@ -312,9 +309,15 @@ void World::Impl::record(const mock::Action& action) {
   };
   const auto rows = Overloaded{
       [&](const mock::AcceptUpgrade&) { line("accept", {}); },
-      [&](const mock::RefuseUpgrade& refuse) { line("refuse", {{"status", refuse.status}}); },
-      [&](const mock::SendBytes& send) { line("send", {{"bytes", send.bytes.size()}}); },
-      [&](const mock::CloseSocket& close) { line("close", {{"how", static_cast<int>(close.how)}}); },
+      [&](const mock::RefuseUpgrade& refuse) {
+        line("refuse", {{"status", refuse.status}});
+      },
+      [&](const mock::SendBytes& send) {
+        line("send", {{"bytes", send.bytes.size()}});
+      },
+      [&](const mock::CloseSocket& close) {
+        line("close", {{"how", static_cast<int>(close.how)}});
+      },
       [&](const mock::Answer& answer) {
         const auto* problem = std::get_if<mock::Problem>(&answer.result);
         line("answer", {{"request", answer.request}, {"problem", problem ? problem->code : ""}});
@@ -355,7 +358,8 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
                                            const stage::DeviceOptions& device_options) {
   for (stage::Device* known : device_list) {
     if (known->engine() != engine || known->name() != name) continue;
-    if (device_options == stage::DeviceOptions{} || device_options == known->options()) return known;
+    if (device_options == stage::DeviceOptions{} || device_options == known->options())
+      return known;
     return Error{Errc::conflict, "device " + std::string(name) + " exists with other options"};
   }
   for (const std::string_view word : {engine, name}) {
@@ -518,7 +522,9 @@ std::vector<Failure> World::Impl::finish() {
 
   std::vector<Failure> failures = std::move(invariant_failures_);
   const auto quiet = [&](bool holds, std::string message) {
-    if (!holds) failures.push_back({"invariant", "quiet-end: " + std::move(message), {}, {}, {}, "quiet-end"});
+    if (!holds)
+      failures.push_back(
+          {"invariant", "quiet-end: " + std::move(message), {}, {}, {}, "quiet-end"});
   };
   for (const auto& device : devices_) {
     const client::Session* session = device->session();
@@ -535,20 +541,42 @@ std::vector<Failure> World::Impl::finish() {
 
 World::World(Options options) : impl_(std::make_unique<Impl>(std::move(options))) {}
 World::~World() = default;
-Now World::now() const { return impl_->now(); }
-bool World::advance(Instant limit) { return impl_->advance(limit); }
-stage::Server& World::server() { return impl_->server(); }
+Now World::now() const {
+  return impl_->now();
+}
+bool World::advance(Instant limit) {
+  return impl_->advance(limit);
+}
+stage::Server& World::server() {
+  return impl_->server();
+}
 Result<stage::Device*> World::device(std::string_view engine, std::string_view name,
                                      const stage::DeviceOptions& options) {
   return impl_->device(engine, name, options);
 }
-const std::vector<stage::Device*>& World::devices() const { return impl_->device_list; }
-const stage::TimeScale& World::time_scale() const { return impl_->scale; }
-stage::Trace& World::trace() { return impl_->trace(); }
-std::vector<stage::Failure> World::finish() { return impl_->finish(); }
-std::uint64_t World::steps() const { return impl_->steps(); }
-std::size_t World::open_links() const { return impl_->links().open(); }
-std::size_t World::alarms() const { return impl_->alarms(); }
-void World::flip_byte(std::uint64_t nth_message) { impl_->flip_byte(nth_message); }
+const std::vector<stage::Device*>& World::devices() const {
+  return impl_->device_list;
+}
+const stage::TimeScale& World::time_scale() const {
+  return impl_->scale;
+}
+stage::Trace& World::trace() {
+  return impl_->trace();
+}
+std::vector<stage::Failure> World::finish() {
+  return impl_->finish();
+}
+std::uint64_t World::steps() const {
+  return impl_->steps();
+}
+std::size_t World::open_links() const {
+  return impl_->links().open();
+}
+std::size_t World::alarms() const {
+  return impl_->alarms();
+}
+void World::flip_byte(std::uint64_t nth_message) {
+  impl_->flip_byte(nth_message);
+}
 
 }  // namespace wa::sim

@@ -23,8 +23,8 @@ struct Options {
   Costs costs;
 };
 
-/// A whole deployment in virtual time: the tenant, every device's session, links, stores and clocks.
-/// One thread, no sockets; the wall clock starts at 2026-01-01T00:00:00Z, time at zero.
+/// A whole deployment in virtual time: the tenant, every device's session, links, stores and
+/// clocks. One thread, no sockets; the wall clock starts at 2026-01-01T00:00:00Z, time at zero.
 ///
 /// The same options and the same calls give the same trace hash, in every build.
 class World final : public stage::World {

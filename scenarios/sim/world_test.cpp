@@ -322,32 +322,30 @@ TEST(SimWorldTest, WhateverHappensToAPairedDeviceItComesBack) {
       SCOPED_TRACE(round);
       const auto connections = stage.world.server().connections();
       switch (random.below(6)) {
-        case 0:
-          stage.device.kill();
-          break;
-        case 1:
-          stage.device.stop();
-          break;
+        case 0: stage.device.kill(); break;
+        case 1: stage.device.stop(); break;
         case 2:
         case 3:
         case 4:
           if (!connections.empty()) {
             static constexpr std::array kHow{"fin", "rst", "blackhole"};
             const auto how = static_cast<std::size_t>(random.below(kHow.size()));
-            stage.world.server().command(
-                mock::CloseConnection{connections.front().id, kHow[how]}, "close");
+            stage.world.server().command(mock::CloseConnection{connections.front().id, kHow[how]},
+                                         "close");
           }
           break;
-        default:
-          break;
+        default: break;
       }
       const auto pause = static_cast<std::int64_t>(random.below(90'000));
-      ASSERT_TRUE(stage.passes(std::chrono::milliseconds(random.below(2) == 0 ? pause : pause / 1000)));
+      ASSERT_TRUE(
+          stage.passes(std::chrono::milliseconds(random.below(2) == 0 ? pause : pause / 1000)));
       // Started again only if nobody would do it for us.
-      if (stage.device.state().empty() || stage.device.state() == "disconnected") stage.device.start();
+      if (stage.device.state().empty() || stage.device.state() == "disconnected")
+        stage.device.start();
     }
-    Wait back = Wait::until(stage.world, "shop-1 is connected again",
-                            [&] { return stage.device.state() == "connected"; }, 5min);
+    Wait back = Wait::until(
+        stage.world, "shop-1 is connected again",
+        [&] { return stage.device.state() == "connected"; }, 5min);
     ASSERT_TRUE(stage.holds(await(stage.world, back)));
     EXPECT_EQ(stage.inspect().at("credentials"), credentials);
     EXPECT_THAT(stage.conclude(), IsEmpty());
@@ -419,7 +417,9 @@ TEST(SimDeterminismTest, RecordingChangesNothing) {
   EXPECT_GT(recorded.lines.size(), 50u);
 }
 
-TEST(SimDeterminismTest, AnotherSeedGivesAnotherHash) { EXPECT_NE(play(1).hash, play(2).hash); }
+TEST(SimDeterminismTest, AnotherSeedGivesAnotherHash) {
+  EXPECT_NE(play(1).hash, play(2).hash);
+}
 
 TEST(SimDeterminismTest, OneChangedByteInAnyFrameChangesTheHash) {
   const std::string hash = play(1).hash;

@@ -67,7 +67,8 @@ std::vector<Entry> entries_of(const client::Status& before, const client::Status
       if (after.last_close->code) data["code"] = *after.last_close->code;
       data["cause"] = after.last_close->cause;
     }
-    if (after.next_attempt_at) data["next_attempt_ms"] = milliseconds(*after.next_attempt_at - now.mono);
+    if (after.next_attempt_at)
+      data["next_attempt_ms"] = milliseconds(*after.next_attempt_at - now.mono);
     if (!after.jid.empty()) data["jid"] = after.jid;
     if (after.until) data["until_ms"] = after.until->value - now.wall.value;
     const bool other_state = after.state != before.state || after.reason != before.reason;

@@ -15,8 +15,9 @@ namespace wa::stage {
 
 class Trace;
 
-/// A QR code as a user sees it: a picture. The text inside can be had only by looking at the pixels,
-/// as a phone does. Drawn when somebody asks, since a simulation shows thousands that nobody scans.
+/// A QR code as a user sees it: a picture. The text inside can be had only by looking at the
+/// pixels, as a phone does. Drawn when somebody asks, since a simulation shows thousands that
+/// nobody scans.
 class QrPicture {
  public:
   QrPicture() = default;
@@ -34,17 +35,17 @@ class QrPicture {
 
 /// Something a device under test did or said.
 ///
-/// | kind | data |
-/// |---|---|
-/// | `state` | state, reason, attempts, code?, cause?, next_attempt_ms?, jid? : state or reason changed |
-/// | `status` | the same: something else of it changed |
-/// | `qr` | sequence, stale, expires_ms, window_ms (from now); the picture is in `qr` |
-/// | `qr_gone` | nothing is on show any more |
-/// | `log` | level, text |
-/// | `done` | ref and what the command yields; for inspect: credentials (text or null), generation, stored {kind: count}, … |
-/// | `error` | ref, code, text |
-/// | `killed`, `exited` | the process ended: killed by the scenario, or by itself {status} |
-/// | others | what a client under test says: message, receipt, held, … |
+/// - `state`: {state, reason, attempts, code?, cause?, next_attempt_ms?, jid?}; state or reason
+///   changed
+/// - `status`: the same members; something else of them changed
+/// - `qr`: {sequence, stale, expires_ms, window_ms}, both from now; the picture is in `qr`
+/// - `qr_gone`: nothing is on show any more
+/// - `log`: {level, text}
+/// - `done`: {ref} and what the command yields; for inspect: credentials (text or null),
+///   generation, stored {kind: count}, …
+/// - `error`: {ref, code, text}
+/// - `killed`, `exited`: the process ended, by the scenario or by itself {status}
+/// - others: what a client under test says, as message, receipt, held, …
 struct Entry {
   Instant at;
   std::string kind;
@@ -52,8 +53,8 @@ struct Entry {
   QrPicture qr;
 };
 
-/// Entries that a change of status amounts to, in order: state or status, then qr. The simulator and
-/// `testline engine` share it, so both say the same.
+/// Entries that a change of status amounts to, in order: state or status, then qr. The simulator
+/// and `testline engine` share it, so both say the same.
 std::vector<Entry> entries_of(const client::Status& before, const client::Status& after, Now now);
 
 /// What `engine:device(name, {…})` may say. Durations are unscaled.
@@ -80,18 +81,20 @@ std::string describe(const Entry& entry);
 /// Numbers what is asked of a device; the answer is an entry `done` or `error` with this `ref`.
 using Ref = std::uint64_t;
 
-/// One device of an engine under test. Commands return at once; what they lead to is in the history.
+/// One device of an engine under test. Commands return at once; what they lead to is in the
+/// history.
 ///
-/// What the device does is pushed by the world that owns it; the fields below are kept here, so that
-/// the simulator and real processes mean the same by them.
+/// What the device does is pushed by the world that owns it; the fields below are kept here, so
+/// that the simulator and real processes mean the same by them.
 class Device {
  public:
   virtual ~Device() = default;
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
-  const std::string& name() const { return name_; }      ///< also the label in the server's eyes
-  const std::string& engine() const { return engine_; }  ///< "engine", or a name given to engine.new
+  const std::string& name() const { return name_; }  ///< also the label in the server's eyes
+  /// "engine", or a name given to engine.new.
+  const std::string& engine() const { return engine_; }
   const DeviceOptions& options() const { return options_; }
 
   /// Places the cursor at the end of the history, then starts (or starts again).
@@ -99,7 +102,8 @@ class Device {
   virtual Ref stop() = 0;
   virtual Ref logout() = 0;
   virtual Ref remove() = 0;
-  /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it again.
+  /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
+  /// again.
   virtual void kill() = 0;
   virtual Ref inspect() = 0;
 

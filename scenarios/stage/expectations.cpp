@@ -28,13 +28,18 @@ bool same(const json::value& a, const json::value& b) {
 
 }  // namespace
 
-Expectation::Expectation(Expectations& owner, json::value found, std::string what, std::string where)
+Expectation::Expectation(Expectations& owner, json::value found, std::string what,
+                         std::string where)
     : owner_(owner), found_(std::move(found)), what_(std::move(what)), where_(std::move(where)) {}
 
 bool Expectation::note(bool held, std::string expected) {
   if (!held) {
-    owner_.fail({"expectation", what_ + " is not what was expected", std::move(expected), text(found_),
-                 where_, {}});
+    owner_.fail({"expectation",
+                 what_ + " is not what was expected",
+                 std::move(expected),
+                 text(found_),
+                 where_,
+                 {}});
   }
   return held;
 }
@@ -55,18 +60,26 @@ bool Expectation::at_most(double most) {
   return note(found_.is_number() && found_.to_number<double>() <= most, "at most " + text(most));
 }
 
-bool Expectation::is_true() { return note(found_.is_bool() && found_.get_bool(), "true"); }
+bool Expectation::is_true() {
+  return note(found_.is_bool() && found_.get_bool(), "true");
+}
 
-bool Expectation::is_nil() { return note(found_.is_null(), "nil"); }
+bool Expectation::is_nil() {
+  return note(found_.is_null(), "nil");
+}
 
-bool Expectation::is_not_nil() { return note(!found_.is_null(), "not nil"); }
+bool Expectation::is_not_nil() {
+  return note(!found_.is_null(), "not nil");
+}
 
 bool Expectation::contains(const json::value& part) {
   bool held = false;
   if (const auto* whole = found_.if_string(); whole && part.is_string()) {
-    held = std::string_view(*whole).find(std::string_view(part.get_string())) != std::string_view::npos;
+    held = std::string_view(*whole).find(std::string_view(part.get_string())) !=
+           std::string_view::npos;
   } else if (const auto* array = found_.if_array()) {
-    held = std::ranges::any_of(*array, [&](const json::value& element) { return same(element, part); });
+    held = std::ranges::any_of(*array,
+                               [&](const json::value& element) { return same(element, part); });
   } else if (const auto* object = found_.if_object(); object && part.is_string()) {
     held = object->contains(part.get_string());
   }
@@ -85,13 +98,17 @@ void Expectations::judge_nevers() {
   for (const Never& never : nevers_) {
     const auto& history = never.device->history();
     // Before the first start() there is no history, but the world may have said something.
-    for (std::size_t i = never.device->started_at().value_or(history.size()); i < history.size(); ++i) {
+    for (std::size_t i = never.device->started_at().value_or(history.size()); i < history.size();
+         ++i) {
       const Entry& entry = history[i];
       const json::value* state = entry.data.if_contains("state");
       if (entry.kind != "state" || !state || *state != json::string_view(never.state)) continue;
-      fail({"never", "device " + never.device->name() + " was in a state that it must never be in",
-            "never " + never.state, describe(entry) + " at " + to_text(entry.at.time_since_epoch()),
-            never.where, {}});
+      fail({"never",
+            "device " + never.device->name() + " was in a state that it must never be in",
+            "never " + never.state,
+            describe(entry) + " at " + to_text(entry.at.time_since_epoch()),
+            never.where,
+            {}});
       break;
     }
   }

@@ -21,9 +21,13 @@ void apply_invariant_allowance(std::vector<Failure>& failures, const Allow& allo
   });
   for (const std::string& id : allow.invariants) {
     if (used.contains(id)) continue;
-    failures.push_back({"allowance", "the scenario allows the invariant \"" + id +
-                                         "\" to be broken, but it was not",
-                        {}, {}, {}, id});
+    failures.push_back(
+        {"allowance",
+         "the scenario allows the invariant \"" + id + "\" to be broken, but it was not",
+         {},
+         {},
+         {},
+         id});
   }
 }
 
@@ -48,7 +52,10 @@ std::vector<Failure> undeclared_violations(const std::vector<mock::Violation>& v
     if (used.contains(rule)) continue;
     failures.push_back({"allowance",
                         "the scenario allows the violation \"" + rule + "\", but there was none",
-                        {}, {}, {}, rule});
+                        {},
+                        {},
+                        {},
+                        rule});
   }
   return failures;
 }
@@ -56,8 +63,12 @@ std::vector<Failure> undeclared_violations(const std::vector<mock::Violation>& v
 std::vector<Failure> unfired_faults(const Server& server) {
   std::vector<Failure> failures;
   for (const std::string& id : server.unfired_faults()) {
-    failures.push_back({"fault", "the fault " + id + " never fired, so this run proves nothing about it",
-                        "at least once, or optional = true", "never", {}, id});
+    failures.push_back({"fault",
+                        "the fault " + id + " never fired, so this run proves nothing about it",
+                        "at least once, or optional = true",
+                        "never",
+                        {},
+                        id});
   }
   return failures;
 }

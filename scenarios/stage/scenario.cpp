@@ -4,9 +4,13 @@
 
 namespace wa::stage {
 
-std::string_view to_string(Mode mode) { return mode == Mode::sim ? "sim" : "loopback"; }
+std::string_view to_string(Mode mode) {
+  return mode == Mode::sim ? "sim" : "loopback";
+}
 
-bool Scenario::has_mode(Mode mode) const { return std::ranges::find(modes, mode) != modes.end(); }
+bool Scenario::has_mode(Mode mode) const {
+  return std::ranges::find(modes, mode) != modes.end();
+}
 
 std::string to_string(const Failure& failure) {
   std::string text;

@@ -25,8 +25,9 @@ struct Scenario {
   /// Keys of mock::settings_table() with their values as text, in the order written.
   std::vector<std::pair<std::string, std::string>> server;
   std::vector<Mode> modes{Mode::sim, Mode::loopback};
-  std::string modes_reason;    ///< why it cannot be played everywhere; required when a mode is missing
-  double loopback_scale = 1;   ///< multiplies every duration in loopback
+  /// Why it cannot be played everywhere; required when a mode is missing.
+  std::string modes_reason;
+  double loopback_scale = 1;  ///< multiplies every duration in loopback
   Allow allow;
   std::vector<std::string> symptom;  ///< strings that users paste, for `--list --symptom`
 
@@ -35,12 +36,14 @@ struct Scenario {
 
 /// Something that did not hold. Texts are complete sentences for people; `kind` is stable.
 struct Failure {
-  std::string kind;      ///< expectation, wait, never, violation, invariant, fault, allowance, quiet_end, script
+  /// expectation, wait, never, violation, invariant, fault, allowance, script; of loopback also
+  /// skipped, client.
+  std::string kind;
   std::string message;   ///< what happened, with the values
   std::string expected;  ///< empty when the message says it all
   std::string found;
-  std::string where;     ///< "library/pairing/restart.lua:14", or empty
-  std::string rule;      ///< id of the violation rule, the invariant or the fault, where there is one
+  std::string where;  ///< "library/pairing/restart.lua:14", or empty
+  std::string rule;   ///< id of the violation rule, the invariant or the fault, where there is one
 };
 /// "where: message (expected …, found …)".
 std::string to_string(const Failure& failure);

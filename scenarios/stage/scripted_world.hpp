@@ -51,7 +51,9 @@ class ScriptedWorld final : public World, public ServerPort {
   }
   void shows(Duration when, ScriptedDevice& device, int sequence, bool stale = false) {
     at(when, [this, &device, sequence, stale] {
-      device.push({now_, "qr", {{"sequence", sequence}, {"stale", stale}},
+      device.push({now_,
+                   "qr",
+                   {{"sequence", sequence}, {"stale", stale}},
                    QrPicture::from_text("code " + std::to_string(sequence))});
     });
   }

@@ -37,10 +37,8 @@ mock::Problem picture_problem(const Error& error) {
   switch (error.code) {
     case Errc::not_found:
       return {422, "no_qr", error.detail, "scan the picture that the device shows now"};
-    case Errc::conflict:
-      return {422, "several_qr", error.detail, "show one code at a time"};
-    default:
-      return {422, "not_a_picture", error.detail, "a PNG or JPEG is needed"};
+    case Errc::conflict: return {422, "several_qr", error.detail, "show one code at a time"};
+    default: return {422, "not_a_picture", error.detail, "a PNG or JPEG is needed"};
   }
 }
 

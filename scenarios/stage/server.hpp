@@ -55,8 +55,8 @@ class Phone {
   const std::string& number() const { return number_; }
   const std::string& id() const { return id_; }
 
-  /// Looks at the picture (PNG or JPEG) and links what it shows. Answered when the server has verified
-  /// the companion; a picture without exactly one QR is a Problem 422 at once.
+  /// Looks at the picture (PNG or JPEG) and links what it shows. Answered when the server has
+  /// verified the companion; a picture without exactly one QR is a Problem 422 at once.
   OutcomePtr scan(ByteSpan picture);
   /// Removes a companion.
   OutcomePtr unlink(std::string device_jid);
@@ -102,8 +102,8 @@ class Server {
   const std::vector<mock::Violation>& violations() const { return port_.tenant().violations(); }
   std::vector<mock::ConnectionInfo> connections() const { return port_.tenant().connections(); }
 
-  // History. Each device's events are an actor with a cursor of its own; the empty label is the server
-  // itself, with the events of all.
+  // History. Each device's events are an actor with a cursor of its own; the empty label is the
+  // server itself, with the events of all.
   const std::vector<ServerEntry>& history() const { return history_; }
   /// Label of the connection that an event is about; empty if it has none.
   std::string_view label_of(const ServerEntry& entry) const;

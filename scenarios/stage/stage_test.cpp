@@ -1,10 +1,10 @@
 // Server, phones, devices, expectations and gates.
 
-#include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
+#include <boost/json/serialize.hpp>
 
-#include "mockserver/camera/camera.hpp"
 #include "engine/qr/qr.hpp"
+#include "mockserver/camera/camera.hpp"
 #include "scenarios/stage/scripted_world.hpp"
 #include "tests/support/test_support.hpp"
 
@@ -74,10 +74,13 @@ TEST(ServerTest, TheLastCloseIsWhatTheServerDid) {
   Server& server = world.server();
   EXPECT_FALSE(server.last_close("shop-1"));
   server.record(Instant(1ms), {EventKind::connected, 1, "shop-1", {}});
-  server.record(Instant(2ms), {EventKind::closed, 1, "shop-1",
+  server.record(Instant(2ms), {EventKind::closed,
+                               1,
+                               "shop-1",
                                {{"by", "server"}, {"detail", "stream:error code=\"515\""}}});
   server.record(Instant(3ms), {EventKind::connected, 2, "shop-1", {}});
-  server.record(Instant(4ms), {EventKind::closed, 2, "shop-1", {{"by", "client"}, {"detail", "x"}}});
+  server.record(Instant(4ms),
+                {EventKind::closed, 2, "shop-1", {{"by", "client"}, {"detail", "x"}}});
   ASSERT_TRUE(server.last_close("shop-1"));
   EXPECT_EQ(server.last_close("shop-1")->code, 515);
   EXPECT_EQ(server.last_close("shop-1")->at, Instant(2ms));
@@ -85,8 +88,9 @@ TEST(ServerTest, TheLastCloseIsWhatTheServerDid) {
   EXPECT_EQ(server.connects("shop-2"), 0u);
 
   server.record(Instant(5ms), {EventKind::connected, 3, "shop-1", {}});
-  server.record(Instant(6ms), {EventKind::closed, 3, "shop-1",
-                               {{"by", "server"}, {"detail", "QR refs used up"}}});
+  server.record(
+      Instant(6ms),
+      {EventKind::closed, 3, "shop-1", {{"by", "server"}, {"detail", "QR refs used up"}}});
   EXPECT_EQ(server.last_close("shop-1")->code, std::nullopt);
 }
 
@@ -153,8 +157,11 @@ TEST(DeviceTest, RemembersTheLastCloseAndEveryState) {
   EXPECT_EQ(device.state(), "disconnected");
   EXPECT_FALSE(device.last_close());
   device.push({Instant(1ms), "state", {{"state", "connecting"}}, {}});
-  device.push({Instant(2ms), "state", {{"state", "connecting"}, {"reason", "finishing"},
-                                       {"code", 515}, {"cause", "stream:error"}}, {}});
+  device.push(
+      {Instant(2ms),
+       "state",
+       {{"state", "connecting"}, {"reason", "finishing"}, {"code", 515}, {"cause", "stream:error"}},
+       {}});
   device.push({Instant(3ms), "state", {{"state", "connected"}, {"attempts", 3}}, {}});
   EXPECT_THAT(device.states(), ElementsAre("connecting", "connected"));
   EXPECT_EQ(device.last_close()->at("code"), 515);
@@ -167,7 +174,8 @@ TEST(DeviceTest, RemembersTheLastCloseAndEveryState) {
 
 TEST(DeviceTest, AnUnknownStateNamesTheNearest) {
   EXPECT_TRUE(check_state_word("connected"));
-  EXPECT_THAT(check_state_word("conected").error().detail, HasSubstr("did you mean \"connected\"?"));
+  EXPECT_THAT(check_state_word("conected").error().detail,
+              HasSubstr("did you mean \"connected\"?"));
 }
 
 // ---- expectations ----
@@ -217,8 +225,9 @@ TEST(GateTest, AnUndeclaredViolationFails) {
   const mock::Violation node{"node", 1, "shop-1", "no tag", ""};
   EXPECT_THAT(kinds(undeclared_violations({frame, node}, {})),
               ElementsAre("violation frame", "violation node"));
-  EXPECT_THAT(kinds(undeclared_violations({frame, node}, {.violations = {"frame"}, .invariants = {}})),
-              ElementsAre("violation node"));
+  EXPECT_THAT(
+      kinds(undeclared_violations({frame, node}, {.violations = {"frame"}, .invariants = {}})),
+      ElementsAre("violation node"));
   EXPECT_THAT(kinds(undeclared_violations({}, {})), ElementsAre());
 }
 
@@ -246,7 +255,8 @@ TEST(GateTest, AFaultThatNeverFiredFailsUnlessOptional) {
   ScriptedWorld world;
   Server& server = world.server();
   ASSERT_TRUE(server.fault({{"id", "f1"}, {"fault", "close"}, {"when", {{"manual", true}}}}));
-  ASSERT_TRUE(server.fault({{"id", "f2"}, {"fault", "refs"}, {"args", {{"count", 1}}}, {"optional", true}}));
+  ASSERT_TRUE(server.fault(
+      {{"id", "f2"}, {"fault", "refs"}, {"args", {{"count", 1}}}, {"optional", true}}));
   ASSERT_TRUE(server.fault({{"id", "f3"}, {"fault", "close"}, {"when", {{"manual", true}}}}));
   // Taking a fault away does not make it have fired.
   ASSERT_TRUE(server.remove_fault("f3")->value());

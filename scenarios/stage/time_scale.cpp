@@ -27,8 +27,8 @@ std::string to_text(Duration duration) {
     const char* name;
     double nanoseconds;
   };
-  static constexpr std::array units{Unit{"h", 3600e9}, Unit{"m", 60e9}, Unit{"s", 1e9}, Unit{"ms", 1e6},
-                                    Unit{"us", 1e3}};
+  static constexpr std::array units{Unit{"h", 3600e9}, Unit{"m", 60e9}, Unit{"s", 1e9},
+                                    Unit{"ms", 1e6}, Unit{"us", 1e3}};
   const auto count = static_cast<double>(duration.count());
   if (count == 0) return "0s";
   for (const Unit& unit : units) {

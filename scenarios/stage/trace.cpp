@@ -9,8 +9,8 @@ namespace wa::stage {
 
 namespace {
 
-/// How many bytes are gathered before they go into the chain: large enough that hashing costs little
-/// per entry, small enough to stay in the cache. Part of the hash's definition.
+/// How many bytes are gathered before they go into the chain: large enough that hashing costs
+/// little per entry, small enough to stay in the cache. Part of the hash's definition.
 constexpr std::size_t kBlockBytes = 8 * 1024;
 
 }  // namespace
@@ -53,7 +53,9 @@ void Trace::flush() {
   pending_.clear();
 }
 
-std::string Trace::hash() const { return to_hex(crypto::sha256(chain_, pending_)); }
+std::string Trace::hash() const {
+  return to_hex(crypto::sha256(chain_, pending_));
+}
 
 void Trace::line(Instant at, Actor actor, std::string_view kind, boost::json::object data) {
   if (!recording_) return;

@@ -13,13 +13,13 @@ namespace wa::stage {
 
 /// What a trace entry is about. Values go into the hash and are stable.
 enum class TraceKind : std::uint8_t {
-  client_action = 1,   ///< client::append_canonical
-  server_action = 2,   ///< mock::append_canonical
-  device_entry = 3,    ///< given to the script
-  server_entry = 4,    ///< given to the script
-  link = 5,            ///< bytes lost, sockets closed
-  verb = 6,            ///< what the script did
-  wait = 7,            ///< what the script was told: matched, timed out
+  client_action = 1,  ///< client::append_canonical
+  server_action = 2,  ///< mock::append_canonical
+  device_entry = 3,   ///< given to the script
+  server_entry = 4,   ///< given to the script
+  link = 5,           ///< bytes lost, sockets closed
+  verb = 6,           ///< what the script did
+  wait = 7,           ///< what the script was told: matched, timed out
 };
 
 /// The rolling hash of a run, and its lines for people if they are wanted.
@@ -51,8 +51,8 @@ class Trace {
 
   /// Whether lines are kept. Text is rendered only then: ask before making it.
   bool recording() const { return recording_; }
-  /// A line for people: {seq, t_ms, tenant, actor, kind, data}, with the digest of the entry that was
-  /// closed last, so that two recordings differ where the runs do.
+  /// A line for people: {seq, t_ms, tenant, actor, kind, data}, with the digest of the entry that
+  /// was closed last, so that two recordings differ where the runs do.
   void line(Instant at, Actor actor, std::string_view kind, boost::json::object data);
   /// JSON texts, without line ends.
   const std::vector<std::string>& lines() const { return lines_; }
@@ -62,8 +62,8 @@ class Trace {
 
   bool recording_;
   std::vector<std::string> actors_;
-  Bytes pending_;            ///< entries not yet in chain_
-  std::size_t opened_ = 0;   ///< where the payload of the open entry begins
+  Bytes pending_;           ///< entries not yet in chain_
+  std::size_t opened_ = 0;  ///< where the payload of the open entry begins
   std::size_t entry_begin_ = 0;
   ByteArray<32> chain_{};
   ByteArray<32> last_digest_{};  ///< only when recording

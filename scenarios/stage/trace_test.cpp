@@ -1,7 +1,7 @@
 #include "scenarios/stage/trace.hpp"
 
-#include <boost/json/parse.hpp>
 #include <gtest/gtest.h>
+#include <boost/json/parse.hpp>
 
 #include "tests/support/test_support.hpp"
 
@@ -29,12 +29,15 @@ std::vector<Line> sample() {
   std::vector<Line> lines;
   // More than one block, so that the chain is used.
   for (int i = 0; i < 40; ++i) {
-    lines.push_back({i * 1ms, i % 2 ? "a" : "b", TraceKind::client_action, Bytes(400, std::byte{7})});
+    lines.push_back(
+        {i * 1ms, i % 2 ? "a" : "b", TraceKind::client_action, Bytes(400, std::byte{7})});
   }
   return lines;
 }
 
-TEST(TraceTest, TheSameEntriesHaveTheSameHash) { EXPECT_EQ(hash_of(sample()), hash_of(sample())); }
+TEST(TraceTest, TheSameEntriesHaveTheSameHash) {
+  EXPECT_EQ(hash_of(sample()), hash_of(sample()));
+}
 
 TEST(TraceTest, RecordingDoesNotChangeTheHash) {
   EXPECT_EQ(hash_of(sample(), true), hash_of(sample(), false));

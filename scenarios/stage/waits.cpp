@@ -12,7 +12,9 @@ namespace {
 /// How many arrivals a message lists; the newest say most.
 constexpr std::size_t kListed = 8;
 
-std::string at_text(Instant at) { return to_text(at.time_since_epoch()); }
+std::string at_text(Instant at) {
+  return to_text(at.time_since_epoch());
+}
 
 std::string list(const std::vector<std::string>& parts) {
   std::string text;
@@ -62,7 +64,8 @@ Wait Wait::for_entry(World& world, Device& device, std::string what, EntryMatche
 Wait Wait::for_state(World& world, Device& device, std::string state, std::string reason,
                      Duration within) {
   std::string what = "state " + state + (reason.empty() ? "" : " (" + reason + ")");
-  auto matcher = [state = std::move(state), reason = std::move(reason)](const Entry& entry) -> Match {
+  auto matcher = [state = std::move(state),
+                  reason = std::move(reason)](const Entry& entry) -> Match {
     if (entry.kind != "state" || !same_text(entry.data, "state", state)) return {};
     if (reason.empty() || same_text(entry.data, "reason", reason)) return {Grade::full, {}};
     return {Grade::near, describe(entry)};
@@ -120,8 +123,7 @@ Wait::Progress Wait::poll() {
   if (progress_ != Progress::pending) return progress_;
   const bool over = world_->now().mono >= deadline_;
   switch (kind_) {
-    case Kind::pause:
-      return over ? finish(Progress::matched) : progress_;
+    case Kind::pause: return over ? finish(Progress::matched) : progress_;
     case Kind::condition:
       if (condition_()) return finish(Progress::matched);
       break;
@@ -134,12 +136,8 @@ Wait::Progress Wait::poll() {
         return finish(Progress::matched);
       }
       break;
-    case Kind::entries:
-      scan_entries();
-      break;
-    case Kind::events:
-      scan_events();
-      break;
+    case Kind::entries: scan_entries(); break;
+    case Kind::events: scan_events(); break;
   }
   if (progress_ == Progress::pending && over) finish(Progress::timed_out);
   return progress_;
@@ -156,7 +154,8 @@ Wait::Progress Wait::finish(Progress progress) {
   append(canonical, big_endian<8>(index_));
   trace.close();
   if (trace.recording()) {
-    trace.line(at, actor, progress == Progress::matched ? "matched" : "timed_out", {{"what", what_}});
+    trace.line(at, actor, progress == Progress::matched ? "matched" : "timed_out",
+               {{"what", what_}});
   }
   return progress_;
 }

@@ -19,9 +19,9 @@ struct Match {
 
 /// One thing a script waits for: an actor, a matcher and a deadline.
 ///
-/// It looks at the actor's history from the actor's cursor on; the first match ends it and moves the
-/// cursor behind itself, so nothing is missed or counted twice. Poll it after every advance(); several
-/// may be pending at once. An actor outlives its waits.
+/// It looks at the actor's history from the actor's cursor on; the first match ends it and moves
+/// the cursor behind itself, so nothing is missed or counted twice. Poll it after every advance();
+/// several may be pending at once. An actor outlives its waits.
 ///
 ///     Wait wait = Wait::for_state(world, device, "connected", {}, 10s);
 ///     if (auto failure = await(world, wait)) …
@@ -29,8 +29,8 @@ class Wait {
  public:
   enum class Progress { pending, matched, timed_out };
 
-  /// `within` is unscaled; the world's scale (kind `within`) is applied here. Time runs from now on.
-  /// `state`: a word of client::State; `reason` empty: any.
+  /// `within` is unscaled; the world's scale (kind `within`) is applied here. Time runs from now
+  /// on. `state`: a word of client::State; `reason` empty: any.
   static Wait for_state(World& world, Device& device, std::string state, std::string reason,
                         Duration within);
   /// The next code shown that is not stale.
@@ -47,7 +47,8 @@ class Wait {
   static Wait for_event(World& world, mock::EventKind kind, std::string label, EventMatcher matcher,
                         Duration within);
   /// Anything that can be asked: asked again after whatever happens. True ends it.
-  static Wait until(World& world, std::string what, std::function<bool()> condition, Duration within);
+  static Wait until(World& world, std::string what, std::function<bool()> condition,
+                    Duration within);
   /// Lets time pass (kind `delay`); it ends matched.
   static Wait pause(World& world, Duration duration);
 
@@ -55,7 +56,8 @@ class Wait {
   Progress progress() const { return progress_; }
   Instant deadline() const { return deadline_; }
 
-  /// After `matched`: where in the actor's history. `entry()` for devices, `event()` for the server.
+  /// After `matched`: where in the actor's history. `entry()` for devices, `event()` for the
+  /// server.
   std::size_t index() const { return index_; }
   const Entry* entry() const;
   const ServerEntry* event() const;

@@ -197,7 +197,8 @@ TEST_F(WaitTest, AnEventThatNeverCameListsTheEventsOfThatDeviceOnly) {
 TEST_F(WaitTest, ConditionsAreAskedAfterWhateverHappens) {
   int happened = 0;
   for (int i = 1; i <= 3; ++i) world.at(i * 10ms, [&] { ++happened; });
-  Wait wait = Wait::until(world, "two things", [&] { return happened == 2; }, 1s);
+  Wait wait = Wait::until(
+      world, "two things", [&] { return happened == 2; }, 1s);
   ASSERT_EQ(await(world, wait), std::nullopt);
   EXPECT_EQ(world.now().mono, Instant(20ms));
 }

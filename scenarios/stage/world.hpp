@@ -23,14 +23,14 @@ class World {
   virtual Mode mode() const = 0;
   virtual Now now() const = 0;
 
-  /// Performs the next thing that happens, at the latest at `limit`, and returns true; or moves time to
-  /// `limit` and returns false.
+  /// Performs the next thing that happens, at the latest at `limit`, and returns true; or moves
+  /// time to `limit` and returns false.
   virtual bool advance(Instant limit) = 0;
 
   virtual Server& server() = 0;
   /// The device of that name of that engine ("engine" is the usual one). Made on first use.
-  /// Errors: `conflict` (exists with other options), `usage` (a name that is not [A-Za-z0-9_-]{1,64}),
-  /// `environment` (the client under test does not run).
+  /// Errors: `conflict` (exists with other options), `usage` (a name that is not
+  /// [A-Za-z0-9_-]{1,64}), `environment` (the client under test does not run).
   virtual Result<Device*> device(std::string_view engine, std::string_view name,
                                  const DeviceOptions& options) = 0;
   /// In the order in which they were made.
