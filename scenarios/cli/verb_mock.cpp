@@ -11,6 +11,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "engine/net/process_limits.hpp"
 #include "engine/protocol/crypto/system_random.hpp"
 #include "mockserver/control/control_api.hpp"
 #include "mockserver/net/mock_host.hpp"
@@ -177,6 +178,8 @@ class MockProcess {
 }  // namespace
 
 int run_mock(const MockOptions& options) {
+  net::raise_open_file_limit();
+  net::ignore_sigpipe();
   asio::io_context io(1);
   MockProcess process(options, io);
   if (const auto started = process.start(); !started) return fail(started.error());
