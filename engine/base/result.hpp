@@ -59,6 +59,9 @@ namespace wa {
 #define WA_ASSERT(condition) \
   (static_cast<bool>(condition) ? void(0) : ::wa::assertion_failed(#condition, __FILE__, __LINE__))
 
+/// Marks what only a bug of ours can reach: `WA_UNREACHABLE("a State without a word");`
+#define WA_UNREACHABLE(why) ::wa::assertion_failed(why, __FILE__, __LINE__)
+
 #define WA_DETAIL_CONCAT_2(a, b) a##b
 #define WA_DETAIL_CONCAT(a, b) WA_DETAIL_CONCAT_2(a, b)
 #define WA_DETAIL_TRY(tmp, declaration, ...)  \
