@@ -143,7 +143,7 @@ std::string_view to_string(Element element) {
     case socket: return "socket";
     case local: return "local";
   }
-  WA_ASSERT(!"an Element without a word");
+  WA_ASSERT(false && "an Element without a word");
 }
 
 std::string_view to_string(Situation situation) {
@@ -152,7 +152,7 @@ std::string_view to_string(Situation situation) {
     case Situation::finishing: return "after pair-success";
     case Situation::paired: return "paired";
   }
-  WA_ASSERT(!"a Situation without a word");
+  WA_ASSERT(false && "a Situation without a word");
 }
 
 std::string_view to_string(Keys keys) {
@@ -161,7 +161,7 @@ std::string_view to_string(Keys keys) {
     case Keys::renew: return "renew";
     case Keys::erase: return "erase";
   }
-  WA_ASSERT(!"a Keys without a word");
+  WA_ASSERT(false && "a Keys without a word");
 }
 
 std::span<const ClosePolicy> close_policies() { return kPolicies; }

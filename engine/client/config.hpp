@@ -11,7 +11,7 @@ namespace wa::client {
 
 using namespace std::chrono_literals;
 
-/// Every duration of the engine's policy. Source: docs/protocol/pairing.md and connection.md.
+/// Every duration of the engine's policy. Source: docs/protocol/pairing.md, "Timers".
 struct Timings {
   // Deadlines that declare something failed.
   Duration dial = 20s;             ///< resolve, connect, TLS, upgrade together
@@ -35,7 +35,7 @@ struct Timings {
   Duration backoff_max = 60s;
   Duration slow = 60s;             ///< first delay of class `slow`
   Duration stable = 60s;           ///< of connection, until the back-off counter returns to zero
-  Duration restart_close = 1s;     ///< after a 515: how long the server may take to close
+  Duration restart_close = 1s;     ///< after its last word: how long the server may take to close
 
   /// Every field multiplied; deadlines not below 250 ms, periods and delays not below 20 ms.
   Timings scaled(double factor) const;
@@ -49,9 +49,9 @@ struct Config {
   std::uint32_t initial_prekeys = 812;
   std::uint32_t auto_renew_qr = 3;      ///< windows renewed after the first, then `qr_expired`
   std::uint32_t unpaired_limit = 3;     ///< closes before the first ref, or 515s while unpaired
-  std::string expected_number;          ///< digits; another number is refused; empty: any number
   std::optional<Duration> takeover_after;  ///< on `replaced`: log in again after this; empty = stop
   Timings timings;
+  std::string expected_number = {};  ///< digits; a scan by another number is refused; empty: any
 };
 
 }  // namespace wa::client

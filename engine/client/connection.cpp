@@ -27,7 +27,7 @@ std::string_view timeout_word(Stage stage) {
     case Stage::online:
     case Stage::ending: return "";
   }
-  WA_ASSERT(!"a Stage without a word");
+  WA_ASSERT(false && "a Stage without a word");
 }
 
 Connection::Connection(Generation generation, const Config& config, Now now)

@@ -33,7 +33,7 @@ std::string_view to_string(Retry retry) {
     case Retry::slow: return "slow";
     case Retry::stop: return "stop";
   }
-  WA_ASSERT(!"a Retry without a word");
+  WA_ASSERT(false && "a Retry without a word");
 }
 
 void Reconnect::opened(Instant now) {
@@ -84,7 +84,7 @@ Duration Reconnect::next_delay(Retry retry, Instant now, Random& random) {
     case Retry::slow: return slow(random);
     case Retry::stop: break;
   }
-  WA_ASSERT(!"a stopped session does not reconnect");
+  WA_ASSERT(false && "a stopped session does not reconnect");
 }
 
 Duration Reconnect::exponential(std::uint32_t exponent, Random& random) const {

@@ -21,7 +21,7 @@ std::string_view to_string(DialPhase phase) {
     case DialPhase::tls: return "tls";
     case DialPhase::upgrade: return "upgrade";
   }
-  WA_ASSERT(!"a DialPhase without a word");
+  WA_ASSERT(false && "a DialPhase without a word");
 }
 
 std::string_view word_for(Stream::Failure failure) {
@@ -31,7 +31,7 @@ std::string_view word_for(Stream::Failure failure) {
     case Stream::Failure::frame:
     case Stream::Failure::content: return "stream_broken";
   }
-  WA_ASSERT(!"a Failure without a word");
+  WA_ASSERT(false && "a Failure without a word");
 }
 
 }  // namespace
@@ -163,9 +163,11 @@ void Session::Impl::on(const DialFailed& event) {
     ++counters_.stale_events;
     return;
   }
-  StreamEnd end{Element::dial, event.http_status, std::string(to_string(event.phase)), {}, {}};
-  end.cause = "dial failed (" + end.child + "): " + event.detail;
-  end_stream(std::move(end));
+  const std::string phase(to_string(event.phase));
+  end_stream({.element = Element::dial,
+              .code = event.http_status,
+              .child = phase,
+              .cause = "dial failed (" + phase + "): " + event.detail});
 }
 
 void Session::Impl::on(const BytesReceived& event) {
@@ -198,7 +200,7 @@ void Session::Impl::on(const SocketClosed& event) {
     connection_.reset();
     return;
   }
-  end_stream({Element::socket, {}, {}, "socket closed: " + event.detail, {}});
+  end_stream({.element = Element::socket, .cause = "socket closed: " + event.detail});
 }
 
 void Session::Impl::on(const Computed& event) {

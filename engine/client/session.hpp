@@ -18,7 +18,7 @@ namespace wa::client {
 ///
 /// The policy for every way in which a stream ends is a table: close_policy.hpp.
 ///
-/// Source: docs/protocol/pairing.md, docs/protocol/connection.md.
+/// Source: docs/protocol/transport.md, docs/protocol/pairing.md.
 class Session {
  public:
   /// `stored`: the record that the store holds, if any. `random` must outlive the session.

@@ -204,6 +204,17 @@ TEST(SessionCloseTest, AnUnpairedDeviceThatIsRefusedStopsAndRegistersAnew) {
   EXPECT_EQ(world.status().state, State::waiting_for_scan);
 }
 
+TEST(SessionCloseTest, AHugeStanzaIsNamedAndNotQuoted) {
+  World world;
+  world.pair();
+  auto error = stream_error(503);
+  for (int i = 0; i < 50'000; ++i) error.child(NodeBuilder("text").attr("value", "0123456789"));
+  world.send_and_close(error);
+  EXPECT_EQ(world.status().last_close->code, 503);
+  EXPECT_LT(world.status().last_close->cause.size(), 100u);
+  EXPECT_TRUE(world.status().last_close->cause.starts_with("<stream:error"));
+}
+
 // ---- how soon, how often --------------------------------------------------------------------
 
 TEST(SessionCloseTest, ATemporaryBanIsWaitedForAndThenTriedOnce) {

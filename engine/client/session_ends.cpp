@@ -33,7 +33,7 @@ Situation Session::Impl::situation() const {
 }
 
 void Session::Impl::end_locally(std::string_view word, std::string cause) {
-  StreamEnd end{Element::local, {}, std::string(word), std::move(cause), {}};
+  StreamEnd end{.element = Element::local, .child = std::string(word), .cause = std::move(cause)};
   if (end.cause.empty()) end.cause = end.child;
   if (word == "refs_ended" || word == "no_refs") end.code = kRefsEndedCode;
   end_stream(std::move(end));

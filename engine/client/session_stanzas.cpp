@@ -33,7 +33,33 @@ std::string child_key(const wire::Node& node) {
   return key;
 }
 
+/// Whether printing a node costs no more than so many characters, roughly. What is left of the budget
+/// is in `budget`.
+bool is_short(const wire::Node& node, std::size_t& budget) {
+  const auto spend = [&budget](std::size_t amount) {
+    if (amount > budget) return false;
+    budget -= amount;
+    return true;
+  };
+  if (!spend(node.tag.size() + 2)) return false;
+  for (const auto& [key, value] : node.attributes) {
+    const auto* text = std::get_if<std::string_view>(&value);
+    const auto* jid = std::get_if<wire::JidView>(&value);
+    if (!spend(key.size() + (text ? text->size() : jid->user.size()) + 4)) return false;
+  }
+  if (!std::holds_alternative<std::span<const wire::Node>>(node.content)) {
+    return std::holds_alternative<ByteSpan>(node.content) || spend(node.bytes().size());
+  }
+  return std::ranges::all_of(node.children(),
+                             [&](const wire::Node& child) { return is_short(child, budget); });
+}
+
+/// A stanza for humans; of a huge one only what it is.
 std::string cause_of(const wire::Node& node) {
+  std::size_t budget = kLongestCause;
+  if (!is_short(node, budget)) {
+    return "<" + std::string(node.tag.substr(0, kLongestKind)) + " …>, too long to print";
+  }
   std::string cause = wire::to_xml(node);
   if (cause.size() > kLongestCause) cause.resize(kLongestCause);
   return cause;
@@ -64,7 +90,7 @@ void Session::Impl::on_stanza(const wire::Node& stanza) {
   if (stanza.tag == "stream:error") return on_stream_error(stanza);
   if (stanza.tag == "failure") return on_failure(stanza);
   if (stanza.tag == "xmlstreamend") {
-    return end_stream({Element::stream_end, {}, {}, cause_of(stanza), {}});
+    return end_stream({.element = Element::stream_end, .cause = cause_of(stanza)});
   }
   if (stanza.tag == "ack" || stanza.tag == "presence" || stanza.tag == "chatstate") return;
   if (const auto ack = Ack::for_stanza(stanza)) send(ack->node());
@@ -243,7 +269,9 @@ void Session::Impl::on_bulletin(const wire::Node& bulletin) {
              .attr("id", id)
              .child(wire::NodeBuilder("clean").attr("type", child->printed("type"))));
   } else if (child->tag == "downgrade_webclient") {
-    end_stream({Element::bulletin, {}, std::string(child->tag), cause_of(bulletin), {}});
+    end_stream({.element = Element::bulletin,
+                .child = std::string(child->tag),
+                .cause = cause_of(bulletin)});
   } else if (child->tag != "offline") {
     unhandled(bulletin);
   }
@@ -259,13 +287,17 @@ void Session::Impl::on_notification(const wire::Node& notification) {
 // ---- ends -----------------------------------------------------------------------------------
 
 void Session::Impl::on_stream_error(const wire::Node& stanza) {
-  end_stream({Element::stream_error, code_of(stanza, "code"), child_key(stanza), cause_of(stanza),
-              {}});
+  end_stream({.element = Element::stream_error,
+              .code = code_of(stanza, "code"),
+              .child = child_key(stanza),
+              .cause = cause_of(stanza)});
 }
 
 void Session::Impl::on_failure(const wire::Node& stanza) {
-  StreamEnd end{Element::failure, code_of(stanza, "reason"), child_key(stanza), cause_of(stanza),
-                {}};
+  StreamEnd end{.element = Element::failure,
+                .code = code_of(stanza, "reason"),
+                .child = child_key(stanza),
+                .cause = cause_of(stanza)};
   if (const auto seconds = code_of(stanza, "expire")) end.retry_after = std::chrono::seconds(*seconds);
   end_stream(std::move(end));
 }
