@@ -12,6 +12,7 @@
 #include "scenarios/cli/verb_engine.hpp"
 #include "scenarios/cli/verb_mock.hpp"
 #include "scenarios/cli/verb_qr.hpp"
+#include "scenarios/cli/verb_run.hpp"
 
 // The command line: CLI11 is used here and nowhere else. A verb is a row of kVerbs, a function that
 // binds its options, and a file verb_*.cpp that does it.
@@ -65,6 +66,45 @@ constexpr const char* kEngineExamples =
     "Example:\n"
     "  echo '{\"cmd\":\"inspect\",\"ref\":1,\"device\":\"shop-1\"}' |\n"
     "    TESTLINE_STATE_DIR=./engine-state testline engine";
+
+Run bind_run(CLI::App& verb) {
+  auto options = std::make_shared<RunOptions>();
+  verb.add_option("path", options->paths, "files and directories; without: ./scenarios/library");
+  verb.add_option("--mode", options->mode, "sim or loopback; without: both");
+  verb.add_option("--client", options->client,
+                  "command of the client under test; without: testline engine");
+  verb.add_option("--seed", options->seed, "of everything that is drawn")->capture_default_str();
+  verb.add_option("--profile", options->profile,
+                  "default, or fast: no delays, and durations x 1/50 in loopback where a scenario "
+                  "says nothing")
+      ->capture_default_str();
+  verb.add_option("--filter", options->filter, "glob over path and name");
+  verb.add_option("--tag", options->tags, "only scenarios with this tag; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_option("--shard", options->shard, "I/N: every Nth scenario, from the Ith");
+  verb.add_option("--jobs", options->jobs, "worker processes; without: one per processor");
+  verb.add_option("--timeout", options->timeout, "wall time of one scenario")
+      ->capture_default_str();
+  verb.add_option("--junit", options->junit, "write JUnit XML to this file; - is stdout");
+  verb.add_option("--json", options->json, "write JSON to this file; - is stdout");
+  verb.add_option("--trace", options->trace, "write the trace of every run into this directory");
+  verb.add_option("--repeat", options->repeat,
+                  "play each so often, in fresh processes; simulations must give one trace")
+      ->capture_default_str();
+  verb.add_flag("--list", options->list, "print path, name and tags; play nothing");
+  verb.add_option("--symptom", options->symptom,
+                  "list the scenarios that know this text; - ranks them by a log on stdin");
+  return [options] { return run_scenarios(*options); };
+}
+constexpr const char* kRunExamples =
+    "Examples:\n"
+    "  testline run                                the whole library, in both modes\n"
+    "  testline run --mode sim --repeat 2          is every simulation deterministic?\n"
+    "  testline run --tag FB-001 --junit out/junit.xml\n"
+    "  testline run --client 'scenarios/clients/baileys/run' --tag pairing\n"
+    "  testline run --list --symptom - < gateway.log\n"
+    "Exit codes: 0 all held, 1 something did not, 2 usage or an unreadable scenario,\n"
+    "3 the environment, 4 nondeterminism, 130 interrupted.";
 
 Run bind_qr(CLI::App& verb) {
   auto options = std::make_shared<QrOptions>();
@@ -123,6 +163,7 @@ struct Verb {
 };
 
 constexpr Verb kVerbs[] = {
+    {"run", "play scenarios", bind_run, kRunExamples},
     {"mock", "run the mock server", bind_mock, kMockExamples},
     {"engine", "run our engine as a client under test: JSON Lines on stdin and stdout", bind_engine,
      kEngineExamples},

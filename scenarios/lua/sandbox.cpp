@@ -99,7 +99,7 @@ void Sandbox::fail(lua_State* L, std::string_view message) {
   text += message;
   lua_pushlstring(L, text.data(), text.size());
   lua_error(L);
-  WA_ASSERT(!"lua_error returned");
+  WA_UNREACHABLE("lua_error returned");
 }
 
 std::string_view Sandbox::push_text(lua_State* L, int index) {

@@ -29,6 +29,7 @@ Script::Impl::Impl(std::string path, std::string text, std::uint64_t seed)
   lua_pushlightuserdata(L, this);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &kSelf);
   install_errors(L);
+  install_pictures(L);
   install_bindings(L);
 }
 

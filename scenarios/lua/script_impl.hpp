@@ -107,5 +107,7 @@ class Script::Impl {
 
 /// Makes the globals server, engine, expect, parallel, pause and scenario.
 void install_bindings(lua_State* L);
+/// Makes the global picture.
+void install_pictures(lua_State* L);
 
 }  // namespace wa::lua

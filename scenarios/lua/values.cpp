@@ -41,7 +41,7 @@ std::string text_field(lua_State* L, int index, const char* key) {
   set_text(L, "where", where);
   luaL_setmetatable(L, kErrorType);
   lua_error(L);
-  WA_ASSERT(!"lua_error returned");
+  WA_UNREACHABLE("lua_error returned");
 }
 
 int error_text(lua_State* L) {

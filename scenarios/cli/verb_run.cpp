@@ -1,0 +1,326 @@
+#include "scenarios/cli/verb_run.hpp"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <thread>
+
+#include "mockserver/core/settings.hpp"
+#include "scenarios/cli/exit_code.hpp"
+#include "scenarios/cli/files.hpp"
+#include "scenarios/cli/run/pool.hpp"
+
+namespace wa::cli {
+
+using report::Verdict;
+using stage::Mode;
+
+namespace {
+
+volatile sig_atomic_t interrupted = 0;
+
+/// The command line, understood.
+struct Plan {
+  std::vector<Mode> modes;
+  Duration timeout{};
+  Selection selection;
+  PlayOptions play;
+  std::size_t workers = 1;
+};
+
+Result<void> read_shard(const std::string& text, Selection& selection) {
+  if (text.empty()) return {};
+  unsigned shard = 0;
+  unsigned shards = 0;
+  char rest = 0;
+  if (std::sscanf(text.c_str(), "%u/%u%c", &shard, &shards, &rest) != 2 || shard == 0 ||
+      shard > shards) {
+    return Error{Errc::usage, "--shard takes I/N, such as 1/4, not \"" + text + "\""};
+  }
+  selection.shard = shard;
+  selection.shards = shards;
+  return {};
+}
+
+Result<Plan> read_plan(const RunOptions& options) {
+  Plan plan;
+  if (options.mode == "sim" && !options.client.empty()) {
+    return Error{Errc::usage,
+                 "--client needs real sockets: leave --mode out, or say --mode loopback"};
+  }
+  if (options.mode.empty()) {
+    plan.modes = options.client.empty() ? std::vector{Mode::sim, Mode::loopback}
+                                        : std::vector{Mode::loopback};
+  } else if (options.mode == "sim" || options.mode == "loopback") {
+    plan.modes = {options.mode == "sim" ? Mode::sim : Mode::loopback};
+  } else {
+    const std::string near = mock::nearest(options.mode, {"sim", "loopback"});
+    return Error{Errc::usage, "--mode takes sim or loopback, not \"" + options.mode + "\"" +
+                                  (near.empty() ? "" : "; did you mean \"" + near + "\"?")};
+  }
+  auto timeout = mock::parse_duration(options.timeout);
+  if (!timeout) return Error{Errc::usage, "--timeout: " + timeout.error().detail};
+  if (*timeout <= Duration::zero()) return Error{Errc::usage, "--timeout must be above zero"};
+  plan.timeout = *timeout;
+  if (auto known = mock::Settings::profile(options.profile); !known) {
+    return Error{Errc::usage, "--profile: " + known.error().detail};
+  }
+  if (options.repeat == 0) return Error{Errc::usage, "--repeat takes 1 or more"};
+  plan.selection.filter = options.filter;
+  plan.selection.tags = options.tags;
+  WA_TRY_VOID(read_shard(options.shard, plan.selection));
+  plan.play = {options.seed, options.profile, options.client, options.trace, options.repeat};
+  plan.workers =
+      options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
+  return plan;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ",") + word;
+  return text;
+}
+
+int list_scenarios(const std::vector<ScenarioFile>& files, const std::string& symptom) {
+  std::vector<const ScenarioFile*> shown;
+  if (symptom.empty()) {
+    for (const ScenarioFile& file : files) shown.push_back(&file);
+  } else {
+    auto log = symptom == "-" ? read_file("-") : Result<Bytes>(to_bytes(symptom));
+    if (!log) {
+      complain(log.error().detail);
+      return kEnvironment;
+    }
+    shown = rank_by_symptom(files, as_text(*log));
+  }
+  std::string text;
+  int exit_code = kOk;
+  for (const ScenarioFile* file : shown) {
+    if (file->unreadable) {
+      complain(file->unreadable->detail);
+      exit_code = kUsage;
+      continue;
+    }
+    text += file->path + "\t" + file->declaration.scenario.name + "\t" +
+            joined(file->declaration.scenario.tags) + "\n";
+  }
+  if (!write_stdout(as_bytes(text))) return kEnvironment;
+  if (!symptom.empty() && shown.empty()) {
+    complain("no scenario knows this symptom");
+    return kFailed;
+  }
+  return exit_code;
+}
+
+/// A bar on stderr while it is a terminal.
+class Progress {
+ public:
+  explicit Progress(std::size_t total) : total_(total), shown_(isatty(2) == 1) {}
+  ~Progress() { wipe(); }
+  void began(const std::string& path) {
+    now_ = path;
+    show();
+  }
+  void ended(bool failed) {
+    ++done_;
+    if (failed) ++failed_;
+    show();
+  }
+  void wipe() const {
+    if (shown_) std::fputs("\r\x1b[K", stderr);
+  }
+
+ private:
+  void show() const {
+    if (!shown_) return;
+    constexpr std::size_t kWidth = 24;
+    const std::size_t filled = total_ == 0 ? kWidth : done_ * kWidth / total_;
+    const std::string bar = std::string(filled, '#') + std::string(kWidth - filled, '.');
+    std::fprintf(stderr, "\r\x1b[K[%s] %zu/%zu, %zu failed  %.40s", bar.c_str(), done_, total_,
+                 failed_, now_.c_str());
+    std::fflush(stderr);
+  }
+  std::size_t total_;
+  std::size_t done_ = 0;
+  std::size_t failed_ = 0;
+  bool shown_;
+  std::string now_;
+};
+
+/// 2 before 3 before 4 before 1: what hides the most comes first.
+int worse(int a, int b) {
+  const auto rank = [](int code) {
+    switch (code) {
+      case kOk: return 0;
+      case kFailed: return 1;
+      case kNondeterminism: return 2;
+      case kEnvironment: return 3;
+      default: return 4;
+    }
+  };
+  return rank(a) >= rank(b) ? a : b;
+}
+
+/// The repetitions of one scenario in one mode as one row.
+JobResult merge(std::vector<JobResult> runs, bool keep_traces) {
+  const auto failed = std::find_if(runs.begin(), runs.end(),
+                                   [](const JobResult& run) { return run.exit_code != kOk; });
+  JobResult merged = failed != runs.end() ? *failed : runs.front();
+  report::Result& row = merged.result;
+  Duration wall{};
+  for (const JobResult& run : runs) wall += run.result.wall_time;
+  row.wall_time = wall;
+  for (std::size_t i = 1; i < runs.size() && row.mode == Mode::sim; ++i) {
+    const report::Result& first = runs.front().result;
+    const report::Result& other = runs[i].result;
+    if (first.trace_hash == other.trace_hash) continue;
+    row.verdict = Verdict::failed;
+    row.failures.push_back({"nondeterminism",
+                            "run " + std::to_string(i + 1) +
+                                " differs from run 1 with the same seed: " +
+                                first_difference(first.trace_file, other.trace_file) + " (" +
+                                first.trace_file + ", " + other.trace_file + ")",
+                            first.trace_hash,
+                            other.trace_hash,
+                            {},
+                            {}});
+    merged.exit_code = worse(merged.exit_code, kNondeterminism);
+    keep_traces = true;
+  }
+  if (merged.exit_code != kOk) keep_traces = true;
+  if (!keep_traces) {
+    for (const JobResult& run : runs) {
+      std::error_code ignored;
+      if (!run.result.trace_file.empty()) std::filesystem::remove(run.result.trace_file, ignored);
+    }
+    row.trace_file.clear();
+  }
+  if (row.reason.empty() && merged.exit_code == kOk) {
+    row.reason =
+        std::to_string(runs.size()) + (row.mode == Mode::sim ? " runs, one hash" : " runs");
+  }
+  return merged;
+}
+
+struct Rows {
+  std::vector<report::Result> results;
+  int exit_code = kOk;
+
+  void add(JobResult job) {
+    exit_code = worse(exit_code, job.exit_code);
+    results.push_back(std::move(job.result));
+  }
+};
+
+/// Rows for what is not played: unreadable files, modes that a scenario is not for.
+bool add_unplayed(Rows& rows, const Job& job, const PlayOptions& options) {
+  const stage::Scenario& scenario = job.file->declaration.scenario;
+  if (job.file->unreadable) {
+    JobResult row{blank_result(job, options), kUsage};
+    row.result.verdict = Verdict::error;
+    row.result.failures = {{"script", job.file->unreadable->detail, {}, {}, {}, {}}};
+    rows.add(std::move(row));
+    return true;
+  }
+  if (scenario.has_mode(job.mode)) return false;
+  JobResult row{blank_result(job, options), kOk};
+  row.result.verdict = Verdict::skipped;
+  row.result.reason =
+      "not in " + std::string(stage::to_string(job.mode)) + ": " + scenario.modes_reason;
+  rows.add(std::move(row));
+  return true;
+}
+
+Result<void> write_report(const std::string& path, const std::string& text) {
+  if (path.empty()) return {};
+  if (path == "-") return write_stdout(as_bytes(text));
+  std::error_code ignored;
+  const auto folder = std::filesystem::path(path).parent_path();
+  if (!folder.empty()) std::filesystem::create_directories(folder, ignored);
+  return write_file(path, as_bytes(text));
+}
+
+int tell(const Rows& rows, const RunOptions& options, bool was_interrupted) {
+  const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
+  int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
+  // With a report on stdout the table would spoil it.
+  const bool table = options.junit != "-" && options.json != "-";
+  std::string text = table ? report::to_table(rows.results, color) : std::string();
+  if (was_interrupted && table) text += "interrupted\n";
+  for (const auto& written :
+       {write_stdout(as_bytes(text)), write_report(options.junit, report::to_junit(rows.results)),
+        write_report(options.json, report::to_json(rows.results))}) {
+    if (written) continue;
+    complain(written.error().detail);
+    if (exit_code == kOk || exit_code == kFailed) exit_code = kEnvironment;
+  }
+  return exit_code;
+}
+
+}  // namespace
+
+int run_scenarios(const RunOptions& options) {
+  const auto fail = [](const Error& error) {
+    complain(error.detail);
+    return error.code == Errc::environment ? kEnvironment : kUsage;
+  };
+  const auto plan = read_plan(options);
+  if (!plan) return fail(plan.error());
+  std::vector<std::string> paths = options.paths;
+  if (paths.empty()) {
+    auto library = find_library();
+    if (!library) return fail(library.error());
+    paths.push_back(std::move(*library));
+  }
+  auto found = read_scenarios(paths, options.seed);
+  if (!found) return fail(found.error());
+  const auto files = select(std::move(*found), plan->selection);
+  if (!files) return fail(files.error());
+  if (options.list || !options.symptom.empty()) return list_scenarios(*files, options.symptom);
+
+  std::vector<Job> jobs;
+  for (const Mode mode : plan->modes) {
+    for (const ScenarioFile& file : *files) {
+      if (file.unreadable || !file.declaration.scenario.has_mode(mode)) continue;
+      for (std::uint32_t i = 0; i < options.repeat; ++i) jobs.push_back({&file, mode, i});
+    }
+  }
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) { interrupted = 1; };
+  sigaction(SIGINT, &action, &before);
+  signal(SIGPIPE, SIG_IGN);
+  Progress progress(jobs.size());
+  PoolEvents events;
+  events.began = [&](std::size_t job) { progress.began(jobs[job].file->path); };
+  events.ended = [&](std::size_t, const JobResult& result) {
+    progress.ended(result.exit_code != kOk);
+  };
+  events.interrupted = [] { return interrupted != 0; };
+  const std::vector<PoolResult> played =
+      play_jobs(jobs, plan->play, {plan->workers, plan->timeout, options.repeat > 1}, events);
+  sigaction(SIGINT, &before, nullptr);
+  progress.wipe();
+
+  Rows rows;
+  std::size_t next = 0;
+  for (const Mode mode : plan->modes) {
+    for (const ScenarioFile& file : *files) {
+      if (add_unplayed(rows, Job{&file, mode, 0}, plan->play)) continue;
+      std::vector<JobResult> runs;
+      for (std::uint32_t i = 0; i < options.repeat; ++i, ++next) {
+        if (played[next].done) runs.push_back(played[next].job);
+      }
+      if (runs.empty()) continue;
+      rows.add(options.repeat == 1 ? std::move(runs.front())
+                                   : merge(std::move(runs), !options.trace.empty()));
+    }
+  }
+  return tell(rows, options, interrupted != 0);
+}
+
+}  // namespace wa::cli
