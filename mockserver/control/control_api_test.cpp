@@ -456,6 +456,19 @@ TEST(ControlApiStopTest, StreamsAndPollsEndWithTheMock) {
   stopping.join();
 }
 
+TEST(ControlApiStopTest, PicturesThatWaitDoNotDelayTheEnd) {
+  auto mock = std::make_unique<RunningMock>();
+  const std::string png = png_of("no code of ours");
+  std::vector<std::unique_ptr<TestSocket>> clients;
+  for (int i = 0; i < 20; ++i) {
+    clients.push_back(std::make_unique<TestSocket>(mock->control_port()));
+    clients.back()->write(test::http_request("POST", "/v1/phones/1/scan", png));
+  }
+  test::http_call(mock->control_port(), "GET", "/healthz");
+  clients.clear();
+  mock.reset();  // hangs if a picture that waits keeps the io_context running
+}
+
 // ---- documentation ---------------------------------------------------------------------------
 
 boost::json::value openapi() {

@@ -330,6 +330,7 @@ void Handlers::add_tenant(const net::HttpRequest& request, const net::HttpReply&
 
 void Handlers::stop() {
   feed_.stop();
+  camera_.stop();
 }
 
 }  // namespace wa::mock::control

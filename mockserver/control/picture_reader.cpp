@@ -74,6 +74,7 @@ class PictureReader::Impl : public std::enable_shared_from_this<Impl> {
   explicit Impl(asio::io_context& io) : io_(io) {}
 
   Result<void> read(Bytes picture, Done done) {
+    if (stopped_) return Error{Errc::conflict, "the mock server is stopping"};
     if (waiting_ == kMostWaiting) {
       return Error{Errc::conflict,
                    std::to_string(waiting_) + " pictures wait to be read; try again"};
@@ -87,7 +88,7 @@ class PictureReader::Impl : public std::enable_shared_from_this<Impl> {
                 done = std::make_unique<Done>(std::move(done))]() mutable {
       auto answer = [self, done = std::move(done), text = read_safely(picture)]() mutable {
         const auto alive = self.lock();
-        if (!alive) return;
+        if (!alive || alive->stopped_) return;
         --alive->waiting_;
         (*done)(std::move(text));
       };
@@ -97,22 +98,27 @@ class PictureReader::Impl : public std::enable_shared_from_this<Impl> {
     return {};
   }
 
-  /// What has not begun is dropped.
-  void end() {
+  void stop() {
+    stopped_ = true;
     if (!thread_) return;
     thread_->stop();
     thread_->join();
+    thread_.reset();  // only this destroys what waited, and with it the guards
   }
 
  private:
   asio::io_context& io_;
   std::optional<asio::thread_pool> thread_;
   std::size_t waiting_ = 0;
+  bool stopped_ = false;
 };
 
 PictureReader::PictureReader(asio::io_context& io) : impl_(std::make_shared<Impl>(io)) {}
 PictureReader::~PictureReader() {
-  impl_->end();
+  impl_->stop();
+}
+void PictureReader::stop() {
+  impl_->stop();
 }
 Result<void> PictureReader::read(Bytes picture, Done done) {
   return impl_->read(std::move(picture), std::move(done));

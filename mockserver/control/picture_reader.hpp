@@ -28,10 +28,12 @@ class PictureReader {
   using Done = std::function<void(Result<std::string>)>;
 
   explicit PictureReader(boost::asio::io_context& io);
-  /// Waits for the picture being read; `done` does not run after this.
   ~PictureReader();
 
-  /// `done` runs on the io_context. Errors: `conflict` (too many pictures wait).
+  /// Waits for the picture being read and drops those that wait; no `done` runs after this.
+  void stop();
+
+  /// `done` runs on the io_context. Errors: `conflict` (too many pictures wait, or stopped).
   Result<void> read(Bytes picture, Done done);
 
  private:
