@@ -176,6 +176,16 @@ TEST(SessionCloseTest, WhatFollowsAStreamErrorOnTheSameSocketIsIgnored) {
   EXPECT_EQ(world.status().state, State::connected);
 }
 
+TEST(SessionCloseTest, WhatFollowsAStreamErrorInTheSameMessageIsIgnored) {
+  World world;
+  world.pair();
+  Bytes bytes = world.server->seal(stream_error(503));
+  append(bytes, world.server->seal(stream_error(401, conflict("device_removed"))));
+  world.send_bytes(std::move(bytes));
+  EXPECT_EQ(world.status().last_close->code, 503);
+  EXPECT_TRUE(world.session.credentials());
+}
+
 TEST(SessionCloseTest, AfterTheEndOfAnAccountStartPairsAfresh) {
   for (const auto& stanza : {failure(401), failure(403), failure(406), stream_error(516)}) {
     World world;

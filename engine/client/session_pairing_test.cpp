@@ -268,6 +268,17 @@ TEST(SessionPairingTest, AnyOtherCloseWithACodeOnShowCountsAndBacksOff) {
   EXPECT_GE(world.dial_times.size(), 8u);
 }
 
+TEST(SessionPairingTest, AStreamThatBroughtACodeIsNoneOfTheFruitlessOnes) {
+  World world;
+  world.start();
+  world.behaviour.refs.reset();
+  world.send_and_close(test::stream_error(503));
+  world.advance(10min);
+  EXPECT_EQ(world.dial_times.size(), 4u);
+  EXPECT_EQ(world.status().state, State::disconnected);
+  EXPECT_EQ(world.status().reason, "closed_before_first_ref");
+}
+
 // ---- pair-success ---------------------------------------------------------------------------
 
 TEST(SessionPairingTest, TheAccountIsDurableBeforeTheServerLearnsThatWeHaveIt) {
