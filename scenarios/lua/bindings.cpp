@@ -549,6 +549,23 @@ int server_phone(lua_State* L) {
   return 1;
 }
 
+/// Durations of a fault play faster in loopback, like all others.
+void scale_durations(json::value& record, const stage::TimeScale& scale) {
+  if (scale.factor == 1 || !record.is_object()) return;
+  constexpr std::pair<const char*, const char*> kDurations[] = {
+      {"when", "after"}, {"args", "first"}, {"args", "rest"}};
+  for (const auto& [part, name] : kDurations) {
+    json::value* object = record.get_object().if_contains(part);
+    json::value* value =
+        object && object->is_object() ? object->get_object().if_contains(name) : nullptr;
+    if (!value || !value->is_string()) continue;
+    const auto duration = mock::parse_duration(std::string_view(value->get_string()));
+    if (!duration) continue;  // the mock says what is wrong with it
+    const Duration scaled = scale.apply(*duration, stage::DurationKind::delay);
+    *value = std::to_string(scaled / 1us) + "us";
+  }
+}
+
 int server_fault(lua_State* L) {
   stage::Server& server = server_at(L);
   if (lua_type(L, 2) != LUA_TTABLE) {
@@ -556,6 +573,7 @@ int server_fault(lua_State* L) {
   }
   json::value record = to_json(L, 2);
   if (record.is_array()) record = json::object();
+  scale_durations(record, Impl::world_of(L).time_scale());
   push_handle(L, Kind::fault, Impl::of(L).fault(unwrap(L, server.fault(record))));
   return 1;
 }
