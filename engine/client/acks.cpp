@@ -7,18 +7,10 @@ namespace {
 
 constexpr AckFamily kFamilies[] = {
     {"message", true, false},  // a type only together with an error, which we do not report yet
-    {"receipt", true, true},
-    {"notification", true, true},
-    {"call", true, true},
-    {"iq", false, false},
-    {"ack", false, false},
-    {"ib", false, false},
-    {"presence", false, false},
-    {"chatstate", false, false},
-    {"success", false, false},
-    {"failure", false, false},
-    {"stream:error", false, false},
-    {"xmlstreamend", false, false},
+    {"receipt", true, true},    {"notification", true, true},   {"call", true, true},
+    {"iq", false, false},       {"ack", false, false},          {"ib", false, false},
+    {"presence", false, false}, {"chatstate", false, false},    {"success", false, false},
+    {"failure", false, false},  {"stream:error", false, false}, {"xmlstreamend", false, false},
 };
 constexpr AckFamily kUnknown{"", true, true};
 
@@ -38,7 +30,9 @@ const wire::Value* raw(const wire::Node& node, std::string_view key) {
 
 }  // namespace
 
-std::span<const AckFamily> ack_families() { return kFamilies; }
+std::span<const AckFamily> ack_families() {
+  return kFamilies;
+}
 
 std::optional<Ack> Ack::for_stanza(const wire::Node& stanza) {
   const AckFamily& family = family_of(stanza.tag);

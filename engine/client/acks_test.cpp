@@ -21,7 +21,9 @@ std::string ack_for(const NodeBuilder& stanza) {
 }
 
 NodeBuilder stanza(std::string tag) {
-  return NodeBuilder(std::move(tag)).attr("id", "A1").attr("from", Jid("15550100002", "s.whatsapp.net", 3));
+  return NodeBuilder(std::move(tag))
+      .attr("id", "A1")
+      .attr("from", Jid("15550100002", "s.whatsapp.net", 3));
 }
 
 TEST(AckTest, CopiesWhatRoutesTheStanzaAndNothingElse) {
@@ -42,9 +44,11 @@ TEST(AckTest, EachFamilyHasItsShape) {
     const char* expected;
   };
   for (const auto& [tag, expected] : {
-           Case{"message", "<ack id=\"A1\" class=\"message\" to=\"15550100002:3@s.whatsapp.net\"/>"},
-           Case{"receipt",
-                "<ack id=\"A1\" class=\"receipt\" to=\"15550100002:3@s.whatsapp.net\" type=\"T\"/>"},
+           Case{"message",
+                "<ack id=\"A1\" class=\"message\" to=\"15550100002:3@s.whatsapp.net\"/>"},
+           Case{
+               "receipt",
+               "<ack id=\"A1\" class=\"receipt\" to=\"15550100002:3@s.whatsapp.net\" type=\"T\"/>"},
            Case{"notification",
                 "<ack id=\"A1\" class=\"notification\" to=\"15550100002:3@s.whatsapp.net\" "
                 "type=\"T\"/>"},

@@ -123,7 +123,8 @@ struct Report {
   std::string text;
 };
 
-using Action = std::variant<DialSocket, SendBytes, CloseSocket, Commit, Compute, PublishStatus, Report>;
+using Action =
+    std::variant<DialSocket, SendBytes, CloseSocket, Commit, Compute, PublishStatus, Report>;
 
 /// Kind and contents of an action as bytes, for trace hashes. Deterministic across platforms.
 void append_canonical(const Action& action, Bytes& out);

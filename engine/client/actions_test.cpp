@@ -79,7 +79,12 @@ TEST(CanonicalTest, IsTheSameForEqualActionsAndDiffersInEveryField) {
 TEST(CanonicalTest, AppendsInAFixedShape) {
   Bytes out = test::bytes({0xee});
   append_canonical(SendBytes{258, test::bytes({7})}, out);
-  EXPECT_EQ(to_hex(out), "ee" "0000000000000001" "0000000000000102" "0000000000000001" "07");
+  EXPECT_EQ(to_hex(out),
+            "ee"
+            "0000000000000001"
+            "0000000000000102"
+            "0000000000000001"
+            "07");
 }
 
 TEST(TimingsTest, ScaleWithFloorsForDeadlinesAndPeriods) {

@@ -19,7 +19,8 @@ constexpr ClosePolicy kPolicies[] = {
      "restart_required"},
     {stream_error, 515, "*", Situation::unpaired, Keys::renew, Retry::exp, State::connecting,
      "restart_required"},
-    // A conflict has two meanings: unlinked (the credentials are dead), or opened elsewhere (they are
+    // A conflict has two meanings: unlinked (the credentials are dead), or opened elsewhere (they
+    // are
     // fine). Any code beside a conflict decides first, except 401, which has both meanings.
     {stream_error, 401, "conflict:device_removed", kAlways, Keys::erase, Retry::stop,
      State::logged_out, "device_removed"},
@@ -51,8 +52,7 @@ constexpr ClosePolicy kPolicies[] = {
     {failure, 401, "*", kAlways, Keys::erase, Retry::stop, State::logged_out, "logged_out"},
     {failure, 402, "*", kAlways, Keys::keep, Retry::stop, State::temporarily_banned,
      "temporarily_banned"},  // with `expire`: one attempt after it
-    {failure, 403, "*", kAlways, Keys::erase, Retry::stop, State::account_locked,
-     "account_locked"},
+    {failure, 403, "*", kAlways, Keys::erase, Retry::stop, State::account_locked, "account_locked"},
     {failure, 406, "*", kAlways, Keys::erase, Retry::stop, State::banned, "banned"},
     // A new version is a new configuration, hence a new session.
     {failure, 405, "*", kAlways, Keys::keep, Retry::stop, State::client_outdated,
@@ -65,8 +65,7 @@ constexpr ClosePolicy kPolicies[] = {
     {failure, 415, "*", kAlways, Keys::keep, Retry::slow, State::config_error, "not_found"},
     {failure, 418, "*", kAlways, Keys::keep, Retry::slow, State::config_error, "client_unknown"},
     {failure, 500, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "server_error"},
-    {failure, 503, "*", kAlways, Keys::keep, Retry::exp, State::connecting,
-     "service_unavailable"},
+    {failure, 503, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "service_unavailable"},
     {failure, kAnyCode, "*", kAlways, Keys::keep, Retry::slow, State::connecting,
      "unknown_failure"},  // 400 and 501 among them
 
@@ -78,8 +77,7 @@ constexpr ClosePolicy kPolicies[] = {
     {dial, kNoCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "dial_failed"},
     // Whatever an edge or a proxy answers, 401 and 403 included, is never a logout.
     {dial, kAnyCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "http_status"},
-    {socket, kAnyCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting,
-     "connection_lost"},
+    {socket, kAnyCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "connection_lost"},
 
     {local, kAnyCode, "refs_ended", kAlways, Keys::keep, Retry::now, State::qr_expired,
      "qr_expired"},
@@ -143,7 +141,7 @@ std::string_view to_string(Element element) {
     case socket: return "socket";
     case local: return "local";
   }
-  WA_ASSERT(false && "an Element without a word");
+  WA_UNREACHABLE("an Element without a word");
 }
 
 std::string_view to_string(Situation situation) {
@@ -152,7 +150,7 @@ std::string_view to_string(Situation situation) {
     case Situation::finishing: return "after pair-success";
     case Situation::paired: return "paired";
   }
-  WA_ASSERT(false && "a Situation without a word");
+  WA_UNREACHABLE("a Situation without a word");
 }
 
 std::string_view to_string(Keys keys) {
@@ -161,10 +159,12 @@ std::string_view to_string(Keys keys) {
     case Keys::renew: return "renew";
     case Keys::erase: return "erase";
   }
-  WA_ASSERT(false && "a Keys without a word");
+  WA_UNREACHABLE("a Keys without a word");
 }
 
-std::span<const ClosePolicy> close_policies() { return kPolicies; }
+std::span<const ClosePolicy> close_policies() {
+  return kPolicies;
+}
 
 const ClosePolicy& close_policy(const StreamEnd& end, Situation situation) {
   const auto found = std::ranges::find_if(kPolicies, [&](const ClosePolicy& policy) {
@@ -184,10 +184,9 @@ std::string print_close_policies() {
     const std::string_view situation = policy.situation ? to_string(*policy.situation) : "any";
     const std::string_view child = policy.child.empty() ? "none" : policy.child;
     const std::string code = print_code(policy.code);
-    for (const std::string_view cell :
-         {to_string(policy.element), std::string_view(code), child, situation,
-          to_string(policy.keys), to_string(policy.retry), to_string(policy.state),
-          policy.reason}) {
+    for (const std::string_view cell : {to_string(policy.element), std::string_view(code), child,
+                                        situation, to_string(policy.keys), to_string(policy.retry),
+                                        to_string(policy.state), policy.reason}) {
       table += "| ";
       table += cell;
       table += ' ';

@@ -39,8 +39,9 @@ std::string_view to_string(Situation situation);
 struct StreamEnd {
   Element element = Element::socket;
   std::optional<int> code = {};
-  std::string child = {};  ///< tag of the first child, with `:type` for <conflict>; for dial and local a word
-  std::string cause = {};  ///< for humans: the stanza, or what happened
+  /// The tag of the first child, with `:type` for <conflict>; for dial and local a word.
+  std::string child = {};
+  std::string cause = {};                    ///< for humans: the stanza, or what happened
   std::optional<Duration> retry_after = {};  ///< how long a temporary ban lasts
 };
 

@@ -17,7 +17,9 @@ struct Case {
   State state;
 };
 
-StreamEnd end_of(const Case& one) { return {one.element, one.code, one.child, {}, {}}; }
+StreamEnd end_of(const Case& one) {
+  return {one.element, one.code, one.child, {}, {}};
+}
 
 using enum Element;
 constexpr auto kUnpaired = Situation::unpaired;
@@ -84,8 +86,7 @@ TEST(ClosePolicyTest, DecidesAsDocumented) {
            {local, 408, "refs_ended", kUnpaired, Keys::keep, Retry::now, State::qr_expired},
            {local, kNone, "dead_socket", kPaired, Keys::keep, Retry::now_once, State::connecting},
            {local, kNone, "login_timeout", kPaired, Keys::keep, Retry::exp, State::connecting},
-           {local, kNone, "bad_certificate", kPaired, Keys::keep, Retry::slow,
-            State::config_error},
+           {local, kNone, "bad_certificate", kPaired, Keys::keep, Retry::slow, State::config_error},
            {local, kNone, "stream_broken", kPaired, Keys::keep, Retry::exp, State::connecting},
            {local, kNone, "hmac_mismatch", kUnpaired, Keys::renew, Retry::stop,
             State::pairing_failed},
@@ -101,8 +102,8 @@ TEST(ClosePolicyTest, DecidesAsDocumented) {
 }
 
 TEST(ClosePolicyTest, CredentialsDieOnlyByTheFewEndsThatSaySo) {
-  const std::vector<std::string> children = {"",     "ack",  "conflict:replaced", "conflict:odd",
-                                             "ping", "text", "conflict:device_removed"};
+  const std::vector<std::string> children = {
+      "", "ack", "conflict:replaced", "conflict:odd", "ping", "text", "conflict:device_removed"};
   for (const Element element : {stream_error, failure, bulletin, stream_end, dial, socket, local}) {
     for (int code = -1; code <= 1000; ++code) {
       for (const auto& name : children) {
@@ -110,8 +111,7 @@ TEST(ClosePolicyTest, CredentialsDieOnlyByTheFewEndsThatSaySo) {
         const bool deadly =
             (element == failure && (code == 401 || code == 403 || code == 406)) ||
             (element == stream_error &&
-             (code == 516 ||
-              ((code == 401 || code == -1) && name == "conflict:device_removed")));
+             (code == 516 || ((code == 401 || code == -1) && name == "conflict:device_removed")));
         const auto& policy = close_policy(end, kPaired);
         EXPECT_EQ(policy.keys == Keys::erase, deadly) << code << " " << name;
         EXPECT_TRUE(policy.keys != Keys::erase || policy.retry == Retry::stop);

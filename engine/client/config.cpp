@@ -9,7 +9,8 @@ constexpr Duration kShortestDeadline = 250ms;
 constexpr Duration kShortestPeriod = 20ms;
 
 void scale(Duration& duration, double factor, Duration floor) {
-  const auto scaled = Duration(static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor));
+  const auto scaled =
+      Duration(static_cast<Duration::rep>(static_cast<double>(duration.count()) * factor));
   duration = std::max(scaled, floor);
 }
 

@@ -11,31 +11,32 @@ namespace wa::client {
 
 using namespace std::chrono_literals;
 
-/// Every duration of the engine's policy. Source: docs/protocol/pairing.md, "Timers".
+/// Every duration of the engine's policy. Source: docs/protocol/connection.md,
+/// docs/protocol/pairing.md.
 struct Timings {
   // Deadlines that declare something failed.
-  Duration dial = 20s;             ///< resolve, connect, TLS, upgrade together
-  Duration handshake = 20s;        ///< socket open → ClientFinish sent
-  Duration first_ref = 20s;        ///< handshake → pair-device
-  Duration login = 20s;            ///< handshake → success
-  Duration pairing_finish = 60s;   ///< pair-success → connected; then `pairing_failed`
-  Duration ping_answer = 10s;      ///< a ping is unanswered after this
-  Duration dead_socket = 20s;      ///< from the first send since the last receive
-  Duration offline_marker = 30s;   ///< success → release of held events without <offline/>
-  Duration request = 60s;          ///< an IQ without an answer
-  Duration truthful = 45s;         ///< `connected` needs a frame within this
-  Duration logout = 10s;           ///< a requested logout without the server's word; then forget
-  Duration passkey = 300s;         ///< `passkey_required` without an answer; then `pairing_failed`
+  Duration dial = 20s;            ///< resolve, connect, TLS, upgrade together
+  Duration handshake = 20s;       ///< socket open → ClientFinish sent
+  Duration first_ref = 20s;       ///< handshake → pair-device
+  Duration login = 20s;           ///< handshake → success
+  Duration pairing_finish = 60s;  ///< pair-success → connected; then `pairing_failed`
+  Duration ping_answer = 10s;     ///< a ping is unanswered after this
+  Duration dead_socket = 20s;     ///< from the first send since the last receive
+  Duration offline_marker = 30s;  ///< success → release of held events without <offline/>
+  Duration request = 60s;         ///< an IQ without an answer
+  Duration truthful = 45s;        ///< `connected` needs a frame within this
+  Duration logout = 10s;          ///< a requested logout without the server's word; then forget
+  Duration passkey = 300s;        ///< `passkey_required` without an answer; then `pairing_failed`
   // Periods and delays.
   Duration qr_first = 60s;
   Duration qr_rest = 20s;
   Duration ping_min = 15s;
   Duration ping_max = 30s;
-  Duration backoff_first = 1s;     ///< doubles up to backoff_max, equal jitter
+  Duration backoff_first = 1s;  ///< doubles up to backoff_max, equal jitter
   Duration backoff_max = 60s;
-  Duration slow = 60s;             ///< first delay of class `slow`
-  Duration stable = 60s;           ///< of connection, until the back-off counter returns to zero
-  Duration restart_close = 1s;     ///< after its last word: how long the server may take to close
+  Duration slow = 60s;          ///< first delay of class `slow`
+  Duration stable = 60s;        ///< of connection, until the back-off counter returns to zero
+  Duration restart_close = 1s;  ///< after its last word: how long the server may take to close
 
   /// Every field multiplied; deadlines not below 250 ms, periods and delays not below 20 ms.
   Timings scaled(double factor) const;
@@ -47,8 +48,8 @@ struct Config {
   pairing::AppVersion version{2, 3000, 1043857760};
   std::string os = "Ubuntu";
   std::uint32_t initial_prekeys = 812;
-  std::uint32_t auto_renew_qr = 3;      ///< windows renewed after the first, then `qr_expired`
-  std::uint32_t unpaired_limit = 3;     ///< closes before the first ref, or 515s while unpaired
+  std::uint32_t auto_renew_qr = 3;         ///< windows renewed after the first, then `qr_expired`
+  std::uint32_t unpaired_limit = 3;        ///< closes before the first ref, or 515s while unpaired
   std::optional<Duration> takeover_after;  ///< on `replaced`: log in again after this; empty = stop
   Timings timings;
   std::string expected_number = {};  ///< digits; a scan by another number is refused; empty: any

@@ -27,7 +27,7 @@ std::string_view timeout_word(Stage stage) {
     case Stage::online:
     case Stage::ending: return "";
   }
-  WA_ASSERT(false && "a Stage without a word");
+  WA_UNREACHABLE("a Stage without a word");
 }
 
 Connection::Connection(Generation generation, const Config& config, Now now)
@@ -35,8 +35,8 @@ Connection::Connection(Generation generation, const Config& config, Now now)
       timings_(config.timings),
       generation_(generation),
       keepalive_(keepalive_config(config.timings)) {
-  // The shell answers within `dial` and says more about a failure than a deadline could; ours is for
-  // a shell that does not.
+  // The shell answers within `dial` and says more about a failure than a deadline could; ours is
+  // for a shell that does not.
   enter(Stage::dialing, now.mono + timings_.dial + timings_.dial / 8);
 }
 

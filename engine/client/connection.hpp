@@ -67,10 +67,10 @@ class Connection {
   // What the session remembers with the socket.
   std::optional<PairingWindow> window;
   std::optional<Instant> code_changes_at;
-  bool offered_qr = false;        ///< a ref came on this socket
+  bool offered_qr = false;  ///< a ref came on this socket
   bool saw_pair_success = false;
   LoginSequence login;
-  std::optional<std::uint32_t> key_job;   ///< pre-keys are being made
+  std::optional<std::uint32_t> key_job;  ///< pre-keys are being made
   std::vector<crypto::KeyPair> made_keys;
   std::uint32_t uploading_pre_key_id = 0;  ///< the last id of an upload without an answer yet
 

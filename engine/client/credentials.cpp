@@ -72,8 +72,7 @@ Credentials Credentials::generate(std::uint32_t attempt_id, Random& random) {
   credentials.signed_pre_key.key = crypto::generate_key_pair(random);
   const Bytes signed_message =
       concat(std::array{kSignalKeyType}, credentials.signed_pre_key.key.public_key);
-  credentials.signed_pre_key.signature =
-      crypto::sign(credentials.identity, signed_message, random);
+  credentials.signed_pre_key.signature = crypto::sign(credentials.identity, signed_message, random);
   credentials.registration_id = 1 + static_cast<std::uint32_t>(random.below(kRegistrationIds));
   random.fill(credentials.adv_secret);
   return credentials;
@@ -125,10 +124,11 @@ Result<Credentials> Credentials::decode(ByteSpan bytes) {
 
 std::string Credentials::fingerprint() const {
   if (!account) return {};
-  return to_hex(crypto::sha256(concat(
-      noise.public_key, identity.public_key, big_endian<4>(registration_id), adv_secret,
-      as_bytes(account->jid.to_string()), as_bytes(account->lid.server.empty() ? std::string() : account->lid.to_string()),
-      account->account_signature)));
+  return to_hex(crypto::sha256(
+      concat(noise.public_key, identity.public_key, big_endian<4>(registration_id), adv_secret,
+             as_bytes(account->jid.to_string()),
+             as_bytes(account->lid.server.empty() ? std::string() : account->lid.to_string()),
+             account->account_signature)));
 }
 
 }  // namespace wa::client

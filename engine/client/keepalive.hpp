@@ -9,8 +9,8 @@
 
 namespace wa::client {
 
-/// Finds out whether a socket still carries bytes: pings at random intervals, and declares the socket
-/// dead when what was sent stays without any answer.
+/// Finds out whether a socket still carries bytes: pings at random intervals, and declares the
+/// socket dead when what was sent stays without any answer.
 ///
 ///            Opened             ping_at: SendPing
 ///   Closed ──────────▶ Open ────────────────────────▶ Open
@@ -18,10 +18,10 @@ namespace wa::client {
 ///      │                 │ BytesReceived: the silence is over    ▼
 ///      └──── Closed ─────┴──────────────────────────────────── Closed
 ///
-/// Any received byte is a sign of life, an answer to the ping is not required. The deadline runs from
-/// the *first* send since the last receive and is never moved by later sends: an application that
-/// keeps sending into a dead socket would otherwise postpone its discovery for ever. Much of what is
-/// sent wants no answer, so a ping goes out early enough to get one before that deadline.
+/// Any received byte is a sign of life, an answer to the ping is not required. The deadline runs
+/// from the *first* send since the last receive and is never moved by later sends: an application
+/// that keeps sending into a dead socket would otherwise postpone its discovery for ever. Much of
+/// what is sent wants no answer, so a ping goes out early enough to get one before that deadline.
 ///
 /// Source: docs/protocol/connection.md, "Keep-alive".
 class Keepalive {

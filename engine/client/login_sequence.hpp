@@ -17,8 +17,8 @@ namespace wa::client {
 ///                       │ Making ─────────────▶ Uploading ───────────▶ │
 ///                       └──────────── KeysRunLow (the server says so) ─┘
 ///
-/// Nothing here ends a stream: an answer that is an error or never comes moves on, and the next login
-/// or the server's next warning tries again.
+/// Nothing here ends a stream: an answer that is an error or never comes moves on, and the next
+/// login or the server's next warning tries again.
 ///
 /// Source: docs/protocol/connection.md, "After login".
 class LoginSequence {

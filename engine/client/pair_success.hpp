@@ -13,9 +13,9 @@ struct PairSuccess {
   Bytes signed_reply;  ///< ADVSignedDeviceIdentity for pair-device-sign
 };
 
-/// Checks everything in `<pair-success>`: that the phone knew our ADV secret, that the account's key
-/// vouches for our identity key, that the JIDs are ones we can log in with.
-/// Errors: `malformed`; `auth_failed` with detail "hmac…" or "account signature…".
+/// Checks everything in `<pair-success>`: that the phone knew our ADV secret, that the account's
+/// key vouches for our identity key, that the JIDs are ones we can log in with. Errors:
+/// `malformed`; `auth_failed` with detail "hmac…" or "account signature…".
 Result<PairSuccess> accept_pair_success(const wire::Node& pair_success,
                                         const Credentials& credentials, Random& random);
 

@@ -5,8 +5,8 @@
 namespace wa::client {
 namespace {
 
-constexpr std::size_t kMostRefs = 32;        // six are usual
-constexpr std::size_t kLongestRef = 1024;    // a QR code holds 2,953 bytes
+constexpr std::size_t kMostRefs = 32;      // six are usual
+constexpr std::size_t kLongestRef = 1024;  // a QR code holds 2,953 bytes
 
 bool fits_into_qr(std::string_view ref) {
   return !ref.empty() && ref.size() <= kLongestRef && std::ranges::all_of(ref, [](char c) {

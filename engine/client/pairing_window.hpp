@@ -9,9 +9,9 @@
 
 namespace wa::client {
 
-/// The refs of one `pair-device`, shown one after another as QR codes: the first for a long time, the
-/// rest for a short one each. The server accepts a ref only while its time has not passed, so what is
-/// published is the validity that remains, never a constant.
+/// The refs of one `pair-device`, shown one after another as QR codes: the first for a long time,
+/// the rest for a short one each. The server accepts a ref only while its time has not passed, so
+/// what is published is the validity that remains, never a constant.
 ///
 ///   Showing ref 1 ──first──▶ ref 2 ──rest──▶ … ref n ──rest──▶ Ended
 ///
@@ -23,8 +23,8 @@ class PairingWindow {
     Duration rest{};
   };
 
-  /// What the server offered, in order; refs that could not stand in a QR text are left out, and of an
-  /// absurd number only the first few are kept.
+  /// What the server offered, in order; refs that could not stand in a QR text are left out, and of
+  /// an absurd number only the first few are kept.
   static std::vector<std::string> refs_of(const wire::Node& pair_device);
 
   PairingWindow(std::vector<std::string> refs, const Config& config, Instant now);

@@ -19,7 +19,9 @@ std::vector<std::string> refs_of(const NodeBuilder& pair_device) {
   return PairingWindow::refs_of(frame.value().root());
 }
 
-NodeBuilder ref_node(std::string_view text) { return NodeBuilder("ref").bytes(as_bytes(text)); }
+NodeBuilder ref_node(std::string_view text) {
+  return NodeBuilder("ref").bytes(as_bytes(text));
+}
 
 TEST(PairingWindowTest, ShowsTheFirstRefForAMinuteAndEachFurtherOneForTwentySeconds) {
   const PairingWindow window({"a", "b", "c"}, kConfig, kStart);

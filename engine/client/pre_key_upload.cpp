@@ -5,7 +5,9 @@ namespace {
 
 constexpr std::array kSignalKeyType{std::byte{5}};
 
-wire::Node leaf(std::string_view tag, ByteSpan bytes) { return {tag, {}, bytes}; }
+wire::Node leaf(std::string_view tag, ByteSpan bytes) {
+  return {tag, {}, bytes};
+}
 
 wire::Node branch(std::string_view tag, std::span<const wire::Node> children) {
   return {tag, {}, children};

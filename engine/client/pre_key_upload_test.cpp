@@ -31,8 +31,7 @@ TEST(PreKeyUploadTest, HasIdentitySignedKeyAndEveryKeyWithItsThreeByteId) {
   EXPECT_TRUE(equal(iq.child("identity")->bytes(), credentials.identity.public_key));
   const auto& signed_key = *iq.child("skey");
   EXPECT_EQ(to_hex(signed_key.child("id")->bytes()), "000001");
-  EXPECT_TRUE(
-      equal(signed_key.child("value")->bytes(), credentials.signed_pre_key.key.public_key));
+  EXPECT_TRUE(equal(signed_key.child("value")->bytes(), credentials.signed_pre_key.key.public_key));
   EXPECT_TRUE(equal(signed_key.child("signature")->bytes(), credentials.signed_pre_key.signature));
 
   const auto list = iq.child("list")->children();

@@ -18,7 +18,8 @@ Duration doubled(Duration base, std::uint32_t exponent, Duration max) {
 
 Duration random_below(Duration bound, Random& random) {
   if (bound <= Duration::zero()) return Duration::zero();
-  return Duration(static_cast<Duration::rep>(random.below(static_cast<std::uint64_t>(bound.count()))));
+  return Duration(
+      static_cast<Duration::rep>(random.below(static_cast<std::uint64_t>(bound.count()))));
 }
 
 }  // namespace
@@ -33,7 +34,7 @@ std::string_view to_string(Retry retry) {
     case Retry::slow: return "slow";
     case Retry::stop: return "stop";
   }
-  WA_ASSERT(false && "a Retry without a word");
+  WA_UNREACHABLE("a Retry without a word");
 }
 
 void Reconnect::opened(Instant now) {
@@ -58,7 +59,9 @@ void Reconnect::deadline_reached(Instant now) {
   now_used_ = false;
 }
 
-void Reconnect::reset() { *this = Reconnect(config_); }
+void Reconnect::reset() {
+  *this = Reconnect(config_);
+}
 
 bool Reconnect::restarts_too_often(Instant now) {
   auto& oldest = restarts_[next_restart_];
@@ -84,7 +87,7 @@ Duration Reconnect::next_delay(Retry retry, Instant now, Random& random) {
     case Retry::slow: return slow(random);
     case Retry::stop: break;
   }
-  WA_ASSERT(false && "a stopped session does not reconnect");
+  WA_UNREACHABLE("a stopped session does not reconnect");
 }
 
 Duration Reconnect::exponential(std::uint32_t exponent, Random& random) const {

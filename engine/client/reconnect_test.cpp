@@ -34,7 +34,8 @@ TEST_F(ReconnectTest, ExpDoublesToAMinuteWithHalfOfEachDelayRandom) {
 
 TEST_F(ReconnectTest, SessionsThatFellTogetherDoNotReturnTogether) {
   std::vector<Duration> delays;
-  for (int i = 0; i < 100; ++i) delays.push_back(Reconnect(kConfig).next_delay(Retry::exp, now, random));
+  for (int i = 0; i < 100; ++i)
+    delays.push_back(Reconnect(kConfig).next_delay(Retry::exp, now, random));
   std::sort(delays.begin(), delays.end());
   EXPECT_EQ(std::unique(delays.begin(), delays.end()), delays.end());
   EXPECT_LT(delays.front(), 550ms);

@@ -23,7 +23,8 @@ enum class Purpose : std::uint8_t {
 
 /// The IQs of one stream that wait for their answer: draws ids, matches answers, knows deadlines.
 ///
-/// Ids look like those of a web client, `41213.9017-k`: two random numbers per stream and a counter.
+/// Ids look like those of a web client, `41213.9017-k`: two random numbers per stream and a
+/// counter.
 class Requests {
  public:
   explicit Requests(Random& random);

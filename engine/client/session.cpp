@@ -21,7 +21,7 @@ std::string_view to_string(DialPhase phase) {
     case DialPhase::tls: return "tls";
     case DialPhase::upgrade: return "upgrade";
   }
-  WA_ASSERT(false && "a DialPhase without a word");
+  WA_UNREACHABLE("a DialPhase without a word");
 }
 
 std::string_view word_for(Stream::Failure failure) {
@@ -31,7 +31,7 @@ std::string_view word_for(Stream::Failure failure) {
     case Stream::Failure::frame:
     case Stream::Failure::content: return "stream_broken";
   }
-  WA_ASSERT(false && "a Failure without a word");
+  WA_UNREACHABLE("a Failure without a word");
 }
 
 }  // namespace
@@ -44,11 +44,21 @@ Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
 
-std::vector<Action> Session::step(const Event& event, Now now) { return impl_->step(event, now); }
-std::optional<Instant> Session::next_deadline() const { return impl_->next_deadline(); }
-const Status& Session::status() const { return impl_->status(); }
-const std::optional<Credentials>& Session::credentials() const { return impl_->credentials(); }
-const Session::Counters& Session::counters() const { return impl_->counters(); }
+std::vector<Action> Session::step(const Event& event, Now now) {
+  return impl_->step(event, now);
+}
+std::optional<Instant> Session::next_deadline() const {
+  return impl_->next_deadline();
+}
+const Status& Session::status() const {
+  return impl_->status();
+}
+const std::optional<Credentials>& Session::credentials() const {
+  return impl_->credentials();
+}
+const Session::Counters& Session::counters() const {
+  return impl_->counters();
+}
 
 // ---- one step -------------------------------------------------------------------------------
 
@@ -101,8 +111,8 @@ Connection* Session::Impl::current(Generation generation) {
 
 void Session::Impl::on(const StartRequested&) {
   if (running()) {
-    // A back-off is not shortened, however often somebody asks, nor is a ban. A state that waits for
-    // a decision (`replaced`, `config_error`, …) has now got one.
+    // A back-off is not shortened, however often somebody asks, nor is a ban. A state that waits
+    // for a decision (`replaced`, `config_error`, …) has now got one.
     const bool waits_for_time = status_.state == State::connecting ||
                                 status_.state == State::waiting_for_scan ||
                                 status_.state == State::temporarily_banned;
@@ -181,15 +191,15 @@ void Session::Impl::on(const BytesReceived& event) {
   // A stanza may end the connection; what stands behind it then concerns nobody.
   while (connection_.get() == connection && connection->stage() != Stage::ending) {
     auto item = connection->stream().next(now_.wall);
-    if (!item) return end_locally(word_for(connection->stream().failure()), to_string(item.error()));
+    if (!item)
+      return end_locally(word_for(connection->stream().failure()), to_string(item.error()));
     if (!*item) return;
-    std::visit(Overloaded{
-                   [this](Stream::Established& established) {
-                     on_established(std::move(established));
-                   },
-                   [this](wire::Frame& frame) { on_stanza(frame.root()); },
-               },
-               **item);
+    std::visit(
+        Overloaded{
+            [this](Stream::Established& established) { on_established(std::move(established)); },
+            [this](wire::Frame& frame) { on_stanza(frame.root()); },
+        },
+        **item);
   }
 }
 
@@ -281,16 +291,15 @@ Bytes Session::Impl::client_payload() const {
                                   .passive = true});
   }
   constexpr std::uint32_t kChrome = 1;
-  return pairing::encode_registration(
-      {.version = config_.version,
-       .registration_id = own.registration_id,
-       .identity = own.identity.public_key,
-       .signed_pre_key_id = own.signed_pre_key.id,
-       .signed_pre_key = own.signed_pre_key.key.public_key,
-       .signed_pre_key_signature = own.signed_pre_key.signature,
-       .os = config_.os,
-       .platform_type = kChrome,
-       .require_full_sync = false});
+  return pairing::encode_registration({.version = config_.version,
+                                       .registration_id = own.registration_id,
+                                       .identity = own.identity.public_key,
+                                       .signed_pre_key_id = own.signed_pre_key.id,
+                                       .signed_pre_key = own.signed_pre_key.key.public_key,
+                                       .signed_pre_key_signature = own.signed_pre_key.signature,
+                                       .os = config_.os,
+                                       .platform_type = kChrome,
+                                       .require_full_sync = false});
 }
 
 void Session::Impl::close_socket() {
@@ -300,8 +309,8 @@ void Session::Impl::close_socket() {
 }
 
 void Session::Impl::store_credentials(std::vector<Change> changes) {
-  changes.emplace_back(Put{std::string(kCredentialsKind), std::string(kCredentialsKey),
-                           credentials_->encode()});
+  changes.emplace_back(
+      Put{std::string(kCredentialsKind), std::string(kCredentialsKey), credentials_->encode()});
   actions_.push_back(Commit{std::move(changes)});
 }
 

@@ -11,14 +11,14 @@ namespace wa::client {
 /// One device: pairing, login, liveness, reconnection. A pure machine; a shell performs its actions
 /// in order and keeps one alarm at `next_deadline()`.
 ///
-///     disconnected ─start─▶ connecting ──pair-device──▶ waiting_for_scan ──pair-success──▶ connecting
-///                              ▲   │success                  │ refs ended        (finishing) │515
-///                              │   ▼                         ▼                               │
-///                 back-off ◀─ connected               qr_expired / renewed                   └─ login
+///   disconnected ─start─▶ connecting ─pair-device─▶ waiting_for_scan ─pair-success─▶ connecting
+///                           ▲   │ success                │ refs ended         (finishing) │ 515
+///                           │   ▼                        ▼                                │
+///               back-off ◀─ connected          qr_expired / renewed              login ◀──┘
 ///
 /// The policy for every way in which a stream ends is a table: close_policy.hpp.
 ///
-/// Source: docs/protocol/transport.md, docs/protocol/pairing.md.
+/// Source: docs/protocol/pairing.md, docs/protocol/connection.md.
 class Session {
  public:
   /// `stored`: the record that the store holds, if any. `random` must outlive the session.
@@ -36,7 +36,7 @@ class Session {
 
   struct Counters {
     std::uint64_t dials = 0;
-    std::uint64_t stale_events = 0;         ///< of older generations, dropped
+    std::uint64_t stale_events = 0;  ///< of older generations, dropped
     std::uint64_t unhandled_stanzas = 0;
     std::uint64_t pings_sent = 0;
   };

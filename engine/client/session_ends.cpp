@@ -8,8 +8,8 @@
 namespace wa::client {
 namespace {
 
-constexpr int kRefsEndedCode = 408;         // the one code that is ours to say
-constexpr std::uint32_t kFinishTries = 3;   // logins after a pairing, before it has failed
+constexpr int kRefsEndedCode = 408;        // the one code that is ours to say
+constexpr std::uint32_t kFinishTries = 3;  // logins after a pairing, before it has failed
 constexpr auto kLongestBan = std::chrono::hours(24 * 366);
 
 bool is_restart(const StreamEnd& end) {
@@ -121,8 +121,8 @@ std::optional<Session::Impl::Verdict> Session::Impl::give_up_pairing(const Strea
   if (policy.state != State::connecting) {
     return Verdict{policy.state, std::string(policy.reason), std::nullopt};
   }
-  return Verdict{State::disconnected,
-                 is_restart(end) ? "restart_limit" : "closed_before_first_ref", std::nullopt};
+  return Verdict{State::disconnected, is_restart(end) ? "restart_limit" : "closed_before_first_ref",
+                 std::nullopt};
 }
 
 std::optional<Session::Impl::Verdict> Session::Impl::give_up_finishing(const StreamEnd& end,

@@ -17,8 +17,8 @@ Credentials stored_credentials(const World& world) {
 
 TEST(SessionFinishingTest, WhateverEndsTheSocketBehindPairSuccessTheNextOneIsALogin) {
   enum class End { restart, restart_without_close, close, unknown_error, silence };
-  for (const End end : {End::restart, End::restart_without_close, End::close, End::unknown_error,
-                        End::silence}) {
+  for (const End end :
+       {End::restart, End::restart_without_close, End::close, End::unknown_error, End::silence}) {
     SCOPED_TRACE(static_cast<int>(end));
     World world;
     world.behaviour.restart_after_sign = false;

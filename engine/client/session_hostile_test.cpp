@@ -105,7 +105,8 @@ TEST(SessionHostileTest, AuthenticNonsenseEndsTheSocket) {
   }
   for (const Bytes& plaintext :
        {Bytes(), Bytes{std::byte{0}}, Bytes{std::byte{0}, std::byte{0xf8}, std::byte{1}},
-        Bytes{std::byte{2}, std::byte{0x78}, std::byte{0x9c}}, deep, Bytes(3000, std::byte{0xf8})}) {
+        Bytes{std::byte{2}, std::byte{0x78}, std::byte{0x9c}}, deep,
+        Bytes(3000, std::byte{0xf8})}) {
     World world;
     world.pair();
     world.send_bytes(world.server->seal_plaintext(plaintext));
@@ -138,14 +139,47 @@ TEST(SessionHostileTest, AnyCutOfTheStreamIsTheSameStream) {
 
 /// Random stanzas from the words of the protocol.
 NodeBuilder random_stanza(Random& random, int depth = 0) {
-  static constexpr const char* kWords[] = {
-      "iq", "ib", "success", "failure", "stream:error", "xmlstreamend", "message", "receipt",
-      "notification", "call", "ack", "presence", "pair-device", "pair-success", "ref", "device",
-      "device-identity", "conflict", "replaced", "device_removed", "edge_routing", "routing_info",
-      "offline_preview", "dirty", "count", "ping", "error", "set", "get", "result", "md", "encrypt",
-      "urn:xmpp:ping", "companion_reg_refresh", "passkey_prologue_request", "515", "401", "0", ""};
-  static constexpr const char* kKeys[] = {"id", "type", "xmlns", "from", "code", "reason",
-                                          "jid", "lid", "value", "expire", "participant"};
+  static constexpr const char* kWords[] = {"iq",
+                                           "ib",
+                                           "success",
+                                           "failure",
+                                           "stream:error",
+                                           "xmlstreamend",
+                                           "message",
+                                           "receipt",
+                                           "notification",
+                                           "call",
+                                           "ack",
+                                           "presence",
+                                           "pair-device",
+                                           "pair-success",
+                                           "ref",
+                                           "device",
+                                           "device-identity",
+                                           "conflict",
+                                           "replaced",
+                                           "device_removed",
+                                           "edge_routing",
+                                           "routing_info",
+                                           "offline_preview",
+                                           "dirty",
+                                           "count",
+                                           "ping",
+                                           "error",
+                                           "set",
+                                           "get",
+                                           "result",
+                                           "md",
+                                           "encrypt",
+                                           "urn:xmpp:ping",
+                                           "companion_reg_refresh",
+                                           "passkey_prologue_request",
+                                           "515",
+                                           "401",
+                                           "0",
+                                           ""};
+  static constexpr const char* kKeys[] = {"id",  "type", "xmlns", "from",   "code",       "reason",
+                                          "jid", "lid",  "value", "expire", "participant"};
   const auto word = [&] { return std::string(kWords[random.below(std::size(kWords))]); };
   NodeBuilder node(depth == 0 ? kWords[random.below(13)] : word());
   const auto attributes = random.below(5);

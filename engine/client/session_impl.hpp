@@ -9,9 +9,9 @@
 #include "engine/client/connection.hpp"
 #include "engine/client/session.hpp"
 
-/// The inside of Session, in four files: session.cpp (commands, dialing, deadlines), session_ends.cpp
-/// (what follows the end of a stream), session_stanzas.cpp (stanzas in general, login) and
-/// session_pairing.cpp (stanzas of pairing).
+/// The inside of Session, in four files: session.cpp (commands, dialing, deadlines),
+/// session_ends.cpp (what follows the end of a stream), session_stanzas.cpp (stanzas in general,
+/// login) and session_pairing.cpp (stanzas of pairing).
 namespace wa::client {
 
 class Session::Impl {
@@ -127,12 +127,12 @@ class Session::Impl {
   std::optional<Instant> logout_deadline_;  ///< a logout is wanted
   std::uint32_t last_attempt_id_ = 0;
   bool renew_keys_ = false;
-  std::uint32_t fruitless_ = 0;    ///< unpaired ends in a row without any new QR
+  std::uint32_t fruitless_ = 0;  ///< unpaired ends in a row without any new QR
   std::uint32_t windows_renewed_ = 0;
   std::uint32_t codes_shown_ = 0;
   std::uint32_t next_job_id_ = 1;
-  bool just_paired_ = false;             ///< the next login is the first one
-  std::optional<Instant> first_open_;    ///< of an account that was paired in this run
+  bool just_paired_ = false;           ///< the next login is the first one
+  std::optional<Instant> first_open_;  ///< of an account that was paired in this run
   std::optional<Instant> last_takeover_;
   std::vector<std::string> reported_kinds_;
 

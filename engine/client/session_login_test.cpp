@@ -316,9 +316,8 @@ TEST(SessionLoginTest, AnUnknownKindIsReportedOnceAndManyKindsAFewTimes) {
   world.forget();
   for (int i = 0; i < 200; ++i) world.send(NodeBuilder("odd").attr("id", i));
   const auto reports = [&] {
-    return std::ranges::count_if(world.actions, [](const Action& action) {
-      return std::holds_alternative<Report>(action);
-    });
+    return std::ranges::count_if(
+        world.actions, [](const Action& action) { return std::holds_alternative<Report>(action); });
   };
   EXPECT_EQ(reports(), 1);
   for (int i = 0; i < 200; ++i) world.send(NodeBuilder("odd" + std::to_string(i)));

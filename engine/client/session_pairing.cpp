@@ -26,8 +26,8 @@ void Session::Impl::on_pair_device(const wire::Node& iq, const wire::Node& pair_
   auto refs = PairingWindow::refs_of(pair_device);
   if (refs.empty()) return end_locally("no_refs", "QR refs attempts ended");
   const Timings& timings = config_.timings;
-  connection_->window.emplace(
-      std::move(refs), PairingWindow::Config{timings.qr_first, timings.qr_rest}, now_.mono);
+  connection_->window.emplace(std::move(refs),
+                              PairingWindow::Config{timings.qr_first, timings.qr_rest}, now_.mono);
   connection_->offered_qr = true;
   connection_->enter(Stage::showing_qr, std::nullopt);
   fruitless_ = 0;
@@ -90,8 +90,8 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
 bool Session::Impl::on_pairing_notification(const wire::Node& notification) {
   if (paired() || connection_->stage() != Stage::showing_qr) return false;
   const std::string_view type = notification.attr("type");
-  if (type == "companion_reg_refresh" &&
-      (notification.child("companion_reg_refresh") || notification.child("pair-device-rotate-qr"))) {
+  if (type == "companion_reg_refresh" && (notification.child("companion_reg_refresh") ||
+                                          notification.child("pair-device-rotate-qr"))) {
     renew_adv_secret();
     return true;
   }

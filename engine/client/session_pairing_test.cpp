@@ -138,9 +138,9 @@ TEST(SessionPairingTest, ASecondPairDeviceOnTheSameSocketReplacesTheList) {
   World world;
   world.start();
   world.advance(5s);
-  world.send(test::server_iq("set", "again", "md")
-                 .child(NodeBuilder("pair-device")
-                            .child(NodeBuilder("ref").bytes(as_bytes("2@second")))));
+  world.send(
+      test::server_iq("set", "again", "md")
+          .child(NodeBuilder("pair-device").child(NodeBuilder("ref").bytes(as_bytes("2@second")))));
   EXPECT_EQ(ref_on_show(world), "2@second");
   EXPECT_EQ(world.status().qr->sequence, 2u);
   EXPECT_EQ(world.status().qr->expires_at, world.now.mono + 60s);
@@ -348,7 +348,8 @@ TEST(SessionPairingTest, APairSuccessWithMissingPartsIsRefused) {
     if (missing == "everything") parts.clear();
     std::erase_if(parts, [&](const NodeBuilder& part) { return part.tag() == missing; });
     for (NodeBuilder& part : parts) {
-      if (missing == "content" && part.tag() == "device-identity") part.content() = std::monostate();
+      if (missing == "content" && part.tag() == "device-identity")
+        part.content() = std::monostate();
       if (missing == "jid") part.set_attr("jid", std::nullopt);
     }
     world.send(iq);

@@ -33,8 +33,8 @@ std::string child_key(const wire::Node& node) {
   return key;
 }
 
-/// Whether printing a node costs no more than so many characters, roughly. What is left of the budget
-/// is in `budget`.
+/// Whether printing a node costs no more than so many characters, roughly. What is left of the
+/// budget is in `budget`.
 bool is_short(const wire::Node& node, std::size_t& budget) {
   const auto spend = [&budget](std::size_t amount) {
     if (amount > budget) return false;
@@ -298,7 +298,8 @@ void Session::Impl::on_failure(const wire::Node& stanza) {
                 .code = code_of(stanza, "reason"),
                 .child = child_key(stanza),
                 .cause = cause_of(stanza)};
-  if (const auto seconds = code_of(stanza, "expire")) end.retry_after = std::chrono::seconds(*seconds);
+  if (const auto seconds = code_of(stanza, "expire"))
+    end.retry_after = std::chrono::seconds(*seconds);
   end_stream(std::move(end));
 }
 

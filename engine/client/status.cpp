@@ -26,7 +26,7 @@ std::string_view to_string(State state) {
     case State::proxy_error: return "proxy_error";
     case State::crashed: return "crashed";
   }
-  WA_ASSERT(false && "a State without a word");
+  WA_UNREACHABLE("a State without a word");
 }
 
 }  // namespace wa::client

@@ -45,20 +45,22 @@ struct QrOnShow {
 
 /// Why the last stream ended: the first classified reason of its generation.
 struct LastClose {
-  std::optional<int> code;  ///< what the server said; never invented, except 408 for "QR refs ended"
-  std::string cause;        ///< the stanza, or what happened to the socket
+  std::optional<int>
+      code;           ///< what the server said; never invented, except 408 for "QR refs ended"
+  std::string cause;  ///< the stanza, or what happened to the socket
   UnixMillis at;
   bool operator==(const LastClose&) const = default;
 };
 
 struct Status {
   State state = State::disconnected;
-  std::string reason;  ///< a stable word, or empty: `finishing`, `restart_limit`, `login_timeout`, …
+  std::string
+      reason;  ///< a stable word, or empty: `finishing`, `restart_limit`, `login_timeout`, …
   std::optional<QrOnShow> qr;
   std::optional<LastClose> last_close;
   std::optional<Instant> next_attempt_at;
-  std::uint32_t attempts = 0;  ///< counted reconnects since the last stable connection
-  std::string jid;             ///< once paired
+  std::uint32_t attempts = 0;       ///< counted reconnects since the last stable connection
+  std::string jid;                  ///< once paired
   std::optional<UnixMillis> until;  ///< end of a temporary ban
   bool operator==(const Status&) const = default;
 };

@@ -11,7 +11,9 @@ constexpr std::array kRoutingMagic{std::byte{'E'}, std::byte{'D'}, std::byte{0},
 /// Bytes that the sealing buffer may keep between nodes: what ordinary stanzas need.
 constexpr std::size_t kKeptPlaintextBytes = 4096;
 
-noise::Prologue our_prologue() { return noise::prologue(static_cast<std::uint8_t>(kDictionary)); }
+noise::Prologue our_prologue() {
+  return noise::prologue(static_cast<std::uint8_t>(kDictionary));
+}
 
 }  // namespace
 
@@ -35,7 +37,9 @@ Bytes Stream::hello() {
   return out;
 }
 
-void Stream::feed(ByteSpan bytes) { splitter_.feed(bytes); }
+void Stream::feed(ByteSpan bytes) {
+  splitter_.feed(bytes);
+}
 
 Result<std::optional<Stream::Item>> Stream::next(UnixMillis wall) {
   const bool handshaking = std::holds_alternative<Handshaking>(state_);
@@ -54,8 +58,8 @@ Result<Stream::Established> Stream::on_server_hello(ByteSpan message, UnixMillis
   auto& [initiator, config] = std::get<Handshaking>(state_);
   WA_TRY(const auto answer, initiator.on_server_hello(message));
   failure_ = Failure::certificate;
-  WA_TRY_VOID(noise::verify_chain(answer.certificate_chain, config.noise_root,
-                                  answer.server_static, wall));
+  WA_TRY_VOID(
+      noise::verify_chain(answer.certificate_chain, config.noise_root, answer.server_static, wall));
   failure_ = Failure::handshake;
   WA_TRY(const auto finish, initiator.client_finish(config.payload));
 
@@ -74,7 +78,9 @@ Result<wire::Frame> Stream::on_frame(ByteSpan payload) {
   return wire::decode(std::move(plaintext), kDictionary);
 }
 
-void Stream::login_succeeded() { splitter_.set_max_frame_bytes(limits::kMaxFrameBytes); }
+void Stream::login_succeeded() {
+  splitter_.set_max_frame_bytes(limits::kMaxFrameBytes);
+}
 
 Result<void> Stream::seal_plaintext(Bytes& out) {
   auto result = std::get<Transport>(state_).sealing.seal_frame(plaintext_, out);

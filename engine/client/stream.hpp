@@ -10,8 +10,8 @@
 
 namespace wa::client {
 
-/// The encrypted stream inside one socket: header, Noise handshake, certificate check, frames, nodes.
-/// Bytes in → nodes out, nodes in → bytes out. Knows nothing of what the nodes mean.
+/// The encrypted stream inside one socket: header, Noise handshake, certificate check, frames,
+/// nodes. Bytes in → nodes out, nodes in → bytes out. Knows nothing of what the nodes mean.
 ///
 ///     hello()        ──── ED routing? · WA header · ClientHello ────▶
 ///     feed(), next() ◀──────────────── ServerHello ──────────────────

@@ -23,8 +23,7 @@ class StreamTest : public ::testing::Test {
     return noise::issue_chain(spec, signer, intermediate, random);
   }
   Stream stream(Bytes routing = {}) {
-    const Bytes payload =
-        pairing::encode_login({{2, 3000, 1}, 15550100001u, 7, true});
+    const Bytes payload = pairing::encode_login({{2, 3000, 1}, 15550100001u, 7, true});
     return Stream({root.public_key, client_key, payload, std::move(routing)}, random);
   }
   ServerStream server() { return ServerStream(server_key, chain(root), random); }
@@ -78,7 +77,11 @@ TEST_F(StreamTest, BeginsWithTheHeaderAndWithTheRoutingPrefixWhenThereIsOne) {
   EXPECT_EQ(to_hex(ByteSpan(plain.hello()).first(4)), "57410603");
 
   auto routed = stream(to_bytes("abc"));
-  EXPECT_EQ(to_hex(ByteSpan(routed.hello()).first(14)), "45440001" "000003" "616263" "57410603");
+  EXPECT_EQ(to_hex(ByteSpan(routed.hello()).first(14)),
+            "45440001"
+            "000003"
+            "616263"
+            "57410603");
   auto client = stream(to_bytes("abc"));
   auto peer = server();
   establish(client, peer);
@@ -171,8 +174,7 @@ TEST_F(StreamTest, AnAuthenticFrameThatIsNoNodeIsAnError) {
 }
 
 TEST_F(StreamTest, BelievesLargeFramesOnlyAfterLogin) {
-  const NodeBuilder large =
-      NodeBuilder("ib").bytes(Bytes(limits::kMaxFrameBytesBeforeLogin + 1));
+  const NodeBuilder large = NodeBuilder("ib").bytes(Bytes(limits::kMaxFrameBytesBeforeLogin + 1));
   for (const bool logged_in : {false, true}) {
     auto client = stream();
     auto peer = server();

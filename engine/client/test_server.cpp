@@ -27,7 +27,9 @@ Now time_at(Instant mono) {
 
 NodeBuilder server_iq(std::string type, std::string id, std::string xmlns) {
   NodeBuilder iq("iq");
-  iq.attr("from", wire::Jid::server_itself()).attr("type", std::move(type)).attr("id", std::move(id));
+  iq.attr("from", wire::Jid::server_itself())
+      .attr("type", std::move(type))
+      .attr("id", std::move(id));
   if (!xmlns.empty()) iq.attr("xmlns", std::move(xmlns));
   return iq;
 }
@@ -43,7 +45,9 @@ NodeBuilder conflict(std::string type) {
   return NodeBuilder("conflict").attr("type", std::move(type));
 }
 
-NodeBuilder failure(int reason) { return NodeBuilder("failure").attr("reason", reason); }
+NodeBuilder failure(int reason) {
+  return NodeBuilder("failure").attr("reason", reason);
+}
 
 std::string attr(const NodeBuilder& node, std::string_view key) {
   for (const auto& [name, value] : node.attributes()) {
@@ -187,8 +191,7 @@ void World::perform(Action action) {
             if (behaviour.on_dial == OnDial::accept) events_.push_back(Dialed{dial.generation});
             if (behaviour.on_dial == OnDial::fail) {
               open_socket.reset();
-              const auto phase =
-                  behaviour.http_status ? DialPhase::upgrade : DialPhase::connect;
+              const auto phase = behaviour.http_status ? DialPhase::upgrade : DialPhase::connect;
               events_.push_back(
                   DialFailed{dial.generation, phase, behaviour.http_status, "refused"});
             }
@@ -274,9 +277,13 @@ void World::answer(const NodeBuilder& stanza) {
   send(result);
 }
 
-void World::send(const NodeBuilder& node) { send_bytes(server->seal(node)); }
+void World::send(const NodeBuilder& node) {
+  send_bytes(server->seal(node));
+}
 
-void World::send_bytes(Bytes bytes) { step(BytesReceived{*open_socket, std::move(bytes)}); }
+void World::send_bytes(Bytes bytes) {
+  step(BytesReceived{*open_socket, std::move(bytes)});
+}
 
 void World::close_from_server() {
   const auto generation = std::exchange(open_socket, std::nullopt);
@@ -294,8 +301,8 @@ NodeBuilder World::pair_success(const Scan& scan) {
   if (scan.spoil_hmac) secret[0] ^= std::byte{1};
   auto identity = qr.identity_key;
   if (scan.spoil_signature) identity.bytes[5] ^= std::byte{1};
-  issued_container_ = pairing::issue_device_identity({1234, 1'767'225'600, 3}, account_, identity,
-                                                     secret, random);
+  issued_container_ =
+      pairing::issue_device_identity({1234, 1'767'225'600, 3}, account_, identity, secret, random);
   return server_iq("set", "I" + std::to_string(next_iq_++), "md")
       .child(NodeBuilder("pair-success")
                  .child(NodeBuilder("device-identity").bytes(issued_container_))
@@ -305,7 +312,9 @@ NodeBuilder World::pair_success(const Scan& scan) {
                             .attr("lid", wire::Jid("987650001234567", wire::kServerLid, 7))));
 }
 
-void World::scan(const Scan& how) { send(pair_success(how)); }
+void World::scan(const Scan& how) {
+  send(pair_success(how));
+}
 
 void World::advance(Duration duration) {
   const Instant end = now.mono + duration;

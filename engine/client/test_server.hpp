@@ -70,7 +70,7 @@ class World {
   enum class OnDial { accept, hold, fail };
   struct Behaviour {
     OnDial on_dial = OnDial::accept;
-    std::optional<int> http_status;      ///< of a failing dial
+    std::optional<int> http_status;  ///< of a failing dial
     bool answer_hello = true;
     bool valid_chain = true;
     std::optional<std::size_t> refs = 6;  ///< empty: no pair-device
@@ -80,7 +80,8 @@ class World {
     bool restart_after_sign = true;  ///< 515 and a close behind pair-device-sign
     std::uint64_t pre_key_count = 100;
   } behaviour;
-  /// Called for every stanza of the client, before the automatic answers; true: no automatic answer.
+  /// Called for every stanza of the client, before the automatic answers; true: no automatic
+  /// answer.
   std::function<bool(const NodeBuilder&)> on_stanza;
 
   void send(const NodeBuilder& node);

@@ -90,7 +90,8 @@ Result<Registration> parse_registration(const schema::ClientPayload& payload) {
   WA_TRY(registration.signed_pre_key,
          crypto::PublicKey::from(as_bytes(data.e_skey_val()), "eSkeyVal"));
   WA_TRY(registration.signed_pre_key_signature, fixed<64>(as_bytes(data.e_skey_sig()), "eSkeySig"));
-  WA_TRY([[maybe_unused]] const auto build_hash, fixed<16>(as_bytes(data.build_hash()), "buildHash"));
+  WA_TRY([[maybe_unused]] const auto build_hash,
+         fixed<16>(as_bytes(data.build_hash()), "buildHash"));
   if (!data.has_device_props()) return Error{Errc::malformed, "deviceProps: missing"};
   WA_TRY(const auto props,
          schema::parse<schema::DeviceProps>(as_bytes(data.device_props()), "deviceProps"));

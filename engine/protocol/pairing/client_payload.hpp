@@ -8,7 +8,8 @@
 #include "engine/protocol/wire/jid.hpp"
 
 /// The protobuf inside ClientFinish, both directions.
-/// Source: docs/protocol/transport.md, "ClientPayload" (vectors: tests/vectors/client-payload.json).
+/// Source: docs/protocol/transport.md, "ClientPayload" (vectors:
+/// tests/vectors/client-payload.json).
 namespace wa::pairing {
 
 using AppVersion = std::array<std::uint32_t, 3>;  ///< 2, 3000, revision
@@ -29,8 +30,8 @@ struct Registration {
   std::uint32_t signed_pre_key_id = 0;
   crypto::PublicKey signed_pre_key;
   crypto::Signature signed_pre_key_signature{};
-  std::string os;                     ///< DeviceProps.os, e.g. "Ubuntu"
-  std::uint32_t platform_type = 0;    ///< DeviceProps.PlatformType, 1 = Chrome
+  std::string os;                   ///< DeviceProps.os, e.g. "Ubuntu"
+  std::uint32_t platform_type = 0;  ///< DeviceProps.PlatformType, 1 = Chrome
   bool require_full_sync = false;
 };
 
@@ -46,7 +47,8 @@ struct Login {
 Bytes encode_registration(const Registration& registration);
 Bytes encode_login(const Login& login);
 
-/// Errors: `malformed`, naming the field; `auth_failed` when the signed pre-key's signature is wrong.
+/// Errors: `malformed`, naming the field; `auth_failed` when the signed pre-key's signature is
+/// wrong.
 Result<std::variant<Registration, Login>> parse_client_payload(ByteSpan payload);
 
 }  // namespace wa::pairing

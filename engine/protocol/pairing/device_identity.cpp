@@ -7,7 +7,8 @@
 namespace wa::pairing {
 namespace {
 
-// What stands in front of a signed message, so that a signature for one purpose is none for another.
+// What stands in front of a signed message, so that a signature for one purpose is none for
+// another.
 using Prefix = ByteArray<2>;
 constexpr Prefix kAccountSignature{std::byte{6}, std::byte{0}};
 constexpr Prefix kHostedAccountSignature{std::byte{6}, std::byte{5}};

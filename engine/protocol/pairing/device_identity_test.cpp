@@ -91,8 +91,8 @@ TEST(DeviceIdentityTest, AcceptsWhatOtherClientsAcceptAndRefusesSpoiltSignatures
       theirs.clear_device_signature();
       EXPECT_EQ(ours.SerializeAsString(), theirs.SerializeAsString());
 
-      EXPECT_TRUE(verify_device_signature(accepted->reply, vector.container,
-                                          vector.identity.public_key));
+      EXPECT_TRUE(
+          verify_device_signature(accepted->reply, vector.container, vector.identity.public_key));
     }
   }
 }
@@ -103,9 +103,8 @@ TEST(DeviceIdentityTest, VerifiesTheAnswersOfOtherClients) {
     SCOPED_TRACE(vector.name);
     const auto& other = vector.json->at("baileys7");
     if (!other.at("ok").as_bool()) continue;
-    const auto result =
-        verify_device_signature(test::hex_at(other, "reply_device_identity"), vector.container,
-                                vector.identity.public_key);
+    const auto result = verify_device_signature(test::hex_at(other, "reply_device_identity"),
+                                                vector.container, vector.identity.public_key);
     EXPECT_TRUE(result) << result.error();
     ++verified;
   }
@@ -208,8 +207,8 @@ TEST(DeviceIdentityTest, TheDeviceSignatureBindsKeyDetailsAndAccount) {
   refused(accepted->reply, e2ee().container, crypto::generate_key_pair(random).public_key,
           Errc::auth_failed);
   // Another account, same companion: the identity answered is not the one that was issued.
-  const Bytes other = issue_device_identity({1, 2, 3}, e2ee().account, companion, e2ee().secret,
-                                            random);
+  const Bytes other =
+      issue_device_identity({1, 2, 3}, e2ee().account, companion, e2ee().secret, random);
   refused(accepted->reply, other, companion, Errc::auth_failed);
 
   auto reply = *schema::parse<AdvSignedDeviceIdentity>(accepted->reply, "");
@@ -219,8 +218,8 @@ TEST(DeviceIdentityTest, TheDeviceSignatureBindsKeyDetailsAndAccount) {
   refused(schema::serialize(reply), e2ee().container, companion, Errc::auth_failed);
   for (std::size_t length = 0; length < accepted->reply.size(); ++length) {
     SCOPED_TRACE(length);
-    EXPECT_FALSE(verify_device_signature(ByteSpan(accepted->reply).first(length),
-                                         e2ee().container, companion));
+    EXPECT_FALSE(verify_device_signature(ByteSpan(accepted->reply).first(length), e2ee().container,
+                                         companion));
   }
 }
 

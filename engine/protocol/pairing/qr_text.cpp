@@ -18,8 +18,8 @@ Result<ByteArray<32>> key_field(std::string_view text, std::string_view what) {
 std::string format_qr_text(const QrPayload& payload) {
   std::string text(kQrLinkPrefix);
   text += payload.ref;
-  for (ByteSpan field :
-       {ByteSpan(payload.noise_key), ByteSpan(payload.identity_key), ByteSpan(payload.adv_secret)}) {
+  for (ByteSpan field : {ByteSpan(payload.noise_key), ByteSpan(payload.identity_key),
+                         ByteSpan(payload.adv_secret)}) {
     text += ',';
     text += to_base64(field);
   }
@@ -32,7 +32,8 @@ std::string format_qr_text(const QrPayload& payload) {
 
 Result<QrPayload> parse_qr_text(std::string_view text) {
   // Any link in front is dropped, as phones do: its host has changed before.
-  if (const auto hash = text.find('#'); hash != std::string_view::npos) text.remove_prefix(hash + 1);
+  if (const auto hash = text.find('#'); hash != std::string_view::npos)
+    text.remove_prefix(hash + 1);
 
   std::array<std::string_view, 5> fields;
   std::size_t count = 0;
