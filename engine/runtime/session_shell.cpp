@@ -93,7 +93,13 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     alarm_.cancel();
     link_.reset();
     closing_.clear();
+    when_durable_.clear();
     events_ = {};
+  }
+
+  void when_durable(std::function<void()> then) {
+    if (posted_ == 0 && !store_deadline_ && !erasing_) return then();
+    when_durable_.push_back(std::move(then));
   }
 
   const client::Status& status() const { return status_; }
@@ -391,6 +397,9 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   /// After everything that happens.
   void arm() {
     set_alarm();
+    if (posted_ == 0 && !store_deadline_ && !erasing_) {
+      for (const auto& then : std::exchange(when_durable_, {})) then();
+    }
     const bool was_idle = std::exchange(idle_, idle());
     if (idle_ && !was_idle && events_.on_idle) events_.on_idle();
   }
@@ -448,6 +457,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   ActionGate gate_;
   client::Status status_;
 
+  std::vector<std::function<void()>> when_durable_;
+
   std::optional<Link> link_;
   std::map<const net::WebSocket*, net::WebSocketPtr> closing_;
 
@@ -466,6 +477,7 @@ void SessionShell::stop(Done done) { impl_->command(client::StopRequested{}, std
 void SessionShell::logout(Done done) { impl_->command(client::LogoutRequested{}, std::move(done)); }
 void SessionShell::remove(Done done) { impl_->command(client::DeleteRequested{}, std::move(done)); }
 
+void SessionShell::when_durable(std::function<void()> then) { impl_->when_durable(std::move(then)); }
 const client::Status& SessionShell::status() const { return impl_->status(); }
 bool SessionShell::has_timer() const { return impl_->has_timer(); }
 bool SessionShell::idle() const { return impl_->idle(); }

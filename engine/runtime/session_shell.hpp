@@ -63,6 +63,9 @@ class SessionShell {
   /// Forgets everything, also what is damaged. Errors: `environment`.
   void remove(Done done);
 
+  /// Calls `then` once nothing is being written, maybe before this returns.
+  void when_durable(std::function<void()> then);
+
   /// As users see it.
   const client::Status& status() const;
   bool has_timer() const;

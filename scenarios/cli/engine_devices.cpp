@@ -109,6 +109,22 @@ std::uint64_t open_files() {
   return count > 0 ? count - 1 : 0;  // without the one that looked
 }
 
+/// {credentials, generation, stored} of `inspect`.
+Result<json::object> describe_stored(const store::Records& records) {
+  json::object data;
+  data["credentials"] = nullptr;
+  data["generation"] = nullptr;
+  if (const Bytes* record = store::find(records, client::kCredentialsKind, client::kCredentialsKey)) {
+    WA_TRY(const client::Credentials credentials, client::Credentials::decode(*record));
+    if (credentials.account) data["credentials"] = credentials.fingerprint();
+    data["generation"] = credentials.attempt_id;
+  }
+  json::object stored;
+  for (const auto& [kind, of_kind] : records) stored[kind] = of_kind.size();
+  data["stored"] = std::move(stored);
+  return data;
+}
+
 }  // namespace
 
 Result<pairing::AppVersion> parse_version(std::string_view given) {
@@ -281,26 +297,20 @@ void EngineDevices::start(Device& device, const json::object& command, const Req
 }
 
 void EngineDevices::inspect(const Device& device, const Request& request) {
+  if (!device.shell) return read_stored(device, request);
+  device.shell->when_durable([this, &device, request] { read_stored(device, request); });
+}
+
+void EngineDevices::read_stored(const Device& device, const Request& request) {
   const bool has_timer = device.shell && device.shell->has_timer();
   surroundings_.store.read(device.name, [this, has_timer, request](Result<store::Records> records) {
     if (!records) return error(request, "store_error", records.error().detail);
-    json::object data;
-    data["credentials"] = nullptr;
-    data["generation"] = nullptr;
-    if (const Bytes* record =
-            store::find(*records, client::kCredentialsKind, client::kCredentialsKey)) {
-      const auto credentials = client::Credentials::decode(*record);
-      if (!credentials) return error(request, "store_error", credentials.error().detail);
-      if (credentials->account) data["credentials"] = credentials->fingerprint();
-      data["generation"] = credentials->attempt_id;
-    }
-    json::object stored;
-    for (const auto& [kind, of_kind] : *records) stored[kind] = of_kind.size();
-    data["stored"] = std::move(stored);
-    data["rss_bytes"] = resident_bytes();
-    data["open_files"] = open_files();
-    data["timers"] = has_timer ? 1 : 0;
-    done(request, std::move(data));
+    auto data = describe_stored(*records);
+    if (!data) return error(request, "store_error", data.error().detail);
+    (*data)["rss_bytes"] = resident_bytes();
+    (*data)["open_files"] = open_files();
+    (*data)["timers"] = has_timer ? 1 : 0;
+    done(request, std::move(*data));
   });
 }
 

@@ -56,6 +56,7 @@ class EngineDevices {
   void perform(const boost::json::object& command, Request request);
   void start(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
+  void read_stored(const Device& device, const Request& request);
   void make_shell(Device& device, client::Config config);
   Device& device_named(const std::string& name);
 

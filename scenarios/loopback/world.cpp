@@ -1,0 +1,454 @@
+#include "scenarios/loopback/world.hpp"
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <array>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <map>
+
+#include "engine/net/process_limits.hpp"
+#include "engine/protocol/crypto/system_random.hpp"
+#include "mockserver/net/mock_host.hpp"
+#include "scenarios/loopback/client.hpp"
+#include "scenarios/loopback/command_line.hpp"
+#include "scenarios/loopback/device.hpp"
+
+namespace wa::loopback {
+
+namespace asio = boost::asio;
+namespace fs = std::filesystem;
+using namespace std::chrono_literals;
+using stage::DurationKind;
+using stage::Failure;
+
+namespace {
+
+/// For a Node client on a busy machine.
+constexpr Duration kHelloWithin = 20s;
+/// From the end of stdin. Source: docs/guides/client-driver.md.
+constexpr Duration kExitWithin = 5s;
+/// For the last closes to arrive at the server, once clients have ended.
+constexpr Duration kClosesWithin = 3s;
+/// The same, when some of them will not arrive.
+constexpr Duration kSilentWithin = 250ms;
+/// How long `connected` may outlive its stream at the end of a scenario. Invariant truthful-status.
+constexpr Duration kTruthfulWithin = 1s;
+/// What clients ping at, unscaled.
+constexpr Duration kKeepalive = 30s;
+/// Handlers that are run because they were ready when the time was up.
+constexpr int kMostReady = 10'000;
+
+bool is_name(std::string_view name) {
+  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
+           c == '_';
+  });
+}
+
+std::string milliseconds(Duration duration) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  return std::to_string(std::max<std::int64_t>(1, ms));
+}
+
+/// Whether a file in a state directory belongs to this device: `NAME`, `NAME.store`, …
+bool belongs_to(const std::string& file, const std::string& device) {
+  return file == device || file.starts_with(device + ".");
+}
+
+}  // namespace
+
+class World::Impl final : public ClientSurroundings, public stage::ServerPort {
+ public:
+  explicit Impl(Options given)
+      : options(std::move(given)), trace(options.record), server(*this, trace) {}
+
+  ~Impl() override {
+    options.log = {};
+    clients_.clear();
+    if (host_) host_->stop();
+    remove_state_dir();
+  }
+
+  Result<void> begin() {
+    net::ignore_sigpipe();  // a client that is killed takes its pipes along
+    if (options.client_command.empty()) {
+      command_ = {"/proc/self/exe", "engine"};
+    } else {
+      WA_TRY(command_, split_command(options.client_command));
+    }
+    options.settings = options.settings.scaled(options.scale.factor);
+    WA_TRY_VOID(make_state_dir());
+    mock::HostOptions host;
+    host.settings = options.settings;
+    host.seed = options.seed;
+    WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_), random_));
+    events_ = host_->subscribe([this](const mock::LoggedEvent& logged) {
+      server.record(host_->now().mono, logged.event);
+    });
+    return {};
+  }
+
+  bool advance(Instant limit) {
+    io_.restart();
+    const auto at = std::chrono::steady_clock::time_point(limit.time_since_epoch());
+    const bool happened = io_.run_one_until(at) > 0;
+    // What was there in time counts, however long the machine took over something else.
+    if (now().mono >= limit) {
+      for (int i = 0; i < kMostReady && io_.poll_one() > 0; ++i) {
+      }
+      return false;
+    }
+    return happened;
+  }
+
+  Result<stage::Device*> device(std::string_view engine, std::string_view name,
+                                const stage::DeviceOptions& wanted);
+  std::vector<Failure> finish();
+
+  // ---- stage::ServerPort ----
+
+  const mock::Tenant& tenant() const override { return *host_->tenant({}); }
+  void command(mock::Command asked, Done done) override {
+    // Nobody hears of the end of such a stream.
+    if (const auto* close = std::get_if<mock::CloseConnection>(&asked)) silent_ |= close->how == "blackhole";
+    host_->command({}, std::move(asked), std::move(done));
+  }
+
+  // ---- ClientSurroundings, and ServerPort ----
+
+  Now now() const override { return host_->now(); }
+  asio::io_context& io() override { return io_; }
+  const std::vector<std::string>& command() const override { return command_; }
+  const Hello* hello() const override { return hello_ ? &*hello_ : nullptr; }
+  void greeted(const Hello& hello) override {
+    if (hello_) return;
+    hello_ = hello;
+    client_name = options.client_name.empty() ? hello.name + " " + hello.version : options.client_name;
+  }
+  void log(std::string_view source, std::string_view line) override {
+    if (options.log) options.log(source, line);
+  }
+  void failed(Failure failure) override { failures_.push_back(std::move(failure)); }
+  ChildProcess::Environment environment(const Client& client) const override {
+    std::array<char, 32> factor{};
+    std::snprintf(factor.data(), factor.size(), "%.9g", options.scale.factor);
+    const Duration keepalive = options.scale.apply(kKeepalive, DurationKind::delay);
+    return {{"TESTLINE_WS_URL", url_of(client.label())},
+            {"TESTLINE_NOISE_ROOT", to_hex(host_->keys().root.public_key.bytes)},
+            {"TESTLINE_STATE_DIR", client.state_dir()},
+            {"TESTLINE_KEEPALIVE_MS", milliseconds(keepalive)},
+            {"TESTLINE_QR_FIRST_MS", milliseconds(options.settings.refs_first)},
+            {"TESTLINE_QR_MS", milliseconds(options.settings.refs_rest)},
+            {"TESTLINE_TIME_SCALE", factor.data()}};
+  }
+
+  std::vector<int> processes() const {
+    std::vector<int> pids;
+    for (const auto& client : clients_) {
+      if (client->running()) pids.push_back(client->pid());
+    }
+    return pids;
+  }
+
+  Options options;
+  stage::Trace trace;
+  stage::Server server;
+  std::vector<stage::Device*> device_list;
+  std::vector<std::string> lacking;
+  std::string client_name;
+  std::string state_dir;
+
+ private:
+  std::string url_of(std::string_view label) const {
+    return host_->ws_url() + "?device=" + std::string(label);
+  }
+  Result<void> make_state_dir();
+  void remove_state_dir();
+  /// The process that is to run a new device: the engine's, or a new one.
+  Result<Client*> client_for(std::string_view engine, std::string_view name);
+  Result<void> await_hello(Client& client);
+  Result<Device*> original_of(const std::string& clone_of);
+  Result<void> clone(const Device& from, const Device& to);
+  void lacks(std::string_view capability);
+
+  /// Runs what happens until `condition` holds, at most for `patience`, in real time. False: it does
+  /// not hold.
+  template <class Condition>
+  bool run_until(Duration patience, Condition condition) {
+    const Instant limit = now().mono + patience;
+    while (!condition()) {
+      if (!advance(limit) && now().mono >= limit) return condition();
+    }
+    return true;
+  }
+
+  // The end.
+  void check_truthful_status();
+  void check_single_owner();
+  void end_clients();
+  void end_server();
+  void broken(std::string_view rule, std::string message);
+
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_ = asio::make_work_guard(io_);
+  crypto::SystemRandom random_;
+  std::unique_ptr<mock::MockHost> host_;
+  mock::MockHost::Subscription events_;
+  std::vector<std::string> command_;
+  std::optional<Hello> hello_;
+  std::vector<std::unique_ptr<Client>> clients_;
+  std::map<std::string, Client*, std::less<>> engines_;  ///< when a process runs many devices
+  std::vector<std::unique_ptr<Device>> devices_;
+  std::vector<Failure> failures_;
+  bool silent_ = false;  ///< streams may have been made to end without anybody hearing of it
+  bool finished_ = false;
+};
+
+// ---- devices ------------------------------------------------------------------------------------
+
+Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_view name,
+                                           const stage::DeviceOptions& wanted) {
+  WA_ASSERT(!finished_);
+  for (const auto& known : devices_) {
+    if (known->engine() != engine || known->name() != name) continue;
+    if (wanted == stage::DeviceOptions{} || wanted == known->options()) return known.get();
+    return Error{Errc::conflict, "device " + std::string(name) + " exists with other options"};
+  }
+  for (const std::string_view word : {engine, name}) {
+    if (is_name(word)) continue;
+    return Error{Errc::usage, "\"" + std::string(word) +
+                                  "\" is no name: 1 to 64 letters, digits, hyphens, underscores"};
+  }
+  Device* original = nullptr;
+  if (!wanted.clone_of.empty()) {
+    WA_TRY(original, original_of(wanted.clone_of));
+  }
+  WA_TRY(Client * client, client_for(engine, name));
+  stage::DeviceOptions ordinary;
+  ordinary.clone_of = wanted.clone_of;
+  if (wanted != ordinary && !hello_->can("options")) {
+    lacks("options");
+    return Error{Errc::environment, client_name + " lacks the capability options, which device " +
+                                        std::string(name) + " needs"};
+  }
+
+  Device::Setup setup;
+  setup.url = url_of(name);
+  setup.scale = options.scale;
+  setup.lacks = [this](std::string_view capability) { lacks(capability); };
+  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name), wanted,
+                                         trace, setup);
+  if (original) {
+    setup.clone = [this, original, copy = device.get()] { return clone(*original, *copy); };
+    device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name), wanted,
+                                      trace, std::move(setup));
+  }
+  client->add(*device);
+  devices_.push_back(std::move(device));
+  device_list.push_back(devices_.back().get());
+  return device_list.back();
+}
+
+Result<Client*> World::Impl::client_for(std::string_view engine, std::string_view name) {
+  if (const auto known = engines_.find(engine); known != engines_.end()) return known->second;
+  const std::string number = std::to_string(clients_.size() + 1);
+  std::string client_of = std::string(engine);
+  if (!hello_ || !hello_->can("multi_device")) client_of += "/" + std::string(name);
+  auto made = std::make_unique<Client>(*this, client_of, std::string(name), state_dir + "/" + number);
+  std::error_code failure;
+  fs::create_directory(made->state_dir(), failure);
+  if (failure) {
+    return Error{Errc::environment, "cannot make " + made->state_dir() + ": " + failure.message()};
+  }
+  WA_TRY_VOID(await_hello(*made));
+  clients_.push_back(std::move(made));
+  Client* client = clients_.back().get();
+  if (hello_->can("multi_device")) {
+    engines_.emplace(engine, client);
+    client->rename(engine);
+  }
+  return client;
+}
+
+Result<void> World::Impl::await_hello(Client& client) {
+  WA_TRY_VOID(client.run());
+  if (run_until(kHelloWithin, [&] { return client.greeted() || !client.running(); }) &&
+      client.greeted()) {
+    return {};
+  }
+  // It is not to be reported twice.
+  std::string why = "it said no hello within " + stage::to_text(kHelloWithin) +
+                    (client.last_words().empty() ? "" : "; its stderr ends with:" + client.last_words());
+  if (!client.running() && !failures_.empty()) {
+    why = std::move(failures_.back().message);
+    failures_.pop_back();
+  }
+  return Error{Errc::environment, "the client under test does not run: " + why};
+}
+
+Result<Device*> World::Impl::original_of(const std::string& clone_of) {
+  const std::size_t slash = clone_of.find('/');
+  const std::string name = clone_of.substr(slash + 1);  // npos + 1 is 0
+  for (const auto& device : devices_) {
+    const bool same_engine = slash == std::string::npos || device->engine() == clone_of.substr(0, slash);
+    if (device->name() == name && same_engine) return device.get();
+  }
+  return Error{Errc::usage, "clone_of: there is no device \"" + clone_of + "\""};
+}
+
+/// The files of one device become those of another, whatever their client keeps in them: all that is in
+/// its directory, or what is named after it where a directory is shared.
+Result<void> World::Impl::clone(const Device& from, const Device& to) {
+  const bool shared = hello_->can("multi_device");
+  const fs::path source = const_cast<Device&>(from).client().state_dir();
+  const fs::path target = const_cast<Device&>(to).client().state_dir();
+  std::error_code failure;
+  for (fs::directory_iterator file(source, failure), end; !failure && file != end;
+       file.increment(failure)) {
+    std::string name = file->path().filename();
+    if (shared) {
+      if (!belongs_to(name, from.name())) continue;
+      name = to.name() + name.substr(from.name().size());
+    }
+    fs::copy(file->path(), target / name,
+             fs::copy_options::recursive | fs::copy_options::overwrite_existing, failure);
+    if (failure) break;
+  }
+  if (!failure) return {};
+  return Error{Errc::environment, "clone_of: cannot copy what " + from.name() + " has stored: " + failure.message()};
+}
+
+void World::Impl::lacks(std::string_view capability) {
+  if (std::ranges::find(lacking, capability) != lacking.end()) return;
+  lacking.emplace_back(capability);
+  Failure failure;
+  failure.kind = "skipped";
+  failure.rule = capability;
+  failure.message = client_name + " lacks the capability " + std::string(capability);
+  failures_.push_back(std::move(failure));
+}
+
+// ---- the directory ------------------------------------------------------------------------------
+
+Result<void> World::Impl::make_state_dir() {
+  std::error_code failure;
+  const fs::path parent = fs::temp_directory_path(failure);
+  std::string pattern = (failure ? fs::path("/tmp") : parent) / "testline-XXXXXX";
+  if (!::mkdtemp(pattern.data())) {
+    return Error{Errc::environment, "cannot make " + pattern + ": " + std::strerror(errno)};
+  }
+  state_dir = std::move(pattern);
+  return {};
+}
+
+void World::Impl::remove_state_dir() {
+  if (state_dir.empty()) return;
+  std::error_code ignored;
+  fs::remove_all(state_dir, ignored);
+}
+
+// ---- the end ------------------------------------------------------------------------------------
+
+void World::Impl::check_truthful_status() {
+  for (const auto& device : devices_) {
+    const auto holds = [&] { return device->state() != "connected" || server.logged_in(device->name()); };
+    if (run_until(kTruthfulWithin, holds)) continue;
+    broken("truthful-status", "device " + device->name() +
+                                  " shows connected, but the server holds no logged-in stream of it");
+  }
+}
+
+void World::Impl::check_single_owner() {
+  std::map<std::string, int> streams;
+  for (const mock::ConnectionInfo& connection : server.connections()) {
+    if (connection.phase == "open" && !connection.device_jid.empty()) ++streams[connection.device_jid];
+  }
+  for (const auto& [jid, count] : streams) {
+    if (count > 1) broken("single-owner", std::to_string(count) + " live streams of " + jid);
+  }
+}
+
+void World::Impl::end_clients() {
+  for (const auto& device : devices_) {
+    if (device->client().running()) device->stop();
+  }
+  for (const auto& client : clients_) client->close();
+  const auto ended = [&] { return processes().empty(); };
+  run_until(kExitWithin, ended);
+  for (const auto& client : clients_) client->end_late(kExitWithin);
+}
+
+void World::Impl::end_server() {
+  const auto closed = [&] { return server.connections().empty() && host_->open_sockets() == 0; };
+  if (!run_until(silent_ ? kSilentWithin : kClosesWithin, closed) && !silent_) {
+    for (const mock::ConnectionInfo& connection : server.connections()) {
+      broken("quiet-end", "the server still holds connection " + std::to_string(connection.id) + " of " +
+                              (connection.label.empty() ? "nobody" : connection.label) + " (" +
+                              connection.phase + ")");
+    }
+    if (server.connections().empty()) {
+      broken("quiet-end", std::to_string(host_->open_sockets()) + " sockets of the server are still open");
+    }
+  }
+  host_->stop();
+  io_.restart();
+  for (int i = 0; i < kMostReady && io_.poll_one() > 0; ++i) {
+  }
+}
+
+void World::Impl::broken(std::string_view rule, std::string message) {
+  Failure failure;
+  failure.kind = "invariant";
+  failure.rule = rule;
+  failure.message = std::string(rule) + ": " + std::move(message);
+  failures_.push_back(std::move(failure));
+}
+
+std::vector<Failure> World::Impl::finish() {
+  WA_ASSERT(!finished_);
+  finished_ = true;
+  check_truthful_status();
+  check_single_owner();
+  end_clients();
+  end_server();
+  for (const int pid : processes()) broken("quiet-end", "process " + std::to_string(pid) + " still runs");
+  remove_state_dir();
+  if (std::error_code ignored; fs::exists(state_dir, ignored)) {
+    broken("quiet-end", "the directory " + state_dir + " could not be removed");
+  }
+  options.log = {};
+  return std::move(failures_);
+}
+
+// ---- the World ----------------------------------------------------------------------------------
+
+World::World(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+World::~World() = default;
+
+Result<std::unique_ptr<World>> World::start(Options options) {
+  auto impl = std::make_unique<Impl>(std::move(options));
+  WA_TRY_VOID(impl->begin());
+  return std::unique_ptr<World>(new World(std::move(impl)));
+}
+
+Now World::now() const { return impl_->now(); }
+bool World::advance(Instant limit) { return impl_->advance(limit); }
+stage::Server& World::server() { return impl_->server; }
+Result<stage::Device*> World::device(std::string_view engine, std::string_view name,
+                                     const stage::DeviceOptions& options) {
+  return impl_->device(engine, name, options);
+}
+const std::vector<stage::Device*>& World::devices() const { return impl_->device_list; }
+const stage::TimeScale& World::time_scale() const { return impl_->options.scale; }
+stage::Trace& World::trace() { return impl_->trace; }
+std::vector<Failure> World::finish() { return impl_->finish(); }
+const std::string& World::client() const { return impl_->client_name; }
+const std::vector<std::string>& World::lacking() const { return impl_->lacking; }
+std::vector<int> World::processes() const { return impl_->processes(); }
+const std::string& World::state_dir() const { return impl_->state_dir; }
+
+}  // namespace wa::loopback
