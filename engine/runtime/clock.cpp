@@ -6,7 +6,8 @@ Now read_clocks() {
   using namespace std::chrono;
   const auto mono = steady_clock::now().time_since_epoch();
   const auto wall = system_clock::now().time_since_epoch();
-  return {Instant(duration_cast<Duration>(mono)), UnixMillis{duration_cast<milliseconds>(wall).count()}};
+  return {Instant(duration_cast<Duration>(mono)),
+          UnixMillis{duration_cast<milliseconds>(wall).count()}};
 }
 
 }  // namespace wa::runtime

@@ -11,7 +11,8 @@ namespace asio = boost::asio;
 
 class ComputePool::Impl {
  public:
-  Impl(asio::io_context& io_context, std::size_t thread_count) : io(io_context), threads(thread_count) {}
+  Impl(asio::io_context& io_context, std::size_t thread_count)
+      : io(io_context), threads(thread_count) {}
 
   asio::io_context& io;
   asio::thread_pool threads;
@@ -20,7 +21,9 @@ class ComputePool::Impl {
 ComputePool::ComputePool(asio::io_context& io, std::size_t threads)
     : impl_(std::make_unique<Impl>(io, threads)) {}
 
-ComputePool::~ComputePool() { impl_->threads.join(); }
+ComputePool::~ComputePool() {
+  impl_->threads.join();
+}
 
 void ComputePool::run(client::ComputeJob job, std::function<void(client::ComputeValue)> done) {
   asio::post(impl_->threads, [job = std::move(job), done = std::move(done),

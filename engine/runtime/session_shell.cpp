@@ -79,7 +79,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   void command(client::Event event, Done done) {
     ++posted_;
     idle_ = false;
-    asio::post(io_, [weak = weak_from_this(), command = Command{std::move(event), std::move(done)}]() mutable {
+    asio::post(io_, [weak = weak_from_this(),
+                     command = Command{std::move(event), std::move(done)}]() mutable {
       if (const auto self = weak.lock()) {
         --self->posted_;
         self->on_command(std::move(command));
@@ -216,13 +217,14 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void commit(std::vector<client::Change> changes) {
     expect_store();
-    device_store_->commit(stored_form(std::move(changes)),
-                          [weak = weak_from_this(), incarnation = incarnation_](Result<void> result) {
-                            const auto self = weak.lock();
-                            if (!self || self->incarnation_ != incarnation) return;
-                            self->on_committed(std::move(result));
-                            self->arm();
-                          });
+    device_store_->commit(
+        stored_form(std::move(changes)),
+        [weak = weak_from_this(), incarnation = incarnation_](Result<void> result) {
+          const auto self = weak.lock();
+          if (!self || self->incarnation_ != incarnation) return;
+          self->on_committed(std::move(result));
+          self->arm();
+        });
   }
 
   void on_committed(Result<void> result) {
@@ -310,7 +312,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     pool_.run(std::move(compute.job), [weak = weak_from_this(), incarnation = incarnation_,
                                        job = compute.job_id](client::ComputeValue value) {
       const auto self = weak.lock();
-      if (self && self->incarnation_ == incarnation) self->feed(client::Computed{job, std::move(value)});
+      if (self && self->incarnation_ == incarnation)
+        self->feed(client::Computed{job, std::move(value)});
     });
   }
 
@@ -342,10 +345,11 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     options.timeout = dial.timeout;
     options.headers = {{"Origin", kOrigin}};
     // Destroying the dial cancels it: the callback speaks of link_.
-    link_->dial = std::make_unique<net::Dial>(
-        io_, *url, std::move(options), [weak = weak_from_this()](auto outcome) {
-          if (const auto self = weak.lock()) self->on_dialed(std::move(outcome));
-        });
+    link_->dial = std::make_unique<net::Dial>(io_, *url, std::move(options),
+                                              [weak = weak_from_this()](auto outcome) {
+                                                if (const auto self = weak.lock())
+                                                  self->on_dialed(std::move(outcome));
+                                              });
   }
 
   void on_dialed(std::variant<net::WebSocketPtr, net::DialFailure> outcome) {
@@ -470,16 +474,34 @@ SessionShell::SessionShell(Surroundings surroundings, std::string device, Option
                            Events events)
     : impl_(std::make_shared<Impl>(surroundings, std::move(device), std::move(options),
                                    std::move(events))) {}
-SessionShell::~SessionShell() { impl_->end(); }
+SessionShell::~SessionShell() {
+  impl_->end();
+}
 
-void SessionShell::start(Done done) { impl_->command(client::StartRequested{}, std::move(done)); }
-void SessionShell::stop(Done done) { impl_->command(client::StopRequested{}, std::move(done)); }
-void SessionShell::logout(Done done) { impl_->command(client::LogoutRequested{}, std::move(done)); }
-void SessionShell::remove(Done done) { impl_->command(client::DeleteRequested{}, std::move(done)); }
+void SessionShell::start(Done done) {
+  impl_->command(client::StartRequested{}, std::move(done));
+}
+void SessionShell::stop(Done done) {
+  impl_->command(client::StopRequested{}, std::move(done));
+}
+void SessionShell::logout(Done done) {
+  impl_->command(client::LogoutRequested{}, std::move(done));
+}
+void SessionShell::remove(Done done) {
+  impl_->command(client::DeleteRequested{}, std::move(done));
+}
 
-void SessionShell::when_durable(std::function<void()> then) { impl_->when_durable(std::move(then)); }
-const client::Status& SessionShell::status() const { return impl_->status(); }
-bool SessionShell::has_timer() const { return impl_->has_timer(); }
-bool SessionShell::idle() const { return impl_->idle(); }
+void SessionShell::when_durable(std::function<void()> then) {
+  impl_->when_durable(std::move(then));
+}
+const client::Status& SessionShell::status() const {
+  return impl_->status();
+}
+bool SessionShell::has_timer() const {
+  return impl_->has_timer();
+}
+bool SessionShell::idle() const {
+  return impl_->idle();
+}
 
 }  // namespace wa::runtime

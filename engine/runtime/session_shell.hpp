@@ -19,17 +19,18 @@ struct Surroundings {
   Random& random;
 };
 
-/// One client::Session on real sockets, files and clocks: feeds it what happens, performs its actions
-/// in order (through an ActionGate), keeps one alarm. No decision about the protocol is made here.
+/// One client::Session on real sockets, files and clocks: feeds it what happens, performs its
+/// actions in order (through an ActionGate), keeps one alarm. No decision about the protocol is
+/// made here.
 ///
 ///               start             opened                     start, stop, …
 ///     closed ─────────▶ opening ────────▶ running ──────────────────────────▶ running
 ///       ▲                  │ damaged         │ a commit failed, or took too long
 ///       └──────────────────┴─────────────────┘ (opened again; after three such failures closed)
 ///
-/// The machine is made from what is stored, at the first start, and again after a failed commit: its
-/// sockets are then closed, since frames that were numbered are lost, and what it knew is void. After
-/// three failures in a row the state is `store_error`.
+/// The machine is made from what is stored, at the first start, and again after a failed commit:
+/// its sockets are then closed, since frames that were numbered are lost, and what it knew is void.
+/// After three failures in a row the state is `store_error`.
 ///
 /// Source: docs/ARCHITECTURE.md, "Writes are actions".
 class SessionShell {

@@ -113,7 +113,8 @@ class Directory {
   }
 
   Result<void> write_durably(const std::string& name, ByteSpan contents) const {
-    File file(::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    File file(
+        ::openat(directory_.get(), name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
     if (!file.is_open()) return failed("write", full(name));
     while (!contents.empty()) {
       const ::ssize_t count = ::write(file.get(), contents.data(), contents.size());
@@ -178,7 +179,7 @@ class FileDevice final : public DeviceStore {
 
   void commit(std::vector<Change> changes, Done done) override {
     auto work = [durable = durable_,
-                       changes = std::move(changes)](const Directory& directory) mutable -> Result<void> {
+                 changes = std::move(changes)](const Directory& directory) mutable -> Result<void> {
       Records records = durable->records;
       apply(std::move(changes), records);
       WA_TRY_VOID(directory.write(durable->device, records));
@@ -219,7 +220,8 @@ void FileStore::open(std::string device, OnOpened on_opened) {
     WA_TRY(durable->records, directory.read(durable->device));
     return durable->records;
   };
-  impl_->run(std::move(work), [impl = impl_, durable, on_opened = std::move(on_opened)](Result<Records> records) {
+  impl_->run(std::move(work), [impl = impl_, durable,
+                               on_opened = std::move(on_opened)](Result<Records> records) {
     if (!records) return on_opened(std::move(records).error());
     on_opened(Opened{std::make_shared<FileDevice<Impl>>(impl, durable), std::move(*records)});
   });

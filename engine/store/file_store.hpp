@@ -9,9 +9,9 @@ class io_context;
 namespace wa::store {
 
 /// One file per device in a directory: `NAME.store`, `store` for the device without a name. Each
-/// commit writes the whole file beside the old one, makes it durable and takes its place, so a process
-/// that is killed at any point leaves the old records or the new ones. A device without records has
-/// no file.
+/// commit writes the whole file beside the old one, makes it durable and takes its place, so a
+/// process that is killed at any point leaves the old records or the new ones. A device without
+/// records has no file.
 ///
 /// For small records, which is what pairing and login keep. One process owns the directory.
 class FileStore final : public Store {

@@ -84,7 +84,8 @@ Result<Records> decode_records(ByteSpan file) {
     WA_TRY(const ByteSpan kind, reader.counted<2>());
     WA_TRY(const ByteSpan key, reader.counted<2>());
     WA_TRY(const ByteSpan bytes, reader.counted<4>());
-    records[std::string(as_text(kind))].insert_or_assign(std::string(as_text(key)), to_bytes(bytes));
+    records[std::string(as_text(kind))].insert_or_assign(std::string(as_text(key)),
+                                                         to_bytes(bytes));
   }
   if (!reader.empty()) return Error{Errc::malformed, "bytes stand behind the last record"};
   return records;

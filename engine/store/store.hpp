@@ -34,8 +34,8 @@ const Bytes* find(const Records& records, std::string_view kind, std::string_vie
 
 using Done = std::function<void(Result<void>)>;
 
-/// One device, opened by who runs its session. Dropping it ends the ownership; commits under way are
-/// finished.
+/// One device, opened by who runs its session. Dropping it ends the ownership; commits under way
+/// are finished.
 class DeviceStore {
  public:
   virtual ~DeviceStore() = default;

@@ -118,7 +118,9 @@ struct Kind {
   std::string name;
   bool files;
 };
-void PrintTo(const Kind& kind, std::ostream* out) { *out << kind.name; }
+void PrintTo(const Kind& kind, std::ostream* out) {
+  *out << kind.name;
+}
 
 class EveryStoreTest : public testing::TestWithParam<Kind> {
  protected:
@@ -238,7 +240,8 @@ TEST(RecordFileTest, RefusesWrongContentsUnderARightChecksum) {
   const Bytes record = concat(big_endian<2>(1), as_bytes("k"), big_endian<2>(0), big_endian<4>(0));
 
   // A later version, records that are not there, lengths beyond the end, records behind the last.
-  EXPECT_FALSE(decode_records(sealed(concat(as_bytes("testline"), big_endian<4>(2), big_endian<4>(0)))));
+  EXPECT_FALSE(
+      decode_records(sealed(concat(as_bytes("testline"), big_endian<4>(2), big_endian<4>(0)))));
   EXPECT_FALSE(decode_records(sealed(concat(head, big_endian<4>(1)))));
   EXPECT_FALSE(decode_records(sealed(concat(head, big_endian<4>(0xffffffff), record))));
   EXPECT_FALSE(decode_records(sealed(concat(head, big_endian<4>(1), big_endian<2>(0xffff)))));

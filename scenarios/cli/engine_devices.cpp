@@ -114,7 +114,8 @@ Result<json::object> describe_stored(const store::Records& records) {
   json::object data;
   data["credentials"] = nullptr;
   data["generation"] = nullptr;
-  if (const Bytes* record = store::find(records, client::kCredentialsKind, client::kCredentialsKey)) {
+  if (const Bytes* record =
+          store::find(records, client::kCredentialsKind, client::kCredentialsKey)) {
     WA_TRY(const client::Credentials credentials, client::Credentials::decode(*record));
     if (credentials.account) data["credentials"] = credentials.fingerprint();
     data["generation"] = credentials.attempt_id;

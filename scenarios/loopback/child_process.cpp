@@ -108,7 +108,8 @@ int start(std::vector<std::string> command, const ChildProcess::Environment& env
 
   ::posix_spawnattr_t attributes;
   ::posix_spawnattr_init(&attributes);
-  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+  ::posix_spawnattr_setflags(
+      &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   ::posix_spawnattr_setpgroup(&attributes, 0);
   ::sigset_t signals;
   ::sigfillset(&signals);
@@ -138,13 +139,14 @@ class ChildProcess::Impl : public std::enable_shared_from_this<Impl> {
     // Both pipes may end before or after the process; only the process counts.
     stdin_.emplace(io_, in.write.release(), kMaxQueuedBytes, [](const std::string&) {});
     stdout_.emplace(io_, out.read.release(), kMaxLineBytes,
-                    LineReader::Events{.on_line = [this](std::string_view line) {
-                                         if (events_.on_stdout) events_.on_stdout(line);
-                                       },
+                    LineReader::Events{.on_line =
+                                           [this](std::string_view line) {
+                                             if (events_.on_stdout) events_.on_stdout(line);
+                                           },
                                        .on_end = [this](const std::string& why) { broken(why); }});
-    stderr_.emplace(io_, err.read.release(), kMaxLineBytes,
-                    LineReader::Events{.on_line = [this](std::string_view line) { said(line); },
-                                       .on_end = {}});
+    stderr_.emplace(
+        io_, err.read.release(), kMaxLineBytes,
+        LineReader::Events{.on_line = [this](std::string_view line) { said(line); }, .on_end = {}});
     pid_descriptor_.async_wait(
         asio::posix::stream_descriptor::wait_read,
         [self = shared_from_this()](const boost::system::error_code& failure) {
@@ -241,7 +243,8 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(asio::io_context& io,
   if (const int failure = start(command, environment, in, out, err, pid); failure != 0) {
     return failed("cannot run " + command.front(), failure);
   }
-  // Not through <sys/pidfd.h>: in glibc 2.36 it cannot be linked from C++. Sets O_CLOEXEC by itself.
+  // Not through <sys/pidfd.h>: in glibc 2.36 it cannot be linked from C++. Sets O_CLOEXEC by
+  // itself.
   const auto pid_descriptor = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
   if (pid_descriptor < 0) {
     const Error error = failed("cannot watch the client", errno);
@@ -255,12 +258,26 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::spawn(asio::io_context& io,
 }
 
 ChildProcess::ChildProcess(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
-ChildProcess::~ChildProcess() { impl_->abandon(); }
-int ChildProcess::pid() const { return impl_->pid(); }
-bool ChildProcess::running() const { return impl_->running(); }
-bool ChildProcess::write(std::string_view line) { return impl_->write(line); }
-void ChildProcess::close_stdin() { impl_->close_stdin(); }
-void ChildProcess::kill() { impl_->kill(); }
-std::string ChildProcess::last_words() const { return impl_->last_words(); }
+ChildProcess::~ChildProcess() {
+  impl_->abandon();
+}
+int ChildProcess::pid() const {
+  return impl_->pid();
+}
+bool ChildProcess::running() const {
+  return impl_->running();
+}
+bool ChildProcess::write(std::string_view line) {
+  return impl_->write(line);
+}
+void ChildProcess::close_stdin() {
+  impl_->close_stdin();
+}
+void ChildProcess::kill() {
+  impl_->kill();
+}
+std::string ChildProcess::last_words() const {
+  return impl_->last_words();
+}
 
 }  // namespace wa::loopback

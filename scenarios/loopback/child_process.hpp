@@ -15,9 +15,9 @@ class io_context;
 
 namespace wa::loopback {
 
-/// A child process that is spoken to in lines. It gets three pipes and no other descriptor of ours, the
-/// default signals and a process group of its own, so that Ctrl-C reaches us alone. It is waited for,
-/// and ended, by its pid.
+/// A child process that is spoken to in lines. It gets three pipes and no other descriptor of ours,
+/// the default signals and a process group of its own, so that Ctrl-C reaches us alone. It is
+/// waited for, and ended, by its pid.
 class ChildProcess {
  public:
   /// Callbacks run on the io_context, or inside kill(). They may not destroy the object.
@@ -29,7 +29,8 @@ class ChildProcess {
   };
   using Environment = std::vector<std::pair<std::string, std::string>>;
 
-  /// `environment` is put over ours. Errors: `environment` (not found, not executable, no pipes left).
+  /// `environment` is put over ours. Errors: `environment` (not found, not executable, no pipes
+  /// left).
   static Result<std::unique_ptr<ChildProcess>> spawn(boost::asio::io_context& io,
                                                      const std::vector<std::string>& command,
                                                      const Environment& environment, Events events);

@@ -39,7 +39,9 @@ Client::Client(ClientSurroundings& surroundings, std::string name, std::string l
       state_dir_(std::move(state_dir)) {}
 Client::~Client() = default;
 
-bool Client::multi_device() const { return world_.hello() && world_.hello()->can("multi_device"); }
+bool Client::multi_device() const {
+  return world_.hello() && world_.hello()->can("multi_device");
+}
 
 // ---- the process --------------------------------------------------------------------------------
 
@@ -106,8 +108,9 @@ void Client::fail(const std::string& what) {
   stage::Failure failure;
   failure.kind = "client";
   const std::string words = process_->last_words();
-  failure.message = "the client of " + name_ + " " + what +
-                    (words.empty() ? "; it wrote nothing to stderr" : "; its stderr ends with:" + words);
+  failure.message =
+      "the client of " + name_ + " " + what +
+      (words.empty() ? "; it wrote nothing to stderr" : "; its stderr ends with:" + words);
   world_.failed(std::move(failure));
 }
 
@@ -192,7 +195,8 @@ void Client::on_event(std::string_view event, json::object line) {
     line.erase("data");
   } else if (event == "qr_png") {
     auto picture = from_base64(text_of(line, "base64"));
-    if (!picture || picture->empty()) return nonsense("a qr_png that is no base64", json::serialize(line));
+    if (!picture || picture->empty())
+      return nonsense("a qr_png that is no base64", json::serialize(line));
     entry.kind = "qr";
     entry.qr = stage::QrPicture::from_png(std::move(*picture));
     line.erase("base64");

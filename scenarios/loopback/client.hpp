@@ -40,8 +40,8 @@ class ClientSurroundings {
   virtual void failed(stage::Failure failure) = 0;
 };
 
-/// One client process: commands out, events in, for the devices that it runs. It may be started again
-/// after its end.
+/// One client process: commands out, events in, for the devices that it runs. It may be started
+/// again after its end.
 ///
 ///     idle ──run──▶ starting ──hello──▶ greeted ──close──▶ closing ──exit──▶ idle
 ///       ▲              │                   │
@@ -49,7 +49,8 @@ class ClientSurroundings {
 class Client {
  public:
   /// `name` is "engine" or "engine/device"; `label` the first device that it runs.
-  Client(ClientSurroundings& surroundings, std::string name, std::string label, std::string state_dir);
+  Client(ClientSurroundings& surroundings, std::string name, std::string label,
+         std::string state_dir);
   ~Client();
 
   const std::string& name() const { return name_; }
@@ -66,7 +67,8 @@ class Client {
   std::string last_words() const { return process_ ? process_->last_words() : std::string(); }
 
   /// Commands wait for the hello.
-  void send(Device& device, stage::Ref ref, std::string_view command, boost::json::object fields = {});
+  void send(Device& device, stage::Ref ref, std::string_view command,
+            boost::json::object fields = {});
   /// By the scenario: its devices get `killed`.
   void kill();
   /// Ends stdin: the client is to exit by itself.

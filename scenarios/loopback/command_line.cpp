@@ -16,23 +16,30 @@ Result<std::vector<std::string>> split_command(std::string_view line) {
     }
     in_word = true;
     if (quote == '\'') {
-      if (c == '\'') quote = 0;
-      else word += c;
+      if (c == '\'')
+        quote = 0;
+      else
+        word += c;
     } else if (quote == '"') {
-      if (c == '"') quote = 0;
-      else if (c == '\\' && has_next && (line[i + 1] == '"' || line[i + 1] == '\\')) word += line[++i];
-      else word += c;
+      if (c == '"')
+        quote = 0;
+      else if (c == '\\' && has_next && (line[i + 1] == '"' || line[i + 1] == '\\'))
+        word += line[++i];
+      else
+        word += c;
     } else if (c == '\'' || c == '"') {
       quote = c;
     } else if (c == '\\') {
-      if (!has_next) return Error{Errc::usage, "the command ends with a backslash: " + std::string(line)};
+      if (!has_next)
+        return Error{Errc::usage, "the command ends with a backslash: " + std::string(line)};
       word += line[++i];
     } else {
       word += c;
     }
   }
   if (quote != 0) {
-    return Error{Errc::usage, std::string("the command has an unclosed ") + quote + ": " + std::string(line)};
+    return Error{Errc::usage,
+                 std::string("the command has an unclosed ") + quote + ": " + std::string(line)};
   }
   if (in_word) words.push_back(std::move(word));
   if (words.empty()) return Error{Errc::usage, "the command of the client is empty"};

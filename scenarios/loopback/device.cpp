@@ -15,7 +15,8 @@ Device::Device(ClientSurroundings& world, Client& client, std::string engine, st
 
 void Device::do_start(Ref ref) {
   if (const auto clone = std::exchange(setup_.clone, {})) {
-    if (const auto cloned = clone(); !cloned) return error(ref, "environment", cloned.error().detail);
+    if (const auto cloned = clone(); !cloned)
+      return error(ref, "environment", cloned.error().detail);
   }
   if (const auto run = client_.run(); !run) return error(ref, "environment", run.error().detail);
   json::object fields;
@@ -24,11 +25,21 @@ void Device::do_start(Ref ref) {
   client_.send(*this, ref, "start", std::move(fields));
 }
 
-Ref Device::stop() { return tell("stop"); }
-Ref Device::logout() { return tell("logout"); }
-Ref Device::remove() { return ask("delete", "delete"); }
-Ref Device::inspect() { return ask("inspect", "inspect"); }
-void Device::kill() { client_.kill(); }
+Ref Device::stop() {
+  return tell("stop");
+}
+Ref Device::logout() {
+  return tell("logout");
+}
+Ref Device::remove() {
+  return ask("delete", "delete");
+}
+Ref Device::inspect() {
+  return ask("inspect", "inspect");
+}
+void Device::kill() {
+  client_.kill();
+}
 
 Ref Device::tell(std::string_view command) {
   const Ref ref = next_ref();
@@ -53,7 +64,9 @@ Ref Device::ask(std::string_view command, std::string_view capability) {
   return ref;
 }
 
-void Device::done(Ref ref) { push({world_.now().mono, "done", {{"ref", ref}}, {}}); }
+void Device::done(Ref ref) {
+  push({world_.now().mono, "done", {{"ref", ref}}, {}});
+}
 
 void Device::error(Ref ref, std::string_view code, std::string_view text) {
   push({world_.now().mono, "error", {{"ref", ref}, {"code", code}, {"text", text}}, {}});

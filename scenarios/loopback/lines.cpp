@@ -102,11 +102,14 @@ class LineReader::Impl : public std::enable_shared_from_this<Impl> {
   bool ended_ = false;
 };
 
-LineReader::LineReader(asio::io_context& io, int descriptor, std::size_t max_line_bytes, Events events)
+LineReader::LineReader(asio::io_context& io, int descriptor, std::size_t max_line_bytes,
+                       Events events)
     : impl_(std::make_shared<Impl>(io, descriptor, max_line_bytes, std::move(events))) {
   impl_->wait();
 }
-LineReader::~LineReader() { impl_->end(); }
+LineReader::~LineReader() {
+  impl_->end();
+}
 void LineReader::drain() {
   const auto impl = impl_;  // a callback may destroy the reader
   impl->drain();
@@ -209,9 +212,17 @@ class LineWriter::Impl : public std::enable_shared_from_this<Impl> {
 LineWriter::LineWriter(asio::io_context& io, int descriptor, std::size_t max_queued_bytes,
                        std::function<void(std::string)> on_failed)
     : impl_(std::make_shared<Impl>(io, descriptor, max_queued_bytes, std::move(on_failed))) {}
-LineWriter::~LineWriter() { impl_->end(); }
-bool LineWriter::write(std::string_view line) { return impl_->write(line); }
-void LineWriter::close(std::function<void()> done) { impl_->close(std::move(done)); }
-std::size_t LineWriter::queued_bytes() const { return impl_->queued_bytes(); }
+LineWriter::~LineWriter() {
+  impl_->end();
+}
+bool LineWriter::write(std::string_view line) {
+  return impl_->write(line);
+}
+void LineWriter::close(std::function<void()> done) {
+  impl_->close(std::move(done));
+}
+std::size_t LineWriter::queued_bytes() const {
+  return impl_->queued_bytes();
+}
 
 }  // namespace wa::loopback

@@ -12,8 +12,8 @@ class io_context;
 }
 
 /// Lines over file descriptors: pipes to child processes, and the stdin and stdout of this one.
-/// Descriptors need not be non-blocking, since those of this process are shared with whoever else has
-/// its terminal: nothing is read or written before the kernel says that it will not block.
+/// Descriptors need not be non-blocking, since those of this process are shared with whoever else
+/// has its terminal: nothing is read or written before the kernel says that it will not block.
 ///
 /// Callbacks run on the io_context, never inside a call, and may destroy the object.
 namespace wa::loopback {
@@ -26,7 +26,8 @@ class LineReader {
     std::function<void(std::string why)> on_end;
   };
   /// Takes the descriptor. A line above `max_line_bytes` ends the reading.
-  LineReader(boost::asio::io_context& io, int descriptor, std::size_t max_line_bytes, Events events);
+  LineReader(boost::asio::io_context& io, int descriptor, std::size_t max_line_bytes,
+             Events events);
   ~LineReader();
   LineReader(const LineReader&) = delete;
   LineReader& operator=(const LineReader&) = delete;

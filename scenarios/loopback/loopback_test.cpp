@@ -28,7 +28,9 @@ struct Split {
   const char* line;
   std::vector<std::string> words;
 };
-void PrintTo(const Split& split, std::ostream* out) { *out << split.name; }
+void PrintTo(const Split& split, std::ostream* out) {
+  *out << split.name;
+}
 
 class SplitTest : public testing::TestWithParam<Split> {};
 
@@ -139,11 +141,13 @@ TEST_F(LinesTest, AReaderMayBeDestroyedByItsCallback) {
   const Pipe pipe = make_pipe();
   std::optional<LineReader> reader;
   int lines = 0;
-  reader.emplace(io_, pipe.read, 100, LineReader::Events{.on_line = [&](std::string_view) {
-                                                           ++lines;
-                                                           reader.reset();
-                                                         },
-                                                         .on_end = {}});
+  reader.emplace(io_, pipe.read, 100,
+                 LineReader::Events{.on_line =
+                                        [&](std::string_view) {
+                                          ++lines;
+                                          reader.reset();
+                                        },
+                                    .on_end = {}});
   put(pipe.write, "one\ntwo\n");
   io_.run();
   EXPECT_EQ(lines, 1);
@@ -203,7 +207,8 @@ TEST_F(LinesTest, AClosedWriterSaysWhenAllIsWritten) {
 
 class ChildProcessTest : public LinesTest {
  protected:
-  std::unique_ptr<ChildProcess> shell(const std::string& script, ChildProcess::Environment environment = {}) {
+  std::unique_ptr<ChildProcess> shell(const std::string& script,
+                                      ChildProcess::Environment environment = {}) {
     ChildProcess::Events events;
     events.on_stdout = [this](std::string_view line) { lines_.emplace_back(line); };
     events.on_stderr = [this](std::string_view line) { errors_.emplace_back(line); };

@@ -1,8 +1,8 @@
 #include "scenarios/loopback/world.hpp"
 
 #include <algorithm>
-#include <boost/asio/io_context.hpp>
 #include <array>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -85,7 +85,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     mock::HostOptions host;
     host.settings = options.settings;
     host.seed = options.seed;
-    WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_), random_));
+    WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_),
+                                        random_));
     events_ = host_->subscribe([this](const mock::LoggedEvent& logged) {
       server.record(host_->now().mono, logged.event);
     });
@@ -114,7 +115,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   const mock::Tenant& tenant() const override { return *host_->tenant({}); }
   void command(mock::Command asked, Done done) override {
     // Nobody hears of the end of such a stream.
-    if (const auto* close = std::get_if<mock::CloseConnection>(&asked)) silent_ |= close->how == "blackhole";
+    if (const auto* close = std::get_if<mock::CloseConnection>(&asked))
+      silent_ |= close->how == "blackhole";
     host_->command({}, std::move(asked), std::move(done));
   }
 
@@ -127,7 +129,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   void greeted(const Hello& hello) override {
     if (hello_) return;
     hello_ = hello;
-    client_name = options.client_name.empty() ? hello.name + " " + hello.version : options.client_name;
+    client_name =
+        options.client_name.empty() ? hello.name + " " + hello.version : options.client_name;
   }
   void log(std::string_view source, std::string_view line) override {
     if (options.log) options.log(source, line);
@@ -175,8 +178,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   Result<void> clone(const Device& from, const Device& to);
   void lacks(std::string_view capability);
 
-  /// Runs what happens until `condition` holds, at most for `patience`, in real time. False: it does
-  /// not hold.
+  /// Runs what happens until `condition` holds, at most for `patience`, in real time. False: it
+  /// does not hold.
   template <class Condition>
   bool run_until(Duration patience, Condition condition) {
     const Instant limit = now().mono + patience;
@@ -240,12 +243,12 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   setup.url = url_of(name);
   setup.scale = options.scale;
   setup.lacks = [this](std::string_view capability) { lacks(capability); };
-  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name), wanted,
-                                         trace, setup);
+  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
+                                         wanted, trace, setup);
   if (original) {
     setup.clone = [this, original, copy = device.get()] { return clone(*original, *copy); };
-    device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name), wanted,
-                                      trace, std::move(setup));
+    device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
+                                      wanted, trace, std::move(setup));
   }
   client->add(*device);
   devices_.push_back(std::move(device));
@@ -258,7 +261,8 @@ Result<Client*> World::Impl::client_for(std::string_view engine, std::string_vie
   const std::string number = std::to_string(clients_.size() + 1);
   std::string client_of = std::string(engine);
   if (!hello_ || !hello_->can("multi_device")) client_of += "/" + std::string(name);
-  auto made = std::make_unique<Client>(*this, client_of, std::string(name), state_dir + "/" + number);
+  auto made =
+      std::make_unique<Client>(*this, client_of, std::string(name), state_dir + "/" + number);
   std::error_code failure;
   fs::create_directory(made->state_dir(), failure);
   if (failure) {
@@ -281,8 +285,9 @@ Result<void> World::Impl::await_hello(Client& client) {
     return {};
   }
   // It is not to be reported twice.
-  std::string why = "it said no hello within " + stage::to_text(kHelloWithin) +
-                    (client.last_words().empty() ? "" : "; its stderr ends with:" + client.last_words());
+  std::string why =
+      "it said no hello within " + stage::to_text(kHelloWithin) +
+      (client.last_words().empty() ? "" : "; its stderr ends with:" + client.last_words());
   if (!client.running() && !failures_.empty()) {
     why = std::move(failures_.back().message);
     failures_.pop_back();
@@ -294,14 +299,15 @@ Result<Device*> World::Impl::original_of(const std::string& clone_of) {
   const std::size_t slash = clone_of.find('/');
   const std::string name = clone_of.substr(slash + 1);  // npos + 1 is 0
   for (const auto& device : devices_) {
-    const bool same_engine = slash == std::string::npos || device->engine() == clone_of.substr(0, slash);
+    const bool same_engine =
+        slash == std::string::npos || device->engine() == clone_of.substr(0, slash);
     if (device->name() == name && same_engine) return device.get();
   }
   return Error{Errc::usage, "clone_of: there is no device \"" + clone_of + "\""};
 }
 
-/// The files of one device become those of another, whatever their client keeps in them: all that is in
-/// its directory, or what is named after it where a directory is shared.
+/// The files of one device become those of another, whatever their client keeps in them: all that
+/// is in its directory, or what is named after it where a directory is shared.
 Result<void> World::Impl::clone(const Device& from, const Device& to) {
   const bool shared = hello_->can("multi_device");
   const fs::path source = const_cast<Device&>(from).client().state_dir();
@@ -319,7 +325,8 @@ Result<void> World::Impl::clone(const Device& from, const Device& to) {
     if (failure) break;
   }
   if (!failure) return {};
-  return Error{Errc::environment, "clone_of: cannot copy what " + from.name() + " has stored: " + failure.message()};
+  return Error{Errc::environment,
+               "clone_of: cannot copy what " + from.name() + " has stored: " + failure.message()};
 }
 
 void World::Impl::lacks(std::string_view capability) {
@@ -355,17 +362,21 @@ void World::Impl::remove_state_dir() {
 
 void World::Impl::check_truthful_status() {
   for (const auto& device : devices_) {
-    const auto holds = [&] { return device->state() != "connected" || server.logged_in(device->name()); };
+    const auto holds = [&] {
+      return device->state() != "connected" || server.logged_in(device->name());
+    };
     if (run_until(kTruthfulWithin, holds)) continue;
-    broken("truthful-status", "device " + device->name() +
-                                  " shows connected, but the server holds no logged-in stream of it");
+    broken("truthful-status",
+           "device " + device->name() +
+               " shows connected, but the server holds no logged-in stream of it");
   }
 }
 
 void World::Impl::check_single_owner() {
   std::map<std::string, int> streams;
   for (const mock::ConnectionInfo& connection : server.connections()) {
-    if (connection.phase == "open" && !connection.device_jid.empty()) ++streams[connection.device_jid];
+    if (connection.phase == "open" && !connection.device_jid.empty())
+      ++streams[connection.device_jid];
   }
   for (const auto& [jid, count] : streams) {
     if (count > 1) broken("single-owner", std::to_string(count) + " live streams of " + jid);
@@ -386,12 +397,13 @@ void World::Impl::end_server() {
   const auto closed = [&] { return server.connections().empty() && host_->open_sockets() == 0; };
   if (!run_until(silent_ ? kSilentWithin : kClosesWithin, closed) && !silent_) {
     for (const mock::ConnectionInfo& connection : server.connections()) {
-      broken("quiet-end", "the server still holds connection " + std::to_string(connection.id) + " of " +
-                              (connection.label.empty() ? "nobody" : connection.label) + " (" +
-                              connection.phase + ")");
+      broken("quiet-end", "the server still holds connection " + std::to_string(connection.id) +
+                              " of " + (connection.label.empty() ? "nobody" : connection.label) +
+                              " (" + connection.phase + ")");
     }
     if (server.connections().empty()) {
-      broken("quiet-end", std::to_string(host_->open_sockets()) + " sockets of the server are still open");
+      broken("quiet-end",
+             std::to_string(host_->open_sockets()) + " sockets of the server are still open");
     }
   }
   host_->stop();
@@ -415,7 +427,8 @@ std::vector<Failure> World::Impl::finish() {
   check_single_owner();
   end_clients();
   end_server();
-  for (const int pid : processes()) broken("quiet-end", "process " + std::to_string(pid) + " still runs");
+  for (const int pid : processes())
+    broken("quiet-end", "process " + std::to_string(pid) + " still runs");
   remove_state_dir();
   if (std::error_code ignored; fs::exists(state_dir, ignored)) {
     broken("quiet-end", "the directory " + state_dir + " could not be removed");
@@ -435,20 +448,42 @@ Result<std::unique_ptr<World>> World::start(Options options) {
   return std::unique_ptr<World>(new World(std::move(impl)));
 }
 
-Now World::now() const { return impl_->now(); }
-bool World::advance(Instant limit) { return impl_->advance(limit); }
-stage::Server& World::server() { return impl_->server; }
+Now World::now() const {
+  return impl_->now();
+}
+bool World::advance(Instant limit) {
+  return impl_->advance(limit);
+}
+stage::Server& World::server() {
+  return impl_->server;
+}
 Result<stage::Device*> World::device(std::string_view engine, std::string_view name,
                                      const stage::DeviceOptions& options) {
   return impl_->device(engine, name, options);
 }
-const std::vector<stage::Device*>& World::devices() const { return impl_->device_list; }
-const stage::TimeScale& World::time_scale() const { return impl_->options.scale; }
-stage::Trace& World::trace() { return impl_->trace; }
-std::vector<Failure> World::finish() { return impl_->finish(); }
-const std::string& World::client() const { return impl_->client_name; }
-const std::vector<std::string>& World::lacking() const { return impl_->lacking; }
-std::vector<int> World::processes() const { return impl_->processes(); }
-const std::string& World::state_dir() const { return impl_->state_dir; }
+const std::vector<stage::Device*>& World::devices() const {
+  return impl_->device_list;
+}
+const stage::TimeScale& World::time_scale() const {
+  return impl_->options.scale;
+}
+stage::Trace& World::trace() {
+  return impl_->trace;
+}
+std::vector<Failure> World::finish() {
+  return impl_->finish();
+}
+const std::string& World::client() const {
+  return impl_->client_name;
+}
+const std::vector<std::string>& World::lacking() const {
+  return impl_->lacking;
+}
+std::vector<int> World::processes() const {
+  return impl_->processes();
+}
+const std::string& World::state_dir() const {
+  return impl_->state_dir;
+}
 
 }  // namespace wa::loopback

@@ -31,16 +31,18 @@ struct Options {
 /// A scenario on real sockets in real time: the mock listens on 127.0.0.1, the client under test is
 /// one child process or several, told what to do in JSON Lines (docs/guides/client-driver.md).
 ///
-/// One process runs all devices of an engine if its hello lists `multi_device`, else each device has
-/// one. `kill()` is SIGKILL to that process, so it ends all its devices; `start()` of any of them runs
-/// a new process on the same stored state.
+/// One process runs all devices of an engine if its hello lists `multi_device`, else each device
+/// has one. `kill()` is SIGKILL to that process, so it ends all its devices; `start()` of any of
+/// them runs a new process on the same stored state.
 ///
 /// What goes wrong with a client:
 /// - it cannot be started, or says no hello: device() fails with `environment`;
-/// - it lacks a capability that is needed: device() fails with `environment` (options), the command is
-///   answered by an entry `error` with code `unsupported`; lacking() names it, and finish() returns a
-///   failure of kind `skipped` whose rule is the capability;
-/// - it ends by itself, or speaks against the protocol: its devices get an entry `exited`, and finish()
+/// - it lacks a capability that is needed: device() fails with `environment` (options), the command
+/// is
+///   answered by an entry `error` with code `unsupported`; lacking() names it, and finish() returns
+///   a failure of kind `skipped` whose rule is the capability;
+/// - it ends by itself, or speaks against the protocol: its devices get an entry `exited`, and
+/// finish()
 ///   returns a failure of kind `client` with the exit status and the last lines of its stderr.
 class World final : public stage::World {
  public:

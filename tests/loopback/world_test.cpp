@@ -80,7 +80,9 @@ class WorldTest : public testing::Test {
     expect(Wait::for_state(*world_, device, state, reason, kPatience));
   }
   void expect_exited(Device& device) {
-    const auto exited = [&] { return !device.history().empty() && device.history().back().kind == "exited"; };
+    const auto exited = [&] {
+      return !device.history().empty() && device.history().back().kind == "exited";
+    };
     expect(Wait::until(*world_, "exited", exited, kPatience));
   }
   const json::object& answer(Device& device, stage::Ref ref) {
@@ -136,7 +138,8 @@ TEST_F(WorldTest, TheEnginePairsFromThePictureAndLogsIn) {
   Device& shop = device("shop-1");
   pair(shop);
 
-  EXPECT_THAT(shop.states(), ElementsAre("connecting", "waiting_for_scan", "connecting", "connected"));
+  EXPECT_THAT(shop.states(),
+              ElementsAre("connecting", "waiting_for_scan", "connecting", "connected"));
   EXPECT_EQ(world_->server().connects("shop-1"), 2u) << "pairing, then the login after the 515";
   ASSERT_TRUE(shop.last_close());
   EXPECT_EQ(shop.last_close()->at("code"), 515);
@@ -159,9 +162,10 @@ TEST_F(WorldTest, TheEngineUploadsThePreKeysThatItIsTold) {
   Device& shop = device("shop-1", options);
   pair(shop);
   const stage::Phone& phone = **world_->server().phone("15550100001");
-  expect(Wait::until(*world_, "12 pre-keys at the server",
-                     [&] { return phone.companions().size() == 1 && phone.companions()[0].prekeys == 12; },
-                     kPatience));
+  expect(Wait::until(
+      *world_, "12 pre-keys at the server",
+      [&] { return phone.companions().size() == 1 && phone.companions()[0].prekeys == 12; },
+      kPatience));
   EXPECT_EQ(answer(shop, shop.inspect()).at("stored").at("pre_key"), 12);
   finish_quietly();
 }
@@ -179,7 +183,8 @@ TEST_F(WorldTest, TheEngineKeepsItsConnectionAlive) {
       is_iq |= key == "tag" && value == "iq";
       is_ping |= key == "xmlns" && value == "w:p";
     }
-    return stage::Match{is_iq && is_ping ? stage::Match::Grade::full : stage::Match::Grade::none, {}};
+    return stage::Match{is_iq && is_ping ? stage::Match::Grade::full : stage::Match::Grade::none,
+                        {}};
   };
   for (int i = 0; i < 3; ++i) {
     expect(Wait::for_event(*world_, mock::EventKind::stanza_in, "shop-1", ping, kPatience));
@@ -364,12 +369,13 @@ TEST_F(WorldTest, TheQrCodesFollowTheServersSchedule) {
   const auto& data = shop.history().back().data;
   EXPECT_LE(data.at("expires_ms").to_number<int>(), 600);
   EXPECT_GT(data.at("expires_ms").to_number<int>(), 300);
-  expect(Wait::for_entry(*world_, shop, "the second code",
-                         [](const stage::Entry& entry) {
-                           const bool second = entry.kind == "qr" && entry.data.at("sequence") == 2;
-                           return stage::Match{second ? stage::Match::Grade::full : stage::Match::Grade::none, {}};
-                         },
-                         kPatience));
+  expect(Wait::for_entry(
+      *world_, shop, "the second code",
+      [](const stage::Entry& entry) {
+        const bool second = entry.kind == "qr" && entry.data.at("sequence") == 2;
+        return stage::Match{second ? stage::Match::Grade::full : stage::Match::Grade::none, {}};
+      },
+      kPatience));
   finish_quietly();
 }
 
@@ -430,7 +436,8 @@ TEST_F(WorldTest, AClientThatEndsBeforeItsHelloSaysWhy) {
   const auto made = world_->device("engine", "shop-1", {});
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Errc::environment);
-  EXPECT_THAT(made.error().detail, AllOf(HasSubstr("exited with status 2"), HasSubstr("no root key")));
+  EXPECT_THAT(made.error().detail,
+              AllOf(HasSubstr("exited with status 2"), HasSubstr("no root key")));
   finish_quietly();
 }
 
@@ -443,8 +450,8 @@ TEST_F(WorldTest, AClientThatLacksOptionsIsSkippedAndNotPassed) {
   EXPECT_EQ(made.error().code, Errc::environment);
   EXPECT_THAT(made.error().detail, HasSubstr("fake 0 lacks the capability options"));
   EXPECT_THAT(world_->lacking(), ElementsAre("options"));
-  EXPECT_THAT(world_->finish(),
-              ElementsAre(AllOf(Field(&Failure::kind, "skipped"), Field(&Failure::rule, "options"))));
+  EXPECT_THAT(world_->finish(), ElementsAre(AllOf(Field(&Failure::kind, "skipped"),
+                                                  Field(&Failure::rule, "options"))));
 }
 
 TEST_F(WorldTest, ACommandThatAClientLacksIsAnsweredAndSkipped) {
@@ -481,9 +488,10 @@ TEST_F(WorldTest, NonsenseFromAClientIsAFailure) {
     Device& shop = device("shop-1");
     shop.start();
     expect_exited(shop);
-    EXPECT_THAT(world_->finish(),
-                ElementsAre(AllOf(Field(&Failure::kind, "client"),
-                                  Field(&Failure::message, HasSubstr("spoke against the protocol")))));
+    EXPECT_THAT(
+        world_->finish(),
+        ElementsAre(AllOf(Field(&Failure::kind, "client"),
+                          Field(&Failure::message, HasSubstr("spoke against the protocol")))));
   }
 }
 
@@ -506,8 +514,9 @@ TEST_F(WorldTest, AClientThatDoesNotEndIsEndedAndReported) {
   begin_polite_script("while :; do read a || sleep 1; done");
   device("shop-1");
   const int pid = world_->processes().at(0);
-  EXPECT_THAT(world_->finish(), ElementsAre(AllOf(Field(&Failure::kind, "client"),
-                                                  Field(&Failure::message, HasSubstr("still ran 5s")))));
+  EXPECT_THAT(world_->finish(),
+              ElementsAre(AllOf(Field(&Failure::kind, "client"),
+                                Field(&Failure::message, HasSubstr("still ran 5s")))));
   EXPECT_EQ(::kill(pid, 0), -1);
 }
 
