@@ -151,61 +151,6 @@ class Progress {
   std::string now_;
 };
 
-/// 2 before 3 before 4 before 1: what hides the most comes first.
-int worse(int a, int b) {
-  const auto rank = [](int code) {
-    switch (code) {
-      case kOk: return 0;
-      case kFailed: return 1;
-      case kNondeterminism: return 2;
-      case kEnvironment: return 3;
-      default: return 4;
-    }
-  };
-  return rank(a) >= rank(b) ? a : b;
-}
-
-/// The repetitions of one scenario in one mode as one row.
-JobResult merge(std::vector<JobResult> runs, bool keep_traces) {
-  const auto failed = std::find_if(runs.begin(), runs.end(),
-                                   [](const JobResult& run) { return run.exit_code != kOk; });
-  JobResult merged = failed != runs.end() ? *failed : runs.front();
-  report::Result& row = merged.result;
-  Duration wall{};
-  for (const JobResult& run : runs) wall += run.result.wall_time;
-  row.wall_time = wall;
-  for (std::size_t i = 1; i < runs.size() && row.mode == Mode::sim; ++i) {
-    const report::Result& first = runs.front().result;
-    const report::Result& other = runs[i].result;
-    if (first.trace_hash == other.trace_hash) continue;
-    row.verdict = Verdict::failed;
-    row.failures.push_back({"nondeterminism",
-                            "run " + std::to_string(i + 1) +
-                                " differs from run 1 with the same seed: " +
-                                first_difference(first.trace_file, other.trace_file) + " (" +
-                                first.trace_file + ", " + other.trace_file + ")",
-                            first.trace_hash,
-                            other.trace_hash,
-                            {},
-                            {}});
-    merged.exit_code = worse(merged.exit_code, kNondeterminism);
-    keep_traces = true;
-  }
-  if (merged.exit_code != kOk) keep_traces = true;
-  if (!keep_traces) {
-    for (const JobResult& run : runs) {
-      std::error_code ignored;
-      if (!run.result.trace_file.empty()) std::filesystem::remove(run.result.trace_file, ignored);
-    }
-    row.trace_file.clear();
-  }
-  if (row.reason.empty() && merged.exit_code == kOk) {
-    row.reason =
-        std::to_string(runs.size()) + (row.mode == Mode::sim ? " runs, one hash" : " runs");
-  }
-  return merged;
-}
-
 struct Rows {
   std::vector<report::Result> results;
   int exit_code = kOk;
@@ -293,7 +238,6 @@ int run_scenarios(const RunOptions& options) {
   struct sigaction before {};
   action.sa_handler = [](int) { interrupted = 1; };
   sigaction(SIGINT, &action, &before);
-  signal(SIGPIPE, SIG_IGN);
   Progress progress(jobs.size());
   PoolEvents events;
   events.began = [&](std::size_t job) { progress.began(jobs[job].file->path); };
@@ -317,7 +261,7 @@ int run_scenarios(const RunOptions& options) {
       }
       if (runs.empty()) continue;
       rows.add(options.repeat == 1 ? std::move(runs.front())
-                                   : merge(std::move(runs), !options.trace.empty()));
+                                   : merge_runs(std::move(runs), !options.trace.empty()));
     }
   }
   return tell(rows, options, interrupted != 0);

@@ -8,22 +8,22 @@ namespace wa::cli {
 
 /// `testline run [PATH…]`: plays scenarios.
 struct RunOptions {
-  std::vector<std::string> paths;  ///< files and directories; empty: the library
-  std::string mode;                ///< sim, loopback, or empty: both (with a client: loopback)
-  std::string client;              ///< command of the client under test
+  std::vector<std::string> paths = {};  ///< files and directories; empty: the library
+  std::string mode = {};                ///< sim, loopback, or empty: both (with a client: loopback)
+  std::string client = {};              ///< command of the client under test
   std::uint64_t seed = 1;
   std::string profile = "default";
-  std::string filter;
-  std::vector<std::string> tags;
-  std::string shard;       ///< "I/N"
+  std::string filter = {};
+  std::vector<std::string> tags = {};
+  std::string shard = {};  ///< "I/N"
   std::uint32_t jobs = 0;  ///< worker processes; 0: as many as there are processors
   std::string timeout = "60s";
-  std::string junit;  ///< a file, or "-"
-  std::string json;
-  std::string trace;  ///< a directory
+  std::string junit = {};  ///< a file, or "-"
+  std::string json = {};
+  std::string trace = {};  ///< a directory
   std::uint32_t repeat = 1;
   bool list = false;
-  std::string symptom;  ///< a text, or "-": a log on stdin
+  std::string symptom = {};  ///< a text, or "-": a log on stdin
 };
 /// The exit code.
 int run_scenarios(const RunOptions& options);

@@ -55,6 +55,8 @@ std::string trace_name(const Job& job) {
   constexpr std::string_view kLibrary = "library/";
   if (const std::size_t found = name.rfind(kLibrary); found != std::string::npos) {
     name = name.substr(found + kLibrary.size());
+  } else {
+    name = fs::path(name).filename().string();
   }
   if (name.ends_with(".lua")) name.resize(name.size() - 4);
   std::replace(name.begin(), name.end(), '/', '.');
@@ -263,6 +265,59 @@ std::string first_difference(const std::string& trace_file, const std::string& o
     begin += one.size() + 1;
   }
   return {};
+}
+
+int worse(int a, int b) {
+  const auto rank = [](int code) {
+    switch (code) {
+      case kOk: return 0;
+      case kFailed: return 1;
+      case kNondeterminism: return 2;
+      case kEnvironment: return 3;
+      default: return 4;
+    }
+  };
+  return rank(a) >= rank(b) ? a : b;
+}
+
+JobResult merge_runs(std::vector<JobResult> runs, bool keep_traces) {
+  const auto failed = std::find_if(runs.begin(), runs.end(),
+                                   [](const JobResult& run) { return run.exit_code != kOk; });
+  JobResult merged = failed != runs.end() ? *failed : runs.front();
+  report::Result& row = merged.result;
+  Duration wall{};
+  for (const JobResult& run : runs) wall += run.result.wall_time;
+  row.wall_time = wall;
+  for (std::size_t i = 1; i < runs.size() && row.mode == stage::Mode::sim; ++i) {
+    const report::Result& first = runs.front().result;
+    const report::Result& other = runs[i].result;
+    if (first.trace_hash == other.trace_hash) continue;
+    row.verdict = Verdict::failed;
+    row.failures.push_back({"nondeterminism",
+                            "run " + std::to_string(i + 1) +
+                                " differs from run 1 with the same seed: " +
+                                first_difference(first.trace_file, other.trace_file) + " (" +
+                                first.trace_file + ", " + other.trace_file + ")",
+                            first.trace_hash,
+                            other.trace_hash,
+                            {},
+                            {}});
+    merged.exit_code = worse(merged.exit_code, kNondeterminism);
+    keep_traces = true;
+  }
+  if (merged.exit_code != kOk) keep_traces = true;
+  if (!keep_traces) {
+    for (const JobResult& run : runs) {
+      std::error_code ignored;
+      if (!run.result.trace_file.empty()) std::filesystem::remove(run.result.trace_file, ignored);
+    }
+    row.trace_file.clear();
+  }
+  if (row.reason.empty() && merged.exit_code == kOk) {
+    row.reason =
+        std::to_string(runs.size()) + (row.mode == stage::Mode::sim ? " runs, one hash" : " runs");
+  }
+  return merged;
 }
 
 }  // namespace wa::cli

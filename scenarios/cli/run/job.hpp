@@ -46,6 +46,15 @@ void install_tripwires();
 std::string encode(const JobResult& result);
 Result<JobResult> decode(std::string_view line);
 
+/// Of two exit codes the one that a run ends with: 2 before 3 before 4 before 1, since what hides
+/// the most comes first.
+int worse(int a, int b);
+
+/// The repetitions of one scenario in one mode as one row. In the simulator all must have the same
+/// trace hash, else the exit code is kNondeterminism and the failure names the first event that
+/// differs. Traces of runs that agree are removed unless they are to be kept.
+JobResult merge_runs(std::vector<JobResult> runs, bool keep_traces);
+
 /// The first line in which two traces differ, told for people; empty if they do not.
 std::string first_difference(const std::string& trace_file, const std::string& other_file);
 

@@ -104,6 +104,8 @@ class Pool {
        const PoolEvents& events)
       : jobs_(jobs), options_(options), pool_(pool), events_(events), results_(jobs.size()) {
     for (std::size_t i = 0; i < jobs.size(); ++i) waiting_.push_back(i);
+    // Writing to a worker that died is no reason to die as well.
+    signal(SIGPIPE, SIG_IGN);
   }
   ~Pool() {
     while (!workers_.empty()) end(0, SIGKILL);
