@@ -356,6 +356,9 @@ const kStoredKinds = [
   'lid-mapping', 'device-list', 'tctoken', 'identity-key',
 ];
 
+/** Baileys keeps the account as base64 text once it was read from disk, and as bytes before. */
+const bytesOf = (field) => (typeof field === 'string' ? Buffer.from(field, 'base64') : field);
+
 /** SHA-256 over what makes this device itself (hex), or null while it is unpaired. */
 export function credentialsHash(creds) {
   if (!creds.account || !creds.me) return null;
@@ -369,7 +372,7 @@ export function credentialsHash(creds) {
     Buffer.from(creds.advSecretKey, 'base64'),
     Buffer.from(creds.me.id),
     Buffer.from(creds.me.lid ?? ''),
-    creds.account.accountSignature,
+    bytesOf(creds.account.accountSignature),
   ]) {
     hash.update(part);
   }
