@@ -379,6 +379,25 @@ TEST_F(WorldTest, TheQrCodesFollowTheServersSchedule) {
   finish_quietly();
 }
 
+// ---- another client -----------------------------------------------------------------------------
+
+TEST_F(WorldTest, BaileysPairsAndStaysPairedWhenItsProcessIsKilled) {
+  const fs::path folder = WA_BAILEYS;
+  if (!fs::exists(folder / "node_modules")) GTEST_SKIP() << "not installed: run ci/setup";
+  begin(0.1, (folder / "run").string());
+  Device& shop = device("shop-1");
+  pair(shop);
+  EXPECT_THAT(world_->client(), testing::StartsWith("baileys 7"));
+  const std::string before = credentials(shop);
+  EXPECT_EQ(before.size(), 64u);
+  shop.kill();
+  shop.start();
+  expect_state(shop, "connected");
+  EXPECT_EQ(credentials(shop), before);
+  EXPECT_EQ(world_->server().connects("shop-1"), 3u);
+  finish_quietly();
+}
+
 // ---- the world ----------------------------------------------------------------------------------
 
 TEST_F(WorldTest, AdvanceMovesTimeToItsLimitWhenNothingHappens) {
