@@ -61,6 +61,13 @@ Result<std::optional<client::Credentials>> stored_credentials(const store::Recor
   return std::optional(std::move(*credentials));
 }
 
+/// A dial, then the socket that it gave.
+struct Link {
+  Generation generation = 0;
+  std::unique_ptr<net::Dial> dial;
+  net::WebSocketPtr socket;
+};
+
 }  // namespace
 
 class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
@@ -116,13 +123,6 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   struct Command {
     client::Event event;
     Done done;
-  };
-
-  /// A dial, then the socket that it gave.
-  struct Link {
-    Generation generation = 0;
-    std::unique_ptr<net::Dial> dial;
-    net::WebSocketPtr socket;
   };
 
   // ---- commands ----
@@ -330,7 +330,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void dial(const client::DialSocket& dial) {
     close_link(client::CloseHow::rst);
-    link_.emplace();
+    link_ = Link{};
     link_->generation = dial.generation;
     const auto url = net::Url::parse(dial.url);
     if (!url) {
