@@ -12,7 +12,7 @@
 #include "mockserver/core/settings.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
-#include "scenarios/cli/run/pool.hpp"
+#include "scenarios/cli/run_pool.hpp"
 
 namespace wa::cli {
 

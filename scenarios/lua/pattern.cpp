@@ -247,7 +247,8 @@ class Pattern::Matcher {
         }
         case Kind::frontier: {
           const auto byte = [&](std::size_t i) {
-            return i < subject_.size() ? static_cast<unsigned char>(subject_[i]) : 0;
+            const char c = i < subject_.size() ? subject_[i] : '\0';
+            return static_cast<unsigned char>(c);
           };
           if (item.set[at == 0 ? 0 : byte(at - 1)] || !item.set[byte(at)]) return false;
           break;

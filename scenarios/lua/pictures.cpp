@@ -18,7 +18,8 @@ constexpr double kDegrees = 7;
 constexpr int kQuality = 80;
 
 std::string_view bytes_at(lua_State* L, int index) {
-  if (lua_type(L, index) != LUA_TSTRING) raise(L, "usage", "a picture is needed: PNG or JPEG bytes");
+  if (lua_type(L, index) != LUA_TSTRING)
+    raise(L, "usage", "a picture is needed: PNG or JPEG bytes");
   std::size_t length = 0;
   const char* bytes = lua_tolstring(L, index, &length);
   return {bytes, length};
@@ -45,7 +46,9 @@ int code(lua_State* L) {
 }
 
 /// A white page.
-int blank(lua_State* L) { return push_bytes(L, camera::degrade::png(white(kBlank, kBlank))); }
+int blank(lua_State* L) {
+  return push_bytes(L, camera::degrade::png(white(kBlank, kBlank)));
+}
 
 /// Two pictures side by side on one page.
 int beside(lua_State* L) {

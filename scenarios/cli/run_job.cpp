@@ -1,4 +1,4 @@
-#include "scenarios/cli/run/job.hpp"
+#include "scenarios/cli/run_job.hpp"
 
 #include <algorithm>
 #include <boost/json/parse.hpp>

@@ -13,7 +13,7 @@
 #include <fstream>
 
 #include "scenarios/cli/exit_code.hpp"
-#include "scenarios/cli/run/pool.hpp"
+#include "scenarios/cli/run_pool.hpp"
 #include "scenarios/cli/verb_run.hpp"
 
 namespace wa::cli {

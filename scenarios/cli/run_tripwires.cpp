@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "scenarios/cli/run/job.hpp"
+#include "scenarios/cli/run_job.hpp"
 
 namespace wa::cli {
 

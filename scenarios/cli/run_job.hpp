@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "scenarios/cli/run/library.hpp"
+#include "scenarios/cli/run_library.hpp"
 #include "scenarios/report/result.hpp"
 
 namespace wa::cli {

@@ -2,7 +2,7 @@
 
 #include <functional>
 
-#include "scenarios/cli/run/job.hpp"
+#include "scenarios/cli/run_job.hpp"
 
 namespace wa::cli {
 

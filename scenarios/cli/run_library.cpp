@@ -1,4 +1,4 @@
-#include "scenarios/cli/run/library.hpp"
+#include "scenarios/cli/run_library.hpp"
 
 #include <fnmatch.h>
 
@@ -152,8 +152,10 @@ std::vector<const ScenarioFile*> rank_by_symptom(const std::vector<ScenarioFile>
     }
     if (score > 0) ranked.emplace_back(score, &file);
   }
-  std::stable_sort(ranked.begin(), ranked.end(),
-                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  // Best first; of equals the first by path. (libstdc++ 12's stable_sort does not compile with clang.)
+  std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second->path < b.second->path;
+  });
   std::vector<const ScenarioFile*> best;
   for (const auto& [score, file] : ranked) best.push_back(file);
   return best;

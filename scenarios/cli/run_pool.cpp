@@ -1,4 +1,4 @@
-#include "scenarios/cli/run/pool.hpp"
+#include "scenarios/cli/run_pool.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
