@@ -15,7 +15,7 @@ Device::Device(ClientSurroundings& world, Client& client, std::string engine, st
 
 void Device::do_start(Ref ref) {
   if (const auto clone = std::exchange(setup_.clone, {})) {
-    if (const auto cloned = clone(); !cloned)
+    if (const auto cloned = clone(*this); !cloned)
       return error(ref, "environment", cloned.error().detail);
   }
   if (const auto run = client_.run(); !run) return error(ref, "environment", run.error().detail);

@@ -17,7 +17,7 @@ class Device final : public stage::Device {
     std::string url;
     stage::TimeScale scale;
     /// Run once, before the first start: copies what another device has stored.
-    std::function<Result<void>()> clone;
+    std::function<Result<void>(Device& copy)> clone;
     /// Notes that the client lacks a capability that was needed.
     std::function<void(std::string_view capability)> lacks;
   };

@@ -175,7 +175,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   Result<Client*> client_for(std::string_view engine, std::string_view name);
   Result<void> await_hello(Client& client);
   Result<Device*> original_of(const std::string& clone_of);
-  Result<void> clone(const Device& from, const Device& to);
+  Result<void> clone(Device& from, Device& to);
   void lacks(std::string_view capability);
 
   /// Runs what happens until `condition` holds, at most for `patience`, in real time. False: it
@@ -243,13 +243,11 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   setup.url = url_of(name);
   setup.scale = options.scale;
   setup.lacks = [this](std::string_view capability) { lacks(capability); };
-  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
-                                         wanted, trace, setup);
   if (original) {
-    setup.clone = [this, original, copy = device.get()] { return clone(*original, *copy); };
-    device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
-                                      wanted, trace, std::move(setup));
+    setup.clone = [this, original](Device& copy) { return clone(*original, copy); };
   }
+  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
+                                         wanted, trace, std::move(setup));
   client->add(*device);
   devices_.push_back(std::move(device));
   device_list.push_back(devices_.back().get());
@@ -308,10 +306,10 @@ Result<Device*> World::Impl::original_of(const std::string& clone_of) {
 
 /// The files of one device become those of another, whatever their client keeps in them: all that
 /// is in its directory, or what is named after it where a directory is shared.
-Result<void> World::Impl::clone(const Device& from, const Device& to) {
+Result<void> World::Impl::clone(Device& from, Device& to) {
   const bool shared = hello_->can("multi_device");
-  const fs::path source = const_cast<Device&>(from).client().state_dir();
-  const fs::path target = const_cast<Device&>(to).client().state_dir();
+  const fs::path source = from.client().state_dir();
+  const fs::path target = to.client().state_dir();
   std::error_code failure;
   for (fs::directory_iterator file(source, failure), end; !failure && file != end;
        file.increment(failure)) {
