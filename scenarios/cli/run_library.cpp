@@ -152,7 +152,8 @@ std::vector<const ScenarioFile*> rank_by_symptom(const std::vector<ScenarioFile>
     }
     if (score > 0) ranked.emplace_back(score, &file);
   }
-  // Best first; of equals the first by path. (libstdc++ 12's stable_sort does not compile with clang.)
+  // Best first; of equals the first by path. (libstdc++ 12's stable_sort does not compile with
+  // clang.)
   std::sort(ranked.begin(), ranked.end(), [](const auto& a, const auto& b) {
     return a.first != b.first ? a.first > b.first : a.second->path < b.second->path;
   });

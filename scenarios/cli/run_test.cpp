@@ -77,6 +77,13 @@ TEST_F(RunTest, WhatHoldsPasses) {
   EXPECT_FALSE(fs::exists("out"));
 }
 
+TEST_F(RunTest, TheLibraryHoldsInTheSimulator) {
+  // Found from the program's own place, as this directory has none.
+  EXPECT_EQ(run({}), kOk) << out_;
+  EXPECT_THAT(out_,
+              AllOf(HasSubstr("FB-001"), HasSubstr(" 0 failed\n"), Not(HasSubstr("skipped"))));
+}
+
 TEST_F(RunTest, AFailureSaysWhereAndLeavesItsTrace) {
   write("lib/x/fails.lua", kFails);
   write("lib/x/passes.lua", kPasses);

@@ -130,8 +130,10 @@ class Progress {
     if (failed) ++failed_;
     show();
   }
-  void wipe() const {
+  /// And no more of it.
+  void wipe() {
     if (shown_) std::fputs("\r\x1b[K", stderr);
+    shown_ = false;
   }
 
  private:

@@ -37,7 +37,7 @@ struct Raised {
 };
 Raised raised_at(lua_State* L, int index);
 
-/// " ; did you mean …" for an unknown word, or nothing.
+/// "; did you mean …" for an unknown word; when none is near, the words there are.
 std::string hint(std::string_view word, const std::vector<std::string_view>& known);
 
 /// A Lua value as JSON: nil, booleans, numbers, texts; tables with keys 1 to n are arrays, the
