@@ -27,7 +27,9 @@ std::string to_string(const Error& error) {
   return std::string(to_string(error.code)) + ": " + error.detail;
 }
 
-std::ostream& operator<<(std::ostream& out, const Error& error) { return out << to_string(error); }
+std::ostream& operator<<(std::ostream& out, const Error& error) {
+  return out << to_string(error);
+}
 
 void assertion_failed(const char* expression, const char* file, int line) {
   std::fprintf(stderr, "%s:%d: broken promise: %s\n", file, line, expression);

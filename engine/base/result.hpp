@@ -9,7 +9,8 @@
 
 namespace wa {
 
-/// Everything that can go wrong because of the outside world. Values are stable; scenarios name them.
+/// Everything that can go wrong because of the outside world. Values are stable; scenarios name
+/// them.
 enum class Errc : int {
   truncated = 1,       ///< input ended inside a field; more bytes may fix it
   malformed,           ///< input can never become valid
@@ -64,17 +65,18 @@ namespace wa {
 
 #define WA_DETAIL_CONCAT_2(a, b) a##b
 #define WA_DETAIL_CONCAT(a, b) WA_DETAIL_CONCAT_2(a, b)
-#define WA_DETAIL_TRY(tmp, declaration, ...)  \
-  auto tmp = (__VA_ARGS__);                   \
-  if (!tmp) return std::move(tmp).error();    \
+#define WA_DETAIL_TRY(tmp, declaration, ...) \
+  auto tmp = (__VA_ARGS__);                  \
+  if (!tmp) return std::move(tmp).error();   \
   declaration = std::move(*tmp)
 
 /// `WA_TRY(auto value, expression)`: unwraps a Result, or returns its error from this function.
 #define WA_TRY(declaration, ...) \
   WA_DETAIL_TRY(WA_DETAIL_CONCAT(wa_try_, __LINE__), declaration, __VA_ARGS__)
 
-/// `WA_TRY_VOID(expression)`: returns the error of a Result<void> from this function, if there is one.
-#define WA_TRY_VOID(...)                                                       \
-  if (auto WA_DETAIL_CONCAT(wa_try_, __LINE__) = (__VA_ARGS__);                \
-      !WA_DETAIL_CONCAT(wa_try_, __LINE__))                                    \
+/// `WA_TRY_VOID(expression)`: returns the error of a Result<void> from this function, if there is
+/// one.
+#define WA_TRY_VOID(...)                                        \
+  if (auto WA_DETAIL_CONCAT(wa_try_, __LINE__) = (__VA_ARGS__); \
+      !WA_DETAIL_CONCAT(wa_try_, __LINE__))                     \
   return std::move(WA_DETAIL_CONCAT(wa_try_, __LINE__)).error()

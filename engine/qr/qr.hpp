@@ -10,8 +10,8 @@ struct PngOptions {
   int quiet_modules = 4;      ///< white border, in modules; 0 to 64
 };
 
-/// A 1-bit greyscale PNG. Errors: `too_large` (above 2,953 bytes of text), `malformed` (empty text),
-/// `usage` (options out of range).
+/// A 1-bit greyscale PNG. Errors: `too_large` (above 2,953 bytes of text), `malformed` (empty
+/// text), `usage` (options out of range).
 Result<Bytes> to_png(std::string_view text, const PngOptions& options = {});
 
 /// An SVG document of one path.

@@ -39,10 +39,8 @@ void on_message(j_common_ptr jpeg, int level) {
     case JWRN_ADOBE_XFORM:
     case JWRN_BOGUS_PROGRESSION:
     case JWRN_EXTRANEOUS_DATA:
-    case JWRN_JFIF_MAJOR:
-      return;  // oddities of encoders that leave the pixels intact
-    default:
-      give_up(jpeg);
+    case JWRN_JFIF_MAJOR: return;  // oddities of encoders that leave the pixels intact
+    default: give_up(jpeg);
   }
 }
 

@@ -28,6 +28,8 @@ Result<Message> parse(ByteSpan bytes, std::string_view what) {
 }
 
 /// Bytes as the argument of a `set_…` function.
-inline std::string field(ByteSpan bytes) { return std::string(as_text(bytes)); }
+inline std::string field(ByteSpan bytes) {
+  return std::string(as_text(bytes));
+}
 
 }  // namespace wa::schema
