@@ -1,5 +1,7 @@
 #include "engine/base/bytes.hpp"
 
+#include <algorithm>
+
 namespace wa {
 namespace {
 
@@ -31,6 +33,13 @@ std::uint64_t read_big_endian(ByteSpan bytes) {
   std::uint64_t number = 0;
   for (const std::byte byte : bytes) number = number << 8 | std::to_integer<std::uint64_t>(byte);
   return number;
+}
+
+bool is_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
 }
 
 std::string to_hex(ByteSpan bytes) {

@@ -75,6 +75,10 @@ ByteArray<N> big_endian(std::uint64_t number) {
 /// Up to 8 bytes, big-endian, as a number.
 std::uint64_t read_big_endian(ByteSpan bytes);
 
+/// Whether this is a name as devices, engines and tenants have: 1 to 64 letters, digits, `-` and
+/// `_`.
+bool is_name(std::string_view text);
+
 /// Lower-case hexadecimal.
 std::string to_hex(ByteSpan bytes);
 

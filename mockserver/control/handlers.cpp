@@ -18,17 +18,6 @@ void answer(const net::HttpReply& reply, const json::value& body) {
   reply.send(to_response(200, body));
 }
 
-/// What a picture that cannot be used is called, by the camera's errors.
-Problem camera_problem(const Error& error) {
-  Problem problem{422, "bad_picture", error.detail, "a PNG or JPEG of one whole QR code"};
-  if (error.code == Errc::not_found) problem.code = "no_qr";
-  if (error.code == Errc::conflict) {
-    problem.code = "several_qrs";
-    problem.hint = "crop the picture to one code";
-  }
-  return problem;
-}
-
 std::string tenant_prefix(const std::string& name) {
   return name.empty() ? "" : "/t/" + name;
 }
@@ -104,7 +93,7 @@ void Handlers::get_phone(const Call& call) {
 
 void Handlers::scan(const Call& call) {
   auto input = read_scan_input(call.request.body);
-  if (!input) return refuse(call.reply, camera_problem(input.error()));
+  if (!input) return refuse(call.reply, picture_problem(input.error()));
   const auto scan_text = [this, tenant = call.tenant_name, phone = call.parameter("id")](
                              const net::HttpReply& reply, std::string text) {
     host_.command(tenant, Scan{phone, std::move(text)},
@@ -119,7 +108,8 @@ void Handlers::scan(const Call& call) {
   if (input->picture.empty()) return scan_text(call.reply, std::move(input->text));
   const auto started = camera_.read(std::move(input->picture),
                                     [scan_text, reply = call.reply](Result<std::string> text) {
-                                      if (!text) return refuse(reply, camera_problem(text.error()));
+                                      if (!text)
+                                        return refuse(reply, picture_problem(text.error()));
                                       scan_text(reply, std::move(*text));
                                     });
   if (!started) refuse(call.reply, Problem{503, "busy", started.error().detail, ""});

@@ -45,6 +45,16 @@ std::string label_of(std::string_view target) {
 
 }  // namespace
 
+Problem picture_problem(const Error& camera_error) {
+  switch (camera_error.code) {
+    case Errc::not_found:
+      return {422, "no_qr", camera_error.detail, "scan the picture that the client shows now"};
+    case Errc::conflict:
+      return {422, "several_qrs", camera_error.detail, "crop the picture to one code"};
+    default: return {422, "bad_picture", camera_error.detail, "a PNG or JPEG of one whole QR code"};
+  }
+}
+
 // ---- the outside ------------------------------------------------------------------------------
 
 Tenant::Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random)

@@ -76,6 +76,9 @@ struct Problem {
   std::string hint;
   bool operator==(const Problem&) const = default;
 };
+/// What a picture that the camera cannot use is called: no_qr, several_qrs or bad_picture.
+Problem picture_problem(const Error& camera_error);
+
 /// What a command yields: the phone's id, the device JID, the fault's id, or nothing.
 struct CommandResult {
   std::string value;

@@ -9,17 +9,7 @@ constexpr std::string_view kChat = "/ws/chat";
 constexpr std::string_view kTenants = "/t/";
 constexpr std::size_t kMaxNameBytes = 64;
 
-bool is_name_character(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
-         c == '-';
-}
-
 }  // namespace
-
-bool is_tenant_name(std::string_view name) {
-  return !name.empty() && name.size() <= kMaxNameBytes &&
-         std::all_of(name.begin(), name.end(), is_name_character);
-}
 
 Result<std::string> tenant_of_target(std::string_view target) {
   std::string_view path = target.substr(0, target.find('?'));
@@ -28,7 +18,7 @@ Result<std::string> tenant_of_target(std::string_view target) {
       path.size() > kTenants.size() + kChat.size()) {
     path.remove_prefix(kTenants.size());
     path.remove_suffix(kChat.size());
-    if (is_tenant_name(path)) return std::string(path);
+    if (is_name(path)) return std::string(path);
   }
   return Error{Errc::not_found,
                "nothing is served at this path; connect to /ws/chat, or to /t/TENANT/ws/chat with "

@@ -7,9 +7,6 @@
 
 namespace wa::mock {
 
-/// Whether this can be a tenant's name: 1 to 64 of A-Z, a-z, 0-9, '_' and '-'.
-bool is_tenant_name(std::string_view name);
-
 /// The tenant that an upgrade's target asks for: empty for "/ws/chat", NAME for "/t/NAME/ws/chat";
 /// a query may follow. Errors: `not_found`, naming the right paths.
 Result<std::string> tenant_of_target(std::string_view target);

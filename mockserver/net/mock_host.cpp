@@ -85,7 +85,7 @@ class MockHost::Impl final : public TenantSurroundings {
   void settled(const std::string& tenant) override { on_settled_.call(tenant); }
 
   Result<void> add_tenant(std::string_view name, Settings settings) {
-    if (!is_tenant_name(name)) {
+    if (!is_name(name)) {
       return Error{Errc::usage, "a tenant's name is 1 to 64 letters, digits, _ and -"};
     }
     if (entries_.contains(name)) {

@@ -24,13 +24,6 @@ Error wrong(std::string detail) {
   return Error{Errc::usage, std::move(detail)};
 }
 
-bool is_device_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '_';
-  });
-}
-
 /// A positive number from the environment; `what` is its name.
 Result<double> positive(const char* what, std::string_view text) {
   double value = 0;
@@ -128,21 +121,6 @@ Result<json::object> describe_stored(const store::Records& records) {
 
 }  // namespace
 
-Result<pairing::AppVersion> parse_version(std::string_view given) {
-  pairing::AppVersion version{};
-  const char* at = given.data();
-  const char* const end = given.data() + given.size();
-  for (std::size_t i = 0; i < version.size(); ++i) {
-    const auto [next, status] = std::from_chars(at, end, version[i]);
-    const bool last = i + 1 == version.size();
-    if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
-      return wrong("version \"" + std::string(given) + "\" is not like 2.3000.1043857760");
-    }
-    at = last ? next : next + 1;
-  }
-  return version;
-}
-
 Result<EngineSettings> EngineSettings::from(const std::function<const char*(const char*)>& get) {
   const auto variable = [&](const char* name) -> std::string_view {
     const char* value = get(name);
@@ -221,7 +199,7 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   WA_TRY(config.takeover_after, duration(options, "takeover_after_ms"));
   WA_TRY(const std::string version, text(options, "version"));
   if (!version.empty()) {
-    WA_TRY(config.version, parse_version(version));
+    WA_TRY(config.version, pairing::parse_app_version(version));
   }
   return config;
 }
@@ -243,7 +221,7 @@ void EngineDevices::command(std::string_view line) {
   Request request;
   if (const json::value* ref = command.if_contains("ref")) request.ref = *ref;
   if (const json::value* device = command.if_contains("device")) {
-    if (!device->is_string() || !is_device_name(device->get_string())) {
+    if (!device->is_string() || !is_name(device->get_string())) {
       return error(request, "bad_request",
                    "device is not a name of 1 to 64 letters, digits, - and _");
     }

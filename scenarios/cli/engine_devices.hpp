@@ -76,7 +76,4 @@ class EngineDevices {
   std::function<void()> on_stopped_;
 };
 
-/// Parses "2.3000.1043857760". Errors: `usage`.
-Result<pairing::AppVersion> parse_version(std::string_view text);
-
 }  // namespace wa::cli

@@ -42,13 +42,6 @@ constexpr Duration kKeepalive = 30s;
 /// Handlers that are run because they were ready when the time was up.
 constexpr int kMostReady = 10'000;
 
-bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '_';
-  });
-}
-
 std::string milliseconds(Duration duration) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
   return std::to_string(std::max<std::int64_t>(1, ms));

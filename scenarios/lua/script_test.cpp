@@ -244,7 +244,7 @@ TEST(ScriptTest, AFailureInParallelEndsTheOthers) {
       ElementsAre(StartsWith("test.lua:2: early")));
   EXPECT_THAT(failures("expect.error(function() parallel(function() phone:scan('no picture') end, "
                        "function() pause '1h' end) end)"
-                       ":code('not_a_picture')"),
+                       ":code('bad_picture')"),
               IsEmpty());
   EXPECT_THAT(failures("parallel(function() parallel(function() pause '1h' end) end, function() "
                        "device:await('connected', {within = '1s'}) end)"),
@@ -284,15 +284,15 @@ TEST(ScriptTest, NeverIsJudgedAtTheEnd) {
 }
 
 TEST(ScriptTest, ExpectedErrorsAreNamedByTheirCode) {
-  EXPECT_THAT(failures("expect.error(function() phone:scan('x') end):code('not_a_picture')"),
+  EXPECT_THAT(failures("expect.error(function() phone:scan('x') end):code('bad_picture')"),
               IsEmpty());
   EXPECT_THAT(failures("expect.error(function() phone:scan('x') end):code('stale_ref')"),
               ElementsAre(AllOf(HasSubstr("another error was raised"),
-                                HasSubstr("expected stale_ref, found not_a_picture"))));
+                                HasSubstr("expected stale_ref, found bad_picture"))));
   EXPECT_THAT(failures("expect.error(function() end):code('stale_ref')"),
               ElementsAre(HasSubstr("was expected to raise")));
   EXPECT_THAT(failures("expect.error(function() phone:scan('x') end)"),
-              ElementsAre(HasSubstr("add :code(\"not_a_picture\")")));
+              ElementsAre(HasSubstr("add :code(\"bad_picture\")")));
   EXPECT_THAT(failures("expect.error(function() device:await('connected', {within = '1s'}) "
                        "end):code('timed_out')"),
               IsEmpty());
@@ -348,11 +348,10 @@ TEST(ScriptTest, AViolationThatWasNotDeclaredFails) {
 TEST(ScriptTest, PhonesScanPixelsOnly) {
   // The text of a code is no picture of it, and a script cannot get the text.
   EXPECT_THAT(
-      failures(
-          "expect.error(function() phone:scan('2@abc,def,ghi,jkl,0') end):code('not_a_picture') "
-          "device:start() local qr = device:await_qr() expect(qr:sub(2, 4)):equals('PNG') "
-          "expect.error(function() phone:scan(qr:sub(1, #qr // 2)) end):code('not_a_picture') "
-          "phone:scan(qr)"),
+      failures("expect.error(function() phone:scan('2@abc,def,ghi,jkl,0') end):code('bad_picture') "
+               "device:start() local qr = device:await_qr() expect(qr:sub(2, 4)):equals('PNG') "
+               "expect.error(function() phone:scan(qr:sub(1, #qr // 2)) end):code('bad_picture') "
+               "phone:scan(qr)"),
       IsEmpty());
 }
 

@@ -1,7 +1,6 @@
 #include "scenarios/sim/world.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <set>
 
 #include "engine/base/overloaded.hpp"
@@ -27,29 +26,6 @@ constexpr std::uint64_t kLivelock = 1'000'000;
 constexpr Duration kStopPatience = 30s;
 
 constexpr EventQueue::Alarm kTenantAlarm = 0;
-
-bool is_name(std::string_view name) {
-  return !name.empty() && name.size() <= 64 && std::ranges::all_of(name, [](char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' ||
-           c == '_';
-  });
-}
-
-Result<pairing::AppVersion> parse_version(std::string_view text) {
-  pairing::AppVersion version{};
-  const char* at = text.data();
-  const char* const end = text.data() + text.size();
-  for (std::size_t i = 0; i < version.size(); ++i) {
-    const auto [next, status] = std::from_chars(at, end, version[i]);
-    const bool last = i + 1 == version.size();
-    if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
-      return Error{Errc::usage,
-                   "version \"" + std::string(text) + "\" is not like 2.3000.1043857760"};
-    }
-    at = last ? next : next + 1;
-  }
-  return version;
-}
 
 }  // namespace
 
@@ -379,7 +355,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   if (device_options.auto_renew_qr) config.auto_renew_qr = *device_options.auto_renew_qr;
   if (device_options.unpaired_limit) config.unpaired_limit = *device_options.unpaired_limit;
   if (device_options.version) {
-    WA_TRY(config.version, parse_version(*device_options.version));
+    WA_TRY(config.version, pairing::parse_app_version(*device_options.version));
   }
   config.timings.qr_first = device_options.qr_first.value_or(options.settings.refs_first);
   config.timings.qr_rest = device_options.qr_rest.value_or(options.settings.refs_rest);

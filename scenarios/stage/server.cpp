@@ -32,16 +32,6 @@ std::optional<int> code_in(std::string_view detail) {
   return {};
 }
 
-/// Why a picture yields no text, as the control API says it.
-mock::Problem picture_problem(const Error& error) {
-  switch (error.code) {
-    case Errc::not_found:
-      return {422, "no_qr", error.detail, "scan the picture that the device shows now"};
-    case Errc::conflict: return {422, "several_qr", error.detail, "show one code at a time"};
-    default: return {422, "not_a_picture", error.detail, "a PNG or JPEG is needed"};
-  }
-}
-
 }  // namespace
 
 std::string describe(const mock::TenantEvent& event) {
@@ -69,7 +59,7 @@ OutcomePtr Phone::scan(ByteSpan picture) {
     auto outcome = std::make_shared<Outcome>();
     outcome->what = what;
     outcome->asked_at = outcome->answered_at = server_.now().mono;
-    outcome->result = picture_problem(text.error());
+    outcome->result = mock::picture_problem(text.error());
     return outcome;
   }
   return server_.command(mock::Scan{id_, std::move(*text)}, what);

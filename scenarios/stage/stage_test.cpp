@@ -44,7 +44,7 @@ TEST(PhoneTest, TextInThePlaceOfAPictureIsNotScanned) {
   const OutcomePtr outcome = phone.scan(as_bytes("2@ref,key,identity,secret,1"));
   ASSERT_TRUE(outcome->problem());
   EXPECT_EQ(outcome->problem()->status, 422);
-  EXPECT_EQ(outcome->problem()->code, "not_a_picture");
+  EXPECT_EQ(outcome->problem()->code, "bad_picture");
   EXPECT_EQ(world.commands.size(), commands);
 }
 

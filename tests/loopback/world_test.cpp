@@ -383,7 +383,7 @@ TEST_F(WorldTest, TheQrCodesFollowTheServersSchedule) {
 
 TEST_F(WorldTest, BaileysPairsAndStaysPairedWhenItsProcessIsKilled) {
   const fs::path folder = WA_BAILEYS;
-  if (!fs::exists(folder / "node_modules")) GTEST_SKIP() << "not installed: run ci/setup";
+  ASSERT_TRUE(fs::exists(folder / "node_modules")) << "Baileys is not installed: run ci/setup";
   begin(0.1, (folder / "run").string());
   Device& shop = device("shop-1");
   pair(shop);

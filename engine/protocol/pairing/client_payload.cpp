@@ -1,5 +1,7 @@
 #include "engine/protocol/pairing/client_payload.hpp"
 
+#include <charconv>
+
 #include <limits>
 
 #include "engine/protocol/crypto/hash.hpp"
@@ -122,6 +124,22 @@ Result<Login> parse_login(const schema::ClientPayload& payload) {
 std::string to_string(const AppVersion& version) {
   return std::to_string(version[0]) + "." + std::to_string(version[1]) + "." +
          std::to_string(version[2]);
+}
+
+Result<AppVersion> parse_app_version(std::string_view text) {
+  AppVersion version{};
+  const char* at = text.data();
+  const char* const end = text.data() + text.size();
+  for (std::size_t i = 0; i < version.size(); ++i) {
+    const auto [next, status] = std::from_chars(at, end, version[i]);
+    const bool last = i + 1 == version.size();
+    if (status != std::errc() || (last ? next != end : next == end || *next != '.')) {
+      return Error{Errc::usage,
+                   "version \"" + std::string(text) + "\" is not like 2.3000.1043857760"};
+    }
+    at = last ? next : next + 1;
+  }
+  return version;
 }
 
 Bytes encode_registration(const Registration& registration) {

@@ -14,6 +14,8 @@ namespace wa::pairing {
 
 using AppVersion = std::array<std::uint32_t, 3>;  ///< 2, 3000, revision
 std::string to_string(const AppVersion& version);
+/// "2.3000.1043857760". Errors: `usage`.
+Result<AppVersion> parse_app_version(std::string_view text);
 
 struct SignedPreKey {
   std::uint32_t id = 0;

@@ -13,10 +13,10 @@ local qr = device:await_qr { within = "2s" }
 local another = other:await_qr { within = "2s" }
 
 expect.error(function() phone:scan(picture.blank()) end):code("no_qr")
-expect.error(function() phone:scan(picture.beside(qr, another)) end):code("several_qr")
+expect.error(function() phone:scan(picture.beside(qr, another)) end):code("several_qrs")
 expect.error(function() phone:scan(picture.code("https://example.org")) end):code("not_a_whatsapp_qr")
-expect.error(function() phone:scan(qr:sub(1, #qr // 2)) end):code("not_a_picture")
-expect.error(function() phone:scan("not a picture at all") end):code("not_a_picture")
+expect.error(function() phone:scan(qr:sub(1, #qr // 2)) end):code("bad_picture")
+expect.error(function() phone:scan("not a picture at all") end):code("bad_picture")
 expect(device.state):equals("waiting_for_scan")
 
 phone:scan(picture.photo(qr))
