@@ -383,9 +383,7 @@ TEST_F(FileStoreTest, AFailedCommitLeavesTheOldRecords) {
 
 TEST_F(FileStoreTest, AReadOnlyDirectoryFailsCommitsOnly) {
   store_some("a");
-  fs::permissions(directory_.path(), fs::perms::owner_read | fs::perms::owner_exec |
-                                         fs::perms::others_read | fs::perms::others_exec);
-  fs::permissions(file("a.store"), fs::perms::others_read, fs::perm_options::add);
+  fs::permissions(directory_.path(), fs::perms::owner_read | fs::perms::owner_exec);
   const auto check = [&] {
     const auto store = make();
     auto opened = caller_.open(*store, "a");
@@ -398,9 +396,15 @@ TEST_F(FileStoreTest, AReadOnlyDirectoryFailsCommitsOnly) {
   // Nothing is read-only for root: it looks through another user's eyes, in a process of its own.
   constexpr uid_t kNobody = 65534;
   const auto as_somebody = [&] {
-    if (::geteuid() == 0 && ::setuid(kNobody) != 0) std::_Exit(2);
+    if (::geteuid() == 0) {
+      for (const std::string& path : {directory_.path(), file("a.store").string()}) {
+        if (::chown(path.c_str(), kNobody, kNobody) != 0) std::_Exit(2);
+      }
+      if (::setuid(kNobody) != 0) std::_Exit(3);
+    }
     check();
-    std::_Exit(testing::Test::HasFailure() ? 1 : 0);
+    if (testing::Test::HasFailure()) std::_Exit(1);
+    std::_Exit(0);
   };
   EXPECT_EXIT(as_somebody(), testing::ExitedWithCode(0), "");
 }

@@ -1,13 +1,12 @@
 #include "mockserver/net/chat_path.hpp"
 
-#include <algorithm>
+#include "engine/base/bytes.hpp"
 
 namespace wa::mock {
 namespace {
 
 constexpr std::string_view kChat = "/ws/chat";
 constexpr std::string_view kTenants = "/t/";
-constexpr std::size_t kMaxNameBytes = 64;
 
 }  // namespace
 
