@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "engine/base/limits.hpp"
-#include "engine/base/overloaded.hpp"
 #include "engine/protocol/noise/certificate.hpp"
 #include "mockserver/core/iq_routes.hpp"
 #include "mockserver/core/tenant_impl.hpp"
@@ -481,129 +480,6 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
       break;
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
   }
-}
-
-// ---- commands -----------------------------------------------------------------------------------
-
-void Tenant::Impl::answer(RequestId request, std::variant<CommandResult, Problem> result) {
-  actions_.push_back({0, Answer{request, std::move(result)}});
-}
-
-void Tenant::Impl::on_command(RequestId request, const Command& command, Now now) {
-  const auto rows = Overloaded{
-      [&](const AddPhone& add) {
-        const auto phone = accounts.add_phone(add.number, add.name, random);
-        if (phone) {
-          answer(request, CommandResult{(*phone)->id});
-        } else {
-          const bool taken = phone.error().code == Errc::conflict;
-          answer(request, Problem{taken ? 409 : 422, taken ? "phone_exists" : "bad_number",
-                                  phone.error().detail, "e.g. {\"number\": \"15550100001\"}"});
-        }
-      },
-      [&](const Scan& asked) { scan(request, asked, now); },
-      [&](const Unlink& asked) {
-        const Phone* phone = accounts.find(asked.phone);
-        if (phone == nullptr) {
-          answer(request, Problem{404, "unknown_phone", "there is no phone " + asked.phone,
-                                  "GET /v1/phones lists them"});
-          return;
-        }
-        for (const auto& [device, companion] : phone->companions) {
-          if (phone->jid(device).to_string() != asked.device_jid) continue;
-          unlink(CompanionKey{phone->id, device}, "device_removed", now);
-          answer(request, CommandResult{});
-          return;
-        }
-        answer(request, Problem{404, "unknown_device",
-                                "phone " + asked.phone + " has no device " + asked.device_jid,
-                                "GET /v1/phones/" + phone->id + " lists its devices"});
-      },
-      [&](const CloseConnection& asked) { close_connection(request, asked, now); },
-      [&](const AddFault& add) {
-        const auto id = faults.add(add.record, now);
-        if (id) {
-          answer(request, CommandResult{*id});
-        } else {
-          answer(request, Problem{409, "fault_exists", id.error().detail, "leave \"id\" out"});
-        }
-      },
-      [&](const RemoveFault& asked) {
-        if (const auto removed = faults.remove(asked.id); !removed) {
-          answer(request, Problem{404, "unknown_fault", removed.error().detail,
-                                  "GET /v1/faults lists them"});
-          return;
-        }
-        answer(request, CommandResult{});
-      },
-      [&](const FireFault& asked) { fire_fault(request, asked, now); },
-      [&](const Reset&) {
-        reset(now);
-        answer(request, CommandResult{});
-      },
-  };
-  std::visit(rows, command);
-}
-
-void Tenant::Impl::close_connection(RequestId request, const CloseConnection& asked, Now now) {
-  Peer* peer = find(asked.connection);
-  if (peer == nullptr) {
-    answer(request, Problem{404, "unknown_connection",
-                            "there is no connection " + std::to_string(asked.connection),
-                            "GET /v1/connections lists them"});
-    return;
-  }
-  if (asked.how != "fin" && asked.how != "rst" && asked.how != "blackhole" && !asked.how.empty()) {
-    answer(request, Problem{422, "bad_how", "\"" + asked.how + "\" is no way to close a connection",
-                            "how is fin, rst or blackhole"});
-    return;
-  }
-  const CloseHow how = asked.how == "rst"         ? CloseHow::rst
-                       : asked.how == "blackhole" ? CloseHow::blackhole
-                                                  : CloseHow::fin;
-  close(*peer, how, "closed by the operator", now);
-  answer(request, CommandResult{});
-}
-
-void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now) {
-  const FaultEngine::Active* active = faults.find(asked.id);
-  std::vector<ConnectionId> targets;
-  if (active != nullptr) {
-    for (const auto& [id, peer] : peers_) {
-      const FaultSubject subject = peer.subject();
-      if (active->record.where.matches(subject.connection, subject.label, subject.device_jid,
-                                       subject.number)) {
-        targets.push_back(id);
-      }
-    }
-    const bool acts_now = std::holds_alternative<StreamErrorFault>(active->record.kind) ||
-                          std::holds_alternative<CloseFault>(active->record.kind);
-    if (acts_now && targets.empty()) {
-      answer(request, Problem{409, "no_match", "no live connection matches fault " + asked.id,
-                              "GET /v1/connections shows labels and devices"});
-      return;
-    }
-  }
-  const Result<const FaultRecord*> fault = faults.fire(asked.id);
-  if (!fault) {
-    const bool missing = fault.error().code == Errc::not_found;
-    answer(request, Problem{missing ? 404 : 409, missing ? "unknown_fault" : "budget_used",
-                            fault.error().detail, "GET /v1/faults lists them"});
-    return;
-  }
-  for (const ConnectionId id : targets) {
-    if (Peer* peer = find(id)) perform(**fault, *peer, now);
-  }
-  answer(request, CommandResult{asked.id});
-}
-
-void Tenant::Impl::reset(Now now) {
-  while (!peers_.empty()) close(peers_.begin()->second, CloseHow::fin, "reset", now);
-  accounts.clear();
-  faults.clear();
-  violations.clear();
-  coverage_.clear();
-  old_refs.clear();
 }
 
 // ---- what can be looked at ----------------------------------------------------------------------
