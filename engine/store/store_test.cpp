@@ -20,6 +20,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using test::bytes;
+using test::TemporaryDirectory;
 
 Records some_records() {
   return {{"credentials", {{"self", bytes({1, 2, 3})}}},
@@ -30,24 +31,6 @@ std::vector<Change> some_changes() {
   return {Put{"credentials", "self", bytes({1, 2, 3})}, Put{"pre_key", "1", {}},
           Put{"pre_key", "2", bytes({255, 0})}};
 }
-
-class TemporaryDirectory {
- public:
-  TemporaryDirectory() {
-    std::string pattern = fs::temp_directory_path() / "store-test-XXXXXX";
-    WA_ASSERT(::mkdtemp(pattern.data()));
-    path_ = pattern;
-  }
-  ~TemporaryDirectory() {
-    std::error_code ignored;
-    fs::permissions(path_, fs::perms::owner_all, ignored);
-    fs::remove_all(path_, ignored);
-  }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 Bytes contents_of(const fs::path& path) {
   std::ifstream in(path, std::ios::binary);

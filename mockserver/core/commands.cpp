@@ -96,9 +96,7 @@ void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now
         targets.push_back(id);
       }
     }
-    const bool acts_now = std::holds_alternative<StreamErrorFault>(active->record.kind) ||
-                          std::holds_alternative<CloseFault>(active->record.kind);
-    if (acts_now && targets.empty()) {
+    if (acts_by_itself(active->record.kind) && targets.empty()) {
       answer(request, Problem{409, "no_match", "no live connection matches fault " + asked.id,
                               "GET /v1/connections shows labels and devices"});
       return;

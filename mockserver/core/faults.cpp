@@ -191,12 +191,11 @@ Result<FaultWhen> parse_when(const json::object& when) {
   return result;
 }
 
-/// What acts by itself needs something to set it off; what changes a stanza does not.
+}  // namespace
+
 bool acts_by_itself(const FaultKind& kind) {
   return std::holds_alternative<StreamErrorFault>(kind) || std::holds_alternative<CloseFault>(kind);
 }
-
-}  // namespace
 
 std::vector<std::string_view> fault_names() {
   return {kFaultNames.begin(), kFaultNames.end()};
@@ -394,8 +393,7 @@ std::optional<Instant> FaultEngine::next_deadline() const {
   return next;
 }
 
-const FaultRecord* FaultEngine::withholds(std::string_view stanza, const FaultSubject& subject,
-                                          Now) {
+const FaultRecord* FaultEngine::withholds(std::string_view stanza, const FaultSubject& subject) {
   for (Active& active : records_) {
     const auto* fault = std::get_if<WithholdFault>(&active.record.kind);
     if (fault == nullptr || fault->stanza != stanza || !is_about(active.record, subject)) continue;
@@ -404,7 +402,7 @@ const FaultRecord* FaultEngine::withholds(std::string_view stanza, const FaultSu
   return nullptr;
 }
 
-const FaultRecord* FaultEngine::refs(const FaultSubject& subject, Now) {
+const FaultRecord* FaultEngine::refs(const FaultSubject& subject) {
   for (Active& active : records_) {
     if (!std::holds_alternative<RefsFault>(active.record.kind)) continue;
     if (!is_about(active.record, subject)) continue;

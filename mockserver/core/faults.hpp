@@ -40,6 +40,10 @@ struct CloseFault {
 };
 using FaultKind = std::variant<StreamErrorFault, RefsFault, WithholdFault, CloseFault>;
 
+/// Whether a fault of this kind acts at a moment of its own; the others act when their stanza is
+/// due.
+bool acts_by_itself(const FaultKind& kind);
+
 /// Which connections a record is about; empty fields match everything.
 struct FaultWhere {
   std::string device;      ///< label, device JID, or number (all its companions)
@@ -123,9 +127,9 @@ class FaultEngine {
   static std::string device_key(const FaultSubject& subject);
 
   /// Is this stanza withheld? Counts as fired when it is.
-  const FaultRecord* withholds(std::string_view stanza, const FaultSubject& subject, Now now);
+  const FaultRecord* withholds(std::string_view stanza, const FaultSubject& subject);
   /// The refs to offer instead of the settings', if a record says so.
-  const FaultRecord* refs(const FaultSubject& subject, Now now);
+  const FaultRecord* refs(const FaultSubject& subject);
   /// Marks a manual record as to be performed; the tenant then performs it on every connection that
   /// matches. Errors: `not_found`, `conflict` (budget used up).
   Result<const FaultRecord*> fire(std::string_view id);

@@ -15,8 +15,7 @@ namespace wa::mock {
 struct IqContext {
   const wire::Node& iq;
   Accounts& accounts;
-  Phone* phone = nullptr;          ///< null while the connection is not logged in
-  Companion* companion = nullptr;  ///< likewise
+  Companion* companion = nullptr;  ///< null while the connection is not logged in
   Now now;
   std::function<void(std::string_view rule, std::string detail)> violate;
   bool became_active = false;     ///< out: passive/active was answered

@@ -53,7 +53,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
     fail(peer, 401, now);
     return;
   }
-  if (withheld("success", peer, now)) return;
+  if (withheld("success", peer)) return;
 
   const CompanionKey key{phone->id, device};
   if (Peer* older = online(key)) {
@@ -96,7 +96,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
 void Tenant::Impl::finish_offline(Peer& peer, Now now) {
   if (peer.offline_sent) return;
   peer.offline_sent = true;
-  if (withheld("offline", peer, now)) return;
+  if (withheld("offline", peer)) return;
   send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
 }
 
@@ -121,14 +121,12 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     return;
   }
   cover(stanza_kind(iq), route->what);
-  IqContext context{
-      iq, accounts, nullptr, nullptr, now, [&](std::string_view rule, std::string detail) {
-        violate(peer, rule, std::move(detail), &iq);
-      }};
+  IqContext context{iq, accounts, nullptr, now, [&](std::string_view rule, std::string detail) {
+                      violate(peer, rule, std::move(detail), &iq);
+                    }};
   if (logged_in) {
-    context.phone = accounts.find(peer.companion->phone_id);
     context.companion = accounts.companion(*peer.companion);
-    WA_ASSERT(context.phone != nullptr && context.companion != nullptr);
+    WA_ASSERT(context.companion != nullptr);
   }
   send(peer, route->answer(context), now);
   if (context.became_active) {

@@ -169,8 +169,6 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
   peer.id = id;
   peer.label = label_of(event.target);
   peer.remote = event.remote;
-  peer.phase = Phase::handshake;
-  peer.opened_at = now.mono;
   peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random);
   actions_.push_back({id, AcceptUpgrade{}});
   set_timer(peer, TimerKind::handshake, now.mono + settings.handshake_timeout);
@@ -409,8 +407,8 @@ void Tenant::Impl::perform(const FaultRecord& fault, Peer& peer, Now now) {
   }
 }
 
-bool Tenant::Impl::withheld(std::string_view stanza, Peer& peer, Now now) {
-  const FaultRecord* fault = faults.withholds(stanza, peer.subject(), now);
+bool Tenant::Impl::withheld(std::string_view stanza, const Peer& peer) {
+  const FaultRecord* fault = faults.withholds(stanza, peer.subject());
   if (fault == nullptr) return false;
   note_fault(*fault, peer);
   return true;
@@ -491,10 +489,9 @@ std::vector<ConnectionInfo> Tenant::Impl::connections() const {
     info.id = id;
     info.label = peer.label;
     info.device_jid = peer.device_jid;
-    info.phase = peer.phase == Phase::upgrade     ? "upgrade"
-                 : peer.phase == Phase::handshake ? "handshake"
-                 : peer.phase == Phase::pairing   ? "pairing"
-                                                  : "open";
+    info.phase = peer.phase == Phase::handshake ? "handshake"
+                 : peer.phase == Phase::pairing ? "pairing"
+                                                : "open";
     info.remote = peer.remote;
     info.frames_in = peer.link->frames_in();
     info.frames_out = peer.link->frames_out();

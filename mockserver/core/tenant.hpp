@@ -136,7 +136,7 @@ struct ConnectionInfo {
   ConnectionId id = 0;
   std::string label;
   std::string device_jid;
-  std::string phase;  ///< upgrade, handshake, pairing, login, open, closing
+  std::string phase;  ///< handshake, pairing, open
   std::string remote;
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;

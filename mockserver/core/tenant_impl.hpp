@@ -19,7 +19,7 @@ class Tenant::Impl {
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
        Random& random_source);
 
-  enum class Phase { upgrade, handshake, pairing, open };
+  enum class Phase { handshake, pairing, open };
 
   struct Ref {
     std::string text;
@@ -49,9 +49,8 @@ class Tenant::Impl {
     ConnectionId id = 0;
     std::string label;
     std::string remote;
-    Phase phase = Phase::upgrade;
+    Phase phase = Phase::handshake;
     std::unique_ptr<Connection> link;
-    Instant opened_at;
     bool blackholed = false;
     bool ending = false;  ///< its last stanza is on the way: nothing more happens to it
     // Registration.
@@ -123,7 +122,7 @@ class Tenant::Impl {
   void perform(const FaultRecord& fault, Peer& peer, Now now);
   void note_fault(const FaultRecord& fault, const Peer& peer);
   /// True when a fault withholds this stanza.
-  bool withheld(std::string_view stanza, Peer& peer, Now now);
+  bool withheld(std::string_view stanza, const Peer& peer);
   Peer* find_device(const std::string& device_key);
   void answer(RequestId request, std::variant<CommandResult, Problem> result);
   void answer_scan(Peer& peer, std::variant<CommandResult, Problem> result);

@@ -15,6 +15,7 @@
 #include "scenarios/cli/completion.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "tests/support/test_support.hpp"
 
 // The program as a user runs it: a process, its output, its exit code.
 namespace wa::cli {
@@ -25,22 +26,7 @@ using testing::IsEmpty;
 using testing::Not;
 using testing::StartsWith;
 
-/// A folder that goes with the test.
-class Folder {
- public:
-  Folder() {
-    std::string name = testing::TempDir() + "testline-XXXXXX";
-    path_ = ::mkdtemp(name.data());
-  }
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
+using Folder = test::TemporaryDirectory;
 
 std::string contents(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

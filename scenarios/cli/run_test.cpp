@@ -15,6 +15,7 @@
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/run_pool.hpp"
 #include "scenarios/cli/verb_run.hpp"
+#include "tests/support/test_support.hpp"
 
 namespace wa::cli {
 namespace {
@@ -33,16 +34,10 @@ constexpr const char* kFails = "scenario { name = 'it fails', tags = {'b'} }\nex
 class RunTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "testline-run-XXXXXX").string();
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     before_ = fs::current_path();
-    fs::current_path(folder_);
+    fs::current_path(folder_.path());
   }
-  void TearDown() override {
-    fs::current_path(before_);
-    fs::remove_all(folder_);
-  }
+  void TearDown() override { fs::current_path(before_); }
   static void write(const std::string& path, std::string_view text) {
     if (fs::path(path).has_parent_path()) fs::create_directories(fs::path(path).parent_path());
     std::ofstream(path) << text;
@@ -63,7 +58,7 @@ class RunTest : public ::testing::Test {
     return code;
   }
 
-  fs::path folder_;
+  test::TemporaryDirectory folder_;
   fs::path before_;
   std::string out_;
   std::string err_;

@@ -14,6 +14,7 @@
 #include "scenarios/loopback/child_process.hpp"
 #include "scenarios/loopback/command_line.hpp"
 #include "scenarios/loopback/lines.hpp"
+#include "tests/support/test_support.hpp"
 
 namespace wa::loopback {
 namespace {
@@ -301,9 +302,8 @@ TEST_F(ChildProcessTest, IsEndedByKillAtOnce) {
 
 TEST_F(ChildProcessTest, WhatItWroteBeforeItWasKilledIsGiven) {
   // A named pipe tells that the line was written, without our io_context.
-  char name[] = "/tmp/child-test-XXXXXX";
-  ASSERT_TRUE(::mkdtemp(name));
-  const std::string fifo = std::string(name) + "/fifo";
+  const test::TemporaryDirectory folder;
+  const std::string fifo = folder / "fifo";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   const auto process = shell("echo before; echo > " + fifo + "; read a");
   const int told = ::open(fifo.c_str(), O_RDONLY | O_CLOEXEC);
@@ -312,8 +312,6 @@ TEST_F(ChildProcessTest, WhatItWroteBeforeItWasKilledIsGiven) {
   process->kill();
   EXPECT_THAT(lines_, ElementsAre("before"));
   ::close(told);
-  ::unlink(fifo.c_str());
-  ::rmdir(name);
 }
 
 TEST_F(ChildProcessTest, ItsEndIsAlsoThatOfItsObject) {

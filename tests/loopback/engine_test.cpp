@@ -14,6 +14,7 @@
 #include "engine/net/process_limits.hpp"
 #include "scenarios/loopback/child_process.hpp"
 #include "scenarios/loopback/lines.hpp"
+#include "tests/support/test_support.hpp"
 
 // `testline engine` as a program: its lines, its environment, its end. What it does on a server is
 // in world_test.cpp.
@@ -29,20 +30,13 @@ class EngineTest : public testing::Test {
  protected:
   void SetUp() override {
     net::ignore_sigpipe();
-    std::string pattern = fs::temp_directory_path() / "engine-test-XXXXXX";
-    ASSERT_TRUE(::mkdtemp(pattern.data()));
-    directory_ = pattern;
-    environment_ = {{"TESTLINE_STATE_DIR", directory_ + "/state"},
+    environment_ = {{"TESTLINE_STATE_DIR", directory_ / "state"},
                     {"TESTLINE_NOISE_ROOT", std::string(64, '1')},
                     // Nothing listens there.
                     {"TESTLINE_WS_URL", "ws://127.0.0.1:1/ws/chat"},
                     {"TESTLINE_TIME_SCALE", "0.02"}};
   }
-  void TearDown() override {
-    process_.reset();
-    std::error_code ignored;
-    fs::remove_all(directory_, ignored);
-  }
+  void TearDown() override { process_.reset(); }
 
   void run(const std::vector<std::string>& command = {WA_TESTLINE, "engine"}) {
     lines_.clear();
@@ -96,7 +90,7 @@ class EngineTest : public testing::Test {
   }
 
   boost::asio::io_context io_;
-  std::string directory_;
+  test::TemporaryDirectory directory_;
   ChildProcess::Environment environment_;
   std::unique_ptr<ChildProcess> process_;
   std::vector<json::object> lines_;
@@ -170,7 +164,7 @@ TEST_F(EngineTest, WithoutADeviceTheLinesHaveNone) {
   EXPECT_FALSE(find("state", "state", "connecting")->contains("device"));
   EXPECT_TRUE(find("state", "state", "connecting")->at("t_us").is_int64());
   close();
-  EXPECT_TRUE(fs::exists(directory_ + "/state/store"));
+  EXPECT_TRUE(fs::exists(directory_ / "state/store"));
 }
 
 TEST_F(EngineTest, AServerThatIsNotThereIsTriedAgain) {
@@ -249,7 +243,7 @@ TEST_F(EngineTest, AnEnvironmentThatIsWrongEndsItWithAWord) {
 
 TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
   // Its stdout is a named pipe that nobody reads for now: 64 KiB fit into it.
-  const std::string fifo = directory_ + "/stdout";
+  const std::string fifo = directory_ / "stdout";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   const int out = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   run({"sh", "-c", "exec " WA_TESTLINE " engine >" + fifo});
@@ -259,7 +253,7 @@ TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
   }
   process_->write(R"({"cmd":"start","ref":0,"device":"last"})");
   // Megabytes of answers wait, and still it obeys.
-  const fs::path stored = directory_ + "/state/last.store";
+  const fs::path stored = directory_ / "state/last.store";
   ASSERT_TRUE(run_until([&] { return fs::exists(stored); }));
 
   int answers = 0;
@@ -273,7 +267,7 @@ TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
 }
 
 TEST_F(EngineTest, EndsInTimeWhenNobodyReadsWhatItSays) {
-  const std::string fifo = directory_ + "/stdout";
+  const std::string fifo = directory_ / "stdout";
   ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
   const int out = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   run({"sh", "-c", "exec " WA_TESTLINE " engine >" + fifo});

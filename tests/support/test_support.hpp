@@ -8,6 +8,22 @@
 
 namespace wa::test {
 
+/// A new directory that goes, with all that is in it, when the object does. Made read-only
+/// meanwhile, it goes all the same.
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory();
+  ~TemporaryDirectory();
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+  std::string operator/(std::string_view name) const { return path_ + "/" + std::string(name); }
+
+ private:
+  std::string path_;
+};
+
 /// Bytes from small numbers: `bytes({0, 2, 255})`.
 Bytes bytes(std::initializer_list<int> values);
 
