@@ -19,6 +19,7 @@ std::string_view to_string(Errc code) {
     case Errc::conflict: return "conflict";
     case Errc::environment: return "environment";
     case Errc::usage: return "usage";
+    case Errc::fenced: return "fenced";
   }
   return "unknown";
 }

@@ -23,6 +23,7 @@ enum class Errc : int {
   conflict,            ///< the named thing is in a state that forbids this
   environment,         ///< files, ports, permissions, missing programs
   usage,               ///< what the user wrote cannot be understood
+  fenced,              ///< another owner has taken over; nothing may be written
 };
 
 /// The stable word for a code: "truncated", "auth_failed", …

@@ -19,7 +19,7 @@ using Generation = std::uint32_t;
 enum class CloseHow { normal, rst };
 
 /// Where a dial failed.
-enum class DialPhase { resolve, connect, tls, upgrade };
+enum class DialPhase { resolve, connect, proxy, tls, upgrade };
 
 // ---- events: what happened ------------------------------------------------------------------
 
@@ -107,6 +107,8 @@ using Change = std::variant<Put, Erase>;
 /// Must be durable before the actions behind it are performed (design: `durable-before-sent`).
 struct Commit {
   std::vector<Change> changes;
+  /// A stable word for what made it, at which a process can be held or killed: records.hpp.
+  std::string_view point = "";
   bool operator==(const Commit&) const = default;
 };
 struct Compute {

@@ -13,6 +13,7 @@ std::string_view to_string(DialPhase phase) {
   switch (phase) {
     case DialPhase::resolve: return "resolve";
     case DialPhase::connect: return "connect";
+    case DialPhase::proxy: return "proxy";
     case DialPhase::tls: return "tls";
     case DialPhase::upgrade: return "upgrade";
   }

@@ -79,7 +79,7 @@ struct Url {
 };
 
 /// Where a dial stopped.
-enum class DialPhase { resolve, connect, tls, upgrade };
+enum class DialPhase { resolve, connect, proxy, tls, upgrade };
 std::string_view to_string(DialPhase phase);
 
 struct DialFailure {
@@ -90,6 +90,11 @@ struct DialFailure {
 
 struct DialOptions {
   Duration timeout = std::chrono::seconds(20);  ///< for all phases together
+  /// For wss://: certificates (PEM) that are trusted; empty: those of the system.
+  std::string tls_ca_pem = {};
+  /// "http://[USER:PASSWORD@]HOST:PORT" (CONNECT) or "socks5://…"; names are resolved by the proxy.
+  /// Empty: none. With one nothing is ever dialled directly.
+  std::string proxy = {};
   std::vector<std::pair<std::string, std::string>> headers;
 };
 

@@ -28,6 +28,7 @@ client::DialPhase phase_of(net::DialPhase phase) {
   switch (phase) {
     case net::DialPhase::resolve: return client::DialPhase::resolve;
     case net::DialPhase::connect: return client::DialPhase::connect;
+    case net::DialPhase::proxy: return client::DialPhase::proxy;
     case net::DialPhase::tls: return client::DialPhase::tls;
     case net::DialPhase::upgrade: return client::DialPhase::upgrade;
   }
