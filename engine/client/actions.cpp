@@ -72,6 +72,7 @@ class Canonical {
   }
 
   void commit(const Commit& commit) {
+    text(commit.point);
     count(commit.changes.size());
     for (const Change& change : commit.changes) {
       number(static_cast<std::int64_t>(change.index()));

@@ -55,6 +55,7 @@ TEST(CanonicalTest, IsTheSameForEqualActionsAndDiffersInEveryField) {
       CloseSocket{1, CloseHow::normal},
       CloseSocket{1, CloseHow::rst},
       Commit{{Put{"k", "ey", {}}}},
+      Commit{{Put{"k", "ey", {}}}, "keys"},
       Commit{{Put{"ke", "y", {}}}},
       Commit{{Erase{"k", "ey"}}},
       Commit{{Put{"k", "ey", {}}, Erase{"k", "ey"}}},

@@ -32,6 +32,7 @@ void write(const Account& account, schema::StoredCredentials::Account& record) {
   record.set_signed_identity(schema::field(account.signed_identity));
   record.set_platform(account.platform);
   record.set_push_name(account.push_name);
+  record.set_logged_in(account.logged_in);
 }
 
 Result<Account> read_account(const schema::StoredCredentials::Account& record) {
@@ -48,6 +49,7 @@ Result<Account> read_account(const schema::StoredCredentials::Account& record) {
   account.signed_identity = to_bytes(record.signed_identity());
   account.platform = record.platform();
   account.push_name = record.push_name();
+  account.logged_in = record.logged_in();
   return account;
 }
 

@@ -23,6 +23,7 @@ struct Account {
   Bytes signed_identity;  ///< ADVSignedDeviceIdentity
   std::string platform;   ///< of the phone
   std::string push_name;
+  bool logged_in = false;  ///< a login with it has succeeded
   bool operator==(const Account&) const = default;
 };
 

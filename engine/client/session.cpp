@@ -126,7 +126,7 @@ void Session::Impl::on(const StartRequested&) {
   fruitless_ = 0;
   windows_renewed_ = 0;
   renew_keys_ = true;  // of an unpaired device: every attempt has its own
-  if (just_paired_) finishing_ = Finishing{now_.mono + config_.timings.pairing_finish};
+  if (never_logged_in()) finishing_ = Finishing{now_.mono + config_.timings.pairing_finish};
   dial();
 }
 
@@ -278,7 +278,7 @@ void Session::Impl::dial() {
 
 void Session::Impl::begin_attempt() {
   credentials_ = Credentials::generate(++last_attempt_id_, random_);
-  store_credentials();
+  store_credentials(kPointKeys);
 }
 
 Bytes Session::Impl::client_payload() const {
@@ -309,10 +309,10 @@ void Session::Impl::close_socket() {
   connection_.reset();
 }
 
-void Session::Impl::store_credentials(std::vector<Change> changes) {
+void Session::Impl::store_credentials(std::string_view point, std::vector<Change> changes) {
   changes.emplace_back(
       Put{std::string(kCredentialsKind), std::string(kCredentialsKey), credentials_->encode()});
-  actions_.push_back(Commit{std::move(changes)});
+  actions_.push_back(Commit{std::move(changes), point});
 }
 
 void Session::Impl::report(Report::Level level, std::string text) {

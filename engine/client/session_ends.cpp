@@ -175,11 +175,10 @@ void Session::Impl::settle(State state, std::string_view reason) {
 }
 
 void Session::Impl::forget_account() {
-  actions_.push_back(Commit{erase_account()});
+  actions_.push_back(Commit{erase_account(), kPointErased});
   credentials_.reset();
   status_.jid.clear();
   finishing_.reset();
-  just_paired_ = false;
   first_open_.reset();
 }
 

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "engine/client/records.hpp"
 #include "engine/client/test_server.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
 
@@ -38,6 +39,35 @@ TEST(SessionFinishingTest, WhateverEndsTheSocketBehindPairSuccessTheNextOneIsALo
     EXPECT_EQ(world.dial_times.size(), 2u);
     EXPECT_EQ(world.server->client_static, keys.public_key);
   }
+}
+
+TEST(SessionFinishingTest, EveryCommitSaysWhatMadeIt) {
+  World world;
+  world.behaviour.pre_key_count = 0;
+  world.pair();
+  world.send(NodeBuilder("ib").child(
+      NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(Bytes(8)))));
+  world.step(LogoutRequested{});
+  std::vector<std::string_view> points;
+  for (const Action& action : world.actions) {
+    if (const auto* commit = std::get_if<Commit>(&action)) points.push_back(commit->point);
+  }
+  EXPECT_EQ(points,
+            (std::vector<std::string_view>{kPointKeys, kPointPaired, kPointLogin, kPointPreKeys,
+                                           kPointUploaded, kPointRouting, kPointErased}));
+}
+
+TEST(SessionFinishingTest, AFirstLoginThatTheLastProcessDidNotLiveToSeeIsStillAFirstLogin) {
+  World before;
+  before.start();
+  before.behaviour.send_success = false;
+  before.scan();
+  ASSERT_FALSE(before.session.credentials()->account->logged_in);
+
+  World after(World::default_config(), stored_credentials(before), 2);
+  after.behaviour.on_dial = World::OnDial::hold;
+  after.start();
+  EXPECT_EQ(after.status().reason, "finishing");
 }
 
 TEST(SessionFinishingTest, TwentyPairingsWithRandomDelaysAllConnectWithTheKeysThatWereScanned) {

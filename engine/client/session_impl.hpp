@@ -49,6 +49,8 @@ class Session::Impl {
   void close_socket();
   bool running() const { return connection_ || dial_at_; }
   bool paired() const { return credentials_ && credentials_->account; }
+  /// Paired, and the next login is the first one.
+  bool never_logged_in() const { return paired() && !credentials_->account->logged_in; }
 
   // ---- session_ends.cpp ----
   /// The stream of the current connection is over. Everything that follows is decided here.
@@ -81,6 +83,7 @@ class Session::Impl {
   void on_bulletin(const wire::Node& bulletin);
   void on_notification(const wire::Node& notification);
   void on_success(const wire::Node& success);
+  void note_login(const wire::Node& success);
   void on_stream_error(const wire::Node& stanza);
   void on_failure(const wire::Node& stanza);
   void run_login(const LoginSequence::Event& event);
@@ -104,7 +107,7 @@ class Session::Impl {
   void renew_adv_secret();
 
   // ---- all ----
-  void store_credentials(std::vector<Change> changes = {});
+  void store_credentials(std::string_view point, std::vector<Change> changes = {});
   void report(Report::Level level, std::string text);
 
   /// Pairing has succeeded and no login yet.
@@ -131,7 +134,6 @@ class Session::Impl {
   std::uint32_t windows_renewed_ = 0;
   std::uint32_t codes_shown_ = 0;
   std::uint32_t next_job_id_ = 1;
-  bool just_paired_ = false;           ///< the next login is the first one
   std::optional<Instant> first_open_;  ///< of an account that was paired in this run
   std::optional<Instant> last_takeover_;
   std::vector<std::string> reported_kinds_;

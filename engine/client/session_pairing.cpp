@@ -1,4 +1,5 @@
 #include "engine/client/pair_success.hpp"
+#include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
 
@@ -69,7 +70,7 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
 
   // Durable before the phone is told: it will believe that we know.
   credentials_->account = success->account;
-  store_credentials();
+  store_credentials(kPointPaired);
   send(pair_device_sign(id, *success));
 
   const Timings& timings = config_.timings;
@@ -78,7 +79,6 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
   connection_->code_changes_at.reset();
   connection_->enter(Stage::finishing, now_.mono + timings.login);
   finishing_ = Finishing{now_.mono + timings.pairing_finish};
-  just_paired_ = true;
   windows_renewed_ = 0;
   status_.state = State::connecting;
   status_.reason = "finishing";
@@ -110,7 +110,7 @@ bool Session::Impl::on_pairing_notification(const wire::Node& notification) {
 
 void Session::Impl::renew_adv_secret() {
   credentials_->adv_secret = random_.array<32>();
-  store_credentials();
+  store_credentials(kPointSecret);
   show_code();
 }
 

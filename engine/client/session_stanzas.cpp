@@ -177,20 +177,25 @@ void Session::Impl::on_success(const wire::Node& success) {
   connection_->enter(Stage::online, std::nullopt);
   reconnect_.opened(now_.mono);
   finishing_.reset();
-  if (std::exchange(just_paired_, false)) first_open_ = now_.mono;
+  note_login(success);
   status_.state = State::connected;
   status_.reason = logout_deadline_ ? "logging_out" : "";
   if (logout_deadline_) return ask_removal();
 
-  if (auto& account = *credentials_->account; account.lid.server.empty()) {
-    if (const auto lid = success.jid("lid")) {
-      account.lid = *lid;
-      store_credentials();
-    }
-  }
   run_login(LoginSequence::LoggedIn{});
   send(wire::NodeBuilder("ib").child(
       wire::NodeBuilder("unified_session").attr("id", unified_session_id(now_.wall))));
+}
+
+void Session::Impl::note_login(const wire::Node& success) {
+  Account& account = *credentials_->account;
+  const bool first = never_logged_in();
+  const auto lid = success.jid("lid");
+  const bool learns_lid = lid && account.lid.server.empty();
+  if (first) first_open_ = now_.mono;
+  if (learns_lid) account.lid = *lid;
+  account.logged_in = true;
+  if (first || learns_lid) store_credentials(kPointLogin);
 }
 
 void Session::Impl::run_login(const LoginSequence::Event& event) {
@@ -219,7 +224,7 @@ void Session::Impl::perform(const LoginSequence::Action& action) {
           [&](const LoginSequence::StoreAndUpload&) { store_and_upload(); },
           [&](const LoginSequence::MarkUploaded&) {
             credentials_->uploaded_pre_key_id = connection_->uploading_pre_key_id;
-            store_credentials();
+            store_credentials(kPointUploaded);
           },
           [&](const LoginSequence::SendActive&) {
             query(Purpose::passive_active, "passive", "set", "active");
@@ -240,7 +245,7 @@ void Session::Impl::store_and_upload() {
   credentials_->next_pre_key_id = first_id + count;
   std::vector<Change> changes;
   put_pre_keys(first_id, keys, changes);
-  store_credentials(std::move(changes));
+  store_credentials(kPointPreKeys, std::move(changes));
 
   connection_->uploading_pre_key_id = first_id + count - 1;
   const std::string id = connection_->open_request(Purpose::pre_key_upload, now_);
@@ -256,7 +261,7 @@ void Session::Impl::on_bulletin(const wire::Node& bulletin) {
     if (!info || info->bytes().size() > kLongestRoutingInfo) return unhandled(bulletin);
     if (equal(info->bytes(), credentials_->routing_info)) return;
     credentials_->routing_info = to_bytes(info->bytes());
-    store_credentials();
+    store_credentials(kPointRouting);
   } else if (child->tag == "offline_preview") {
     send(wire::NodeBuilder("ib").child(wire::NodeBuilder("offline_batch").attr("count", 100)));
   } else if (child->tag == "dirty") {
