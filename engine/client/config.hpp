@@ -52,7 +52,8 @@ struct Config {
   std::uint32_t unpaired_limit = 3;        ///< closes before the first ref, or 515s while unpaired
   std::optional<Duration> takeover_after;  ///< on `replaced`: log in again after this; empty = stop
   Timings timings;
-  /// "http://[USER:PASSWORD@]HOST:PORT" or "socks5://…", for everything that is dialled; empty: none.
+  /// "http://[USER:PASSWORD@]HOST:PORT" or "socks5://…", for everything that is dialled; empty:
+  /// none.
   std::string proxy = {};
   std::string expected_number = {};  ///< digits; a scan by another number is refused; empty: any
 };
