@@ -284,6 +284,7 @@ TEST(SimWorldTest, ASecondOwnerDoesNotRunUntilTheFirstHasStopped) {
   ASSERT_TRUE(stage.holds(await(stage.world, refused)));
   EXPECT_EQ(stage.world.server().connects("shop-1"), 2u);
 
+  ASSERT_TRUE(stage.passes(1s));  // what the login wrote is durable: the store can be given back
   stage.device.stop();
   ASSERT_TRUE(stage.reaches("disconnected", 1s));
   second.start();
