@@ -45,7 +45,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   faults.seen(peer.subject(), now);
   notice(EventKind::login, peer,
          {{"username", std::to_string(login.username)},
-          {"device", std::to_string(login.device)},
+          {"device_number", std::to_string(login.device)},
           {"passive", login.passive ? "true" : "false"}},
          now);
   if (find(id) == nullptr) return;

@@ -86,6 +86,9 @@ Run bind_run(CLI::App& verb) {
   verb.add_option("--timeout", options->timeout, "wall time of one scenario")
       ->capture_default_str();
   verb.add_option("--junit", options->junit, "write JUnit XML to this file; - is stdout");
+  verb.add_option(
+      "--html", options->html,
+      "write a page with a sequence diagram of every scenario to this file; - is stdout");
   verb.add_option("--json", options->json, "write JSON to this file; - is stdout");
   verb.add_option("--trace", options->trace, "write the trace of every run into this directory");
   verb.add_option("--repeat", options->repeat,

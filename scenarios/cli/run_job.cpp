@@ -145,7 +145,7 @@ JobResult play_loopback(const Job& job, const PlayOptions& options, const mock::
   JobResult out = play_in(**world, script, job, options, standing);
   const bool failed = out.exit_code != kOk;
   if (failed) out.result.output += log;
-  if (failed || !options.trace_dir.empty()) {
+  if (failed || options.record || !options.trace_dir.empty()) {
     out.result.trace_file = write_trace(job, options, (*world)->trace());
   }
   return out;
@@ -178,7 +178,7 @@ JobResult play_job(const Job& job, const PlayOptions& options, const Standing& s
   } else if (job.mode == stage::Mode::loopback) {
     out = play_loopback(job, options, *settings, standing);
   } else {
-    const bool record = !options.trace_dir.empty() || options.repeat > 1;
+    const bool record = options.record || !options.trace_dir.empty() || options.repeat > 1;
     out = play_sim(job, options, *settings, record, standing);
     // The same again, this time with a trace: that costs nothing while everything holds.
     if (out.exit_code != kOk && !record) {

@@ -9,6 +9,7 @@
 #include "mockserver/core/settings.hpp"
 #include "scenarios/cli/files.hpp"
 #include "scenarios/lua/script.hpp"
+#include "scenarios/report/result.hpp"
 
 namespace wa::cli {
 
@@ -100,6 +101,8 @@ Result<std::vector<ScenarioFile>> read_scenarios(const std::vector<std::string>&
     lua::Script script(file.path, file.text, seed);
     if (auto declaration = script.declare()) {
       file.declaration = std::move(*declaration);
+      std::vector<std::string>& tags = file.declaration.scenario.tags;
+      if (std::any_of(tags.begin(), tags.end(), report::is_field_row)) tags.push_back("field");
     } else {
       file.unreadable = declaration.error();
     }

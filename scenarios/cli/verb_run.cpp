@@ -6,7 +6,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <filesystem>
+#include <set>
 #include <thread>
 
 #include "mockserver/core/settings.hpp"
@@ -73,7 +75,8 @@ Result<Plan> read_plan(const RunOptions& options) {
   plan.selection.filter = options.filter;
   plan.selection.tags = options.tags;
   WA_TRY_VOID(read_shard(options.shard, plan.selection));
-  plan.play = {options.seed, options.profile, options.client, options.trace, options.repeat};
+  plan.play = {options.seed,  options.profile, options.client,
+               options.trace, options.repeat,  !options.html.empty()};
   plan.workers =
       options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   return plan;
@@ -109,6 +112,16 @@ int list_scenarios(const std::vector<ScenarioFile>& files, const std::string& sy
             joined(file->declaration.scenario.tags) + "\n";
   }
   if (!write_stdout(as_bytes(text))) return kEnvironment;
+  std::set<std::string> rows;
+  for (const ScenarioFile* file : shown) {
+    for (const std::string& tag : file->declaration.scenario.tags) {
+      if (report::is_field_row(tag)) rows.insert(tag);
+    }
+  }
+  if (!rows.empty()) {
+    std::fprintf(stderr, "field bugs: %zu of %zu rows have a scenario\n", rows.size(),
+                 report::kFieldRows);
+  }
   if (!symptom.empty() && shown.empty()) {
     complain("no scenario knows this symptom");
     return kFailed;
@@ -191,16 +204,42 @@ Result<void> write_report(const std::string& path, const std::string& text) {
   return write_file(path, as_bytes(text));
 }
 
+std::string time_of_day() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[40];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &parts);
+  return text;
+}
+
+Result<void> write_html(const Rows& rows, const RunOptions& options) {
+  if (options.html.empty()) return {};
+  return write_report(options.html, report::to_html(rows.results, time_of_day()));
+}
+
+/// The trace of a run goes into the report; its file stays only if it was asked for, or tells of a
+/// failure.
+void take_trace(JobResult& run, const RunOptions& options) {
+  report::Result& result = run.result;
+  if (options.html.empty() || result.trace_file.empty()) return;
+  if (const auto trace = read_file(result.trace_file)) result.trace = as_text(*trace);
+  if (run.exit_code != kOk || !options.trace.empty() || options.repeat > 1) return;
+  std::error_code ignored;
+  std::filesystem::remove(result.trace_file, ignored);
+  result.trace_file.clear();
+}
+
 int tell(const Rows& rows, const RunOptions& options, bool was_interrupted) {
   const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
   int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
   // With a report on stdout the table would spoil it.
-  const bool table = options.junit != "-" && options.json != "-";
+  const bool table = options.junit != "-" && options.json != "-" && options.html != "-";
   std::string text = table ? report::to_table(rows.results, color) : std::string();
   if (was_interrupted && table) text += "interrupted\n";
   for (const auto& written :
        {write_stdout(as_bytes(text)), write_report(options.junit, report::to_junit(rows.results)),
-        write_report(options.json, report::to_json(rows.results))}) {
+        write_report(options.json, report::to_json(rows.results)), write_html(rows, options)}) {
     if (written) continue;
     complain(written.error().detail);
     if (exit_code == kOk || exit_code == kFailed) exit_code = kEnvironment;
@@ -262,6 +301,7 @@ int run_scenarios(const RunOptions& options) {
         if (played[next].done) runs.push_back(played[next].job);
       }
       if (runs.empty()) continue;
+      take_trace(runs.front(), options);
       rows.add(options.repeat == 1 ? std::move(runs.front())
                                    : merge_runs(std::move(runs), !options.trace.empty()));
     }

@@ -19,6 +19,7 @@ struct RunOptions {
   std::uint32_t jobs = 0;  ///< worker processes; 0: as many as there are processors
   std::string timeout = "60s";
   std::string junit = {};  ///< a file, or "-"
+  std::string html = {};
   std::string json = {};
   std::string trace = {};  ///< a directory
   std::uint32_t repeat = 1;

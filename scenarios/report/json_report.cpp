@@ -47,11 +47,14 @@ std::string to_json(const std::vector<Result>& results) {
                     {"tags", std::move(tags)}});
   }
   const Counts counts = count(results);
-  return json::serialize(json::object{{"passed", counts.passed},
-                                      {"failed", counts.failed},
-                                      {"skipped", counts.skipped},
-                                      {"results", std::move(rows)}}) +
-         "\n";
+  const FieldRows field = field_rows(results);
+  json::object document{
+      {"passed", counts.passed}, {"failed", counts.failed}, {"skipped", counts.skipped}};
+  if (!field.held.empty() || !field.broken.empty()) {
+    document["field_rows"] = {{"held", field.held.size()}, {"all", kFieldRows}};
+  }
+  document["results"] = std::move(rows);
+  return json::serialize(document) + "\n";
 }
 
 }  // namespace wa::report

@@ -103,5 +103,69 @@ TEST(TableTest, NothingRanIsNoError) {
   EXPECT_THAT(to_table({}, false), EndsWith("\n0 passed, 0 failed\n"));
 }
 
+TEST(FieldRowsTest, ARowHoldsWhenNothingThatPlaysItFailed) {
+  std::vector<Result> results = some_results();
+  results[0].tags = {"FB-001", "pairing"};
+  results[1].tags = {"FB-002", "FB-003"};
+  results[2].tags = {"FB-004"};
+  results.push_back(results[0]);
+  results.back().tags = {"FB-002"};
+  const FieldRows rows = field_rows(results);
+  EXPECT_THAT(rows.held, ::testing::ElementsAre("FB-001")) << "skipped is not held";
+  EXPECT_THAT(rows.broken, ::testing::ElementsAre("FB-002", "FB-003"));
+  EXPECT_THAT(to_table(results, false),
+              HasSubstr("field bugs: 1 of 125 rows have a scenario that holds, not FB-002"));
+}
+
+TEST(FieldRowsTest, OnlyTheCataloguesTagsAreRows) {
+  EXPECT_TRUE(is_field_row("FB-125"));
+  for (const char* tag : {"FB-", "FB-12", "FB-1234", "FB-1x3", "fb-001", "515", ""}) {
+    EXPECT_FALSE(is_field_row(tag)) << tag;
+  }
+}
+
+/// What the page's script reads.
+boost::json::value data_of(const std::string& page) {
+  constexpr std::string_view kBegin = "id=\"report\">";
+  const std::size_t begin = page.find(kBegin) + kBegin.size();
+  return boost::json::parse(page.substr(begin, page.find("</script>", begin) - begin));
+}
+
+TEST(HtmlTest, NoTextOfAScenarioBecomesMarkup) {
+  std::vector<Result> results = some_results();
+  results[0].name = "</script><script>alert(1)</script>";
+  results[0].trace =
+      "{\"t_ms\":1,\"actor\":\"script\",\"kind\":\"x\",\"data\":{\"what\":\"<!--</script>\"}}\n";
+  const std::string page = to_html(results, "today");
+  EXPECT_THAT(page, Not(HasSubstr("alert(1)</script>")));
+  const auto document = data_of(page);
+  EXPECT_EQ(document.at("results").at(0).at("name").as_string(), results[0].name);
+  EXPECT_EQ(document.at("results").at(0).at("events").at(0).at(3).at("what").as_string(),
+            "<!--</script>");
+}
+
+TEST(HtmlTest, ALongTraceIsShownFromBothEndsAndNamesItsFile) {
+  std::vector<Result> results = some_results();
+  for (int i = 0; i < 5000; ++i) {
+    results[1].trace += "{\"t_ms\":" + std::to_string(i) +
+                        ",\"actor\":\"server\",\"kind\":\"stanza_in\",\"data\":{}}\n";
+  }
+  const auto document = data_of(to_html(results, "today"));
+  const auto& events = document.at("results").at(1).at("events").as_array();
+  ASSERT_EQ(events.size(), 601u);
+  EXPECT_EQ(events[0].at(0), 0);
+  EXPECT_EQ(events[300].at(2), "elided");
+  EXPECT_EQ(events[300].at(3).at("count"), 4400);
+  EXPECT_EQ(events[300].at(3).at("file"), "out/traces/x.jsonl");
+  EXPECT_EQ(events[600].at(0), 4999);
+}
+
+TEST(HtmlTest, ABrokenTraceLineIsLeftOut) {
+  std::vector<Result> results = some_results();
+  results[0].trace = "{\"t_ms\":1,\n[]\n\n{\"actor\":7}\n{\"actor\":\"server\"}";
+  const auto document = data_of(to_html(results, "today"));
+  EXPECT_EQ(document.at("results").at(0).at("events").as_array().size(), 1u);
+}
+
 }  // namespace
 }  // namespace wa::report

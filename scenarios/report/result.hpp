@@ -1,5 +1,6 @@
 #pragma once
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,7 @@ struct Result {
   double scale = 1;        ///< loopback: what every duration was multiplied by
   std::string trace_hash;  ///< simulator
   std::string trace_file;  ///< where the trace was written, if it was
+  std::string trace;       ///< its lines, only for to_html
   std::string replay;      ///< the command that plays it again
   std::string output;      ///< what the script printed, and the client under test
   std::vector<std::string> tags;
@@ -43,6 +45,16 @@ struct Counts {
 };
 Counts count(const std::vector<Result>& results);
 
+/// The catalogue of bugs from the field has so many rows; a scenario names the rows that it plays
+/// by tags ("FB-001").
+inline constexpr std::size_t kFieldRows = 125;
+bool is_field_row(std::string_view tag);
+struct FieldRows {
+  std::set<std::string> held;    ///< played, and everything held wherever it was played
+  std::set<std::string> broken;  ///< something did not hold
+};
+FieldRows field_rows(const std::vector<Result>& results);
+
 /// One testcase per scenario and mode: failures with what was expected, the replay command in
 /// system-out. Control characters that XML cannot hold are replaced.
 std::string to_junit(const std::vector<Result>& results);
@@ -50,7 +62,13 @@ std::string to_junit(const std::vector<Result>& results);
 /// {"passed", "failed", "skipped", "results": [{name, path, mode, verdict, failures, …}]}
 std::string to_json(const std::vector<Result>& results);
 
-/// A row per scenario and mode, then what failed in full, then "N passed, N failed".
+/// One page that needs nothing beside it: overview, filter, and per scenario what failed beside
+/// what did arrive, the replay command, and a sequence diagram drawn from `Result::trace`. `when`
+/// is shown as it is.
+std::string to_html(const std::vector<Result>& results, std::string_view when);
+
+/// A row per scenario and mode, then what failed in full, how many field bugs have
+/// a scenario that holds, then "N passed, N failed".
 std::string to_table(const std::vector<Result>& results, bool color);
 
 }  // namespace wa::report

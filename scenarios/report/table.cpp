@@ -103,6 +103,13 @@ std::string to_table(const std::vector<Result>& results, bool color) {
       }
     }
   }
+  const FieldRows field = field_rows(results);
+  if (!field.held.empty() || !field.broken.empty()) {
+    out += "\nfield bugs: " + std::to_string(field.held.size()) + " of " +
+           std::to_string(kFieldRows) + " rows have a scenario that holds";
+    for (const std::string& row : field.broken) out += ", not " + row;
+    out += "\n";
+  }
   const Counts counts = count(results);
   out += "\n" + std::to_string(counts.passed) + " passed, " + std::to_string(counts.failed) +
          " failed";

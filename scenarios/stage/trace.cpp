@@ -61,7 +61,8 @@ void Trace::line(Instant at, Actor actor, std::string_view kind, boost::json::ob
   if (!recording_) return;
   boost::json::object line;
   line["seq"] = lines_.size() + 1;
-  line["t_ms"] = static_cast<double>(at.time_since_epoch().count()) / 1e6;
+  line["t_ms"] =
+      std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
   line["tenant"] = "";
   line["actor"] = actors_[actor];
   line["kind"] = kind;
