@@ -56,7 +56,7 @@ void handshake(Setting& setting) {
   const auto hello = client.client_hello();
   const auto server_hello = server.on_client_hello(hello, setting.chain);
   WA_ASSERT(server_hello);
-  const auto answer = client.on_server_hello(*server_hello);
+  const auto answer = client.on_server_hello(server_hello->server_hello);
   WA_ASSERT(answer);
   WA_ASSERT(noise::verify_chain(answer->certificate_chain, setting.root.public_key,
                                 answer->server_static, {1'000'000'000'000}));

@@ -107,7 +107,7 @@ Bytes ServerStream::receive(ByteSpan bytes) {
       stanzas_.push_back(NodeBuilder::copy_of(decoded.root()));
     } else if (!hello_read_) {
       hello_read_ = true;
-      const Bytes hello = responder_.on_client_hello(*frame, chain_).value();
+      const Bytes hello = responder_.on_client_hello(*frame, chain_).value().server_hello;
       wire::append_frame_header(hello.size(), out);
       append(out, hello);
     } else {

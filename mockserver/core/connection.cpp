@@ -14,10 +14,12 @@ constexpr std::size_t kClientHeaderBytes = 4;
 
 }  // namespace
 
-Connection::Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random)
+Connection::Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random,
+                       noise::IkPolicy ik)
     : noise_static_(noise_static),
       certificate_chain_(std::move(certificate_chain)),
       random_(random),
+      ik_(ik),
       splitter_(limits::kMaxFrameBytesBeforeLogin) {}
 
 Result<bool> Connection::take_header() {
@@ -51,36 +53,45 @@ Result<bool> Connection::take_header() {
                  "header: dictionary " + std::to_string(version) + ", known are 2, 3"};
   }
   dictionary_ = static_cast<wire::Dictionary>(version);
-  responder_.emplace(noise::prologue(version), noise_static_, random_);
+  responder_.emplace(noise::prologue(version), noise_static_, random_, ik_);
   splitter_.feed(ByteSpan(header_).subspan(offset + kClientHeaderBytes));
   header_ = {};
   header_taken_ = true;
   return true;
 }
 
-Result<Connection::Output> Connection::on_frame(Bytes payload) {
+Result<void> Connection::on_frame(Bytes payload, std::vector<Output>& outputs) {
   ++frames_in_;
   if (receive_cipher_) {
     WA_TRY(Bytes plaintext, receive_cipher_->open(payload));
     WA_TRY(wire::Frame frame, wire::decode(std::move(plaintext), dictionary_));
-    return Output(NodeReceived{std::move(frame)});
+    outputs.push_back(NodeReceived{std::move(frame)});
+    return {};
   }
   if (!hello_sent_) {
-    WA_TRY(const Bytes hello, responder_->on_client_hello(payload, certificate_chain_));
+    WA_TRY(auto answer, responder_->on_client_hello(payload, certificate_chain_));
     hello_sent_ = true;
+    pattern_ = answer.pattern;
     ++frames_out_;
     Bytes message;
-    wire::append_frame_header(hello.size(), message);
-    append(message, hello);
-    return Output(SendHello{std::move(message)});
+    wire::append_frame_header(answer.server_hello.size(), message);
+    append(message, answer.server_hello);
+    outputs.push_back(SendHello{std::move(message)});
+    if (answer.client) outputs.push_back(handshake_ends(std::move(*answer.client)));
+    return {};
   }
-  WA_TRY(noise::Responder::ClientAnswer answer, responder_->on_client_finish(payload));
+  WA_TRY(auto client, responder_->on_client_finish(payload));
+  outputs.push_back(handshake_ends(std::move(client)));
+  return {};
+}
+
+Connection::HandshakeDone Connection::handshake_ends(noise::Responder::ClientAnswer client) {
   const noise::SymmetricState::Keys keys = responder_->split();
   receive_cipher_.emplace(keys.client_to_server);
   send_cipher_.emplace(keys.server_to_client);
   responder_.reset();
   certificate_chain_ = {};
-  return Output(HandshakeDone{answer.client_static, std::move(answer.payload)});
+  return HandshakeDone{pattern_, client.client_static, std::move(client.payload)};
 }
 
 std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
@@ -109,13 +120,16 @@ std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
     }
     if (!payload->has_value()) break;
     const bool transport = handshake_done();
-    Result<Output> output = on_frame(std::move(**payload));
-    if (!output) {
-      const bool node_error = transport && output.error().code != Errc::auth_failed;
-      broken(node_error ? "node" : transport ? "decrypt" : "handshake", output.error());
+    if (const auto read = on_frame(std::move(**payload), outputs); !read) {
+      const bool node_error = transport && read.error().code != Errc::auth_failed;
+      const bool refused = !transport && read.error().code == Errc::unexpected_message;
+      broken(refused      ? ""
+             : node_error ? "node"
+             : transport  ? "decrypt"
+                          : "handshake",
+             read.error());
       break;
     }
-    outputs.push_back(std::move(*output));
   }
   return outputs;
 }

@@ -19,10 +19,13 @@ namespace wa::mock {
 class Connection {
  public:
   /// `certificate_chain` is sent in the ServerHello. `random` is used until the handshake is over.
-  Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random);
+  /// `ik`: what a client gets that resumes.
+  Connection(const crypto::KeyPair& noise_static, Bytes certificate_chain, Random& random,
+             noise::IkPolicy ik = noise::IkPolicy::accept);
 
   /// The client finished the handshake.
   struct HandshakeDone {
+    noise::Pattern pattern = noise::Pattern::xx;
     crypto::PublicKey client_static;
     Bytes payload;  ///< serialized ClientPayload
   };
@@ -30,11 +33,12 @@ class Connection {
   struct NodeReceived {
     wire::Frame frame;
   };
-  /// The ServerHello, ready to be sent as one WebSocket message.
+  /// The ServerHello, ready to be sent as one WebSocket message, of its own.
   struct SendHello {
     Bytes message;
   };
-  /// The peer broke the protocol; the connection is to be closed. `rule` is a violation rule.
+  /// The connection is to be closed. `rule` is the violation rule that the peer broke; empty when
+  /// it did nothing wrong and is refused all the same.
   struct Broken {
     std::string rule;
     Error error;
@@ -60,11 +64,13 @@ class Connection {
  private:
   /// True once the header was taken off the front of `header_`.
   Result<bool> take_header();
-  Result<Output> on_frame(Bytes payload);
+  Result<void> on_frame(Bytes payload, std::vector<Output>& outputs);
+  HandshakeDone handshake_ends(noise::Responder::ClientAnswer client);
 
   crypto::KeyPair noise_static_;
   Bytes certificate_chain_;
   Random& random_;
+  noise::IkPolicy ik_;
 
   Bytes header_;  ///< bytes before the first frame
   bool header_taken_ = false;
@@ -72,6 +78,7 @@ class Connection {
   wire::FrameSplitter splitter_;
   std::optional<noise::Responder> responder_;
   bool hello_sent_ = false;
+  noise::Pattern pattern_ = noise::Pattern::xx;
   std::optional<noise::TransportCipher> receive_cipher_;
   std::optional<noise::TransportCipher> send_cipher_;
   bool broken_ = false;

@@ -8,7 +8,13 @@
 namespace wa::mock {
 namespace {
 
-using Member = std::variant<std::uint32_t Settings::*, Duration Settings::*, bool Settings::*>;
+using Member = std::variant<std::uint32_t Settings::*, Duration Settings::*, bool Settings::*,
+                            noise::IkPolicy Settings::*>;
+
+constexpr std::pair<noise::IkPolicy, std::string_view> kIkWords[] = {
+    {noise::IkPolicy::accept, "accept"},
+    {noise::IkPolicy::fallback, "fallback"},
+    {noise::IkPolicy::refuse, "refuse"}};
 
 struct Row {
   SettingDescription description;
@@ -35,6 +41,9 @@ const std::vector<Row>& rows() {
        &Settings::handshake_timeout,
        true},
       {{"edge_routing", "send routing info after login", ""}, &Settings::edge_routing},
+      {{"noise.ik", "a client that resumes with Noise IK: accept, fallback (XXfallback), refuse",
+        ""},
+       &Settings::noise_ik},
   };
   return table;
 }
@@ -46,6 +55,11 @@ std::string default_text(const Row& row) {
   }
   if (const auto* flag = std::get_if<bool Settings::*>(&row.member)) {
     return defaults.**flag ? "true" : "false";
+  }
+  if (const auto* policy = std::get_if<noise::IkPolicy Settings::*>(&row.member)) {
+    for (const auto& [value, word] : kIkWords) {
+      if (defaults.**policy == value) return std::string(word);
+    }
   }
   const Duration duration = defaults.*std::get<Duration Settings::*>(row.member);
   const auto milliseconds = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -146,9 +160,14 @@ Result<void> Settings::set(std::string_view key, std::string_view value) {
       auto parsed = parse_duration(value);
       if (!parsed) return Error{Errc::usage, std::string(key) + ": " + parsed.error().detail};
       this->** duration = *parsed;
-    } else {
+    } else if (const auto* flag = std::get_if<bool Settings::*>(&row.member)) {
       if (value != "true" && value != "false") return bad("true or false");
-      this->*std::get<bool Settings::*>(row.member) = value == "true";
+      this->** flag = value == "true";
+    } else {
+      const auto* word = std::find_if(std::begin(kIkWords), std::end(kIkWords),
+                                      [&](const auto& entry) { return entry.second == value; });
+      if (word == std::end(kIkWords)) return bad("accept, fallback or refuse");
+      this->*std::get<noise::IkPolicy Settings::*>(row.member) = word->first;
     }
     return {};
   }

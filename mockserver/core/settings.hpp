@@ -7,6 +7,7 @@
 
 #include "engine/base/now.hpp"
 #include "engine/base/result.hpp"
+#include "engine/protocol/noise/handshake.hpp"
 
 namespace wa::mock {
 
@@ -25,12 +26,14 @@ struct Settings {
   Duration scan_timeout = 10s;        ///< scan_timeout: pair-success → pair-device-sign
   Duration handshake_timeout = 20s;   ///< handshake_timeout: socket open → ClientFinish
   bool edge_routing = true;           ///< edge_routing: send routing info after login
+  /// noise.ik: what a client gets that resumes with Noise IK
+  noise::IkPolicy noise_ik = noise::IkPolicy::accept;
 
   /// "default" or "fast" (no delays that only imitate a network). Errors: `usage`, naming both.
   static Result<Settings> profile(std::string_view name);
 
-  /// Sets one key from text: numbers, true/false, durations with a unit ("250ms", "20s", "2m",
-  /// "1h"). Errors: `usage`; an unknown key names the nearest one.
+  /// Sets one key from text: numbers, true/false, words, durations with a unit ("250ms", "20s",
+  /// "2m", "1h"). Errors: `usage`; an unknown key names the nearest one.
   Result<void> set(std::string_view key, std::string_view value);
 
   /// Every duration multiplied: delays not below 20 ms unless zero, deadlines not below 250 ms.

@@ -169,7 +169,8 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
   peer.id = id;
   peer.label = label_of(event.target);
   peer.remote = event.remote;
-  peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random);
+  peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random,
+                                           settings.noise_ik);
   actions_.push_back({id, AcceptUpgrade{}});
   set_timer(peer, TimerKind::handshake, now.mono + settings.handshake_timeout);
   faults.seen(peer.subject(), now);
@@ -191,11 +192,12 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
       on_node(*current, node->frame.root(), now);
     } else {
       const auto& broken = std::get<Connection::Broken>(output);
-      violate(*current, broken.rule, to_string(broken.error), nullptr);
+      if (!broken.rule.empty()) violate(*current, broken.rule, to_string(broken.error), nullptr);
       if (broken.rule == "node") {
         stream_error(*current, StreamErrorFault{{}, "", "xml-not-well-formed"}, now);
       } else {
-        close(*current, CloseHow::fin, broken.rule + ": " + broken.error.detail, now);
+        const std::string rule = broken.rule.empty() ? "refused" : broken.rule;
+        close(*current, CloseHow::fin, rule + ": " + broken.error.detail, now);
       }
     }
   }
@@ -212,7 +214,9 @@ void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& don
   }
   auto payload = pairing::parse_client_payload(done.payload);
   notice(EventKind::handshake, peer,
-         {{"dictionary", std::to_string(static_cast<int>(peer.link->dictionary()))}}, now);
+         {{"dictionary", std::to_string(static_cast<int>(peer.link->dictionary()))},
+          {"pattern", std::string(noise::to_string(done.pattern))}},
+         now);
   if (find(id) == nullptr) return;
   if (!payload) {
     const bool signature = payload.error().code == Errc::auth_failed;

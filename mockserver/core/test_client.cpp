@@ -128,17 +128,24 @@ void TestClient::connect(ByteSpan payload) {
   bench_.step(id, UpgradeRequested{"/ws/chat?device=" + label_, "127.0.0.1:1"});
   const auto prologue = noise::prologue(static_cast<std::uint8_t>(dictionary_));
   noise::Initiator initiator(prologue, keys_.noise, bench_.random());
-  send_raw(concat(ByteSpan(prologue), ByteSpan(framed(initiator.client_hello()))));
+  const Bytes client_hello =
+      resume_with ? *initiator.resume_hello(*resume_with, payload) : initiator.client_hello();
+  first_bytes = concat(ByteSpan(prologue), ByteSpan(framed(client_hello)));
+  send_raw(first_bytes);
+  if (resume_with && !has_message()) return;  // refused
   ASSERT_TRUE(has_message());
   const Bytes hello = std::move(bench_.messages[id].front());
   bench_.messages[id].pop_front();
-  ASSERT_TRUE(initiator.on_server_hello(frame_payload(hello)));
-  const auto finish = initiator.client_finish(payload);
-  ASSERT_TRUE(finish);
+  ASSERT_EQ(read_big_endian(ByteSpan(hello).first(3)), hello.size() - 3) << "alone in its message";
+  const auto answer = initiator.on_server_hello(frame_payload(hello));
+  ASSERT_TRUE(answer);
+  pattern = answer->pattern;
+  Bytes finish;
+  if (*pattern != noise::Pattern::ik) finish = *initiator.client_finish(payload);
   const auto split = initiator.split();
   send_cipher_.emplace(split.client_to_server);
   receive_cipher_.emplace(split.server_to_client);
-  send_raw(framed(*finish));
+  if (*pattern != noise::Pattern::ik) send_raw(framed(finish));
 }
 
 void TestClient::register_device() {

@@ -60,7 +60,8 @@ class TestClient {
   TestClient(Bench& bench, const DeviceKeys& keys, std::string label = "shop-1",
              wire::Dictionary dictionary = wire::Dictionary::v3);
 
-  /// Upgrade and handshake up to ClientFinish around this payload.
+  /// Upgrade and handshake up to ClientFinish around this payload; with `resume_with` set, by IK
+  /// with the server whose static key that is.
   void connect(ByteSpan payload);
   void register_device();
   void log_in(const PhoneInfo& phone, std::uint32_t device, bool passive = true);
@@ -83,6 +84,9 @@ class TestClient {
 
   ConnectionId id;
   std::vector<std::string> refs;
+  std::optional<crypto::PublicKey> resume_with;
+  std::optional<noise::Pattern> pattern;  ///< of the last handshake; none when it was not answered
+  Bytes first_bytes;                      ///< header and hello, as they were sent
 
  private:
   Bench& bench_;

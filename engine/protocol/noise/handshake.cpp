@@ -9,7 +9,12 @@
 namespace wa::noise {
 namespace {
 
-constexpr std::string_view kPattern = "Noise_XX_25519_AESGCM_SHA256";
+constexpr std::string_view kXx = "Noise_XX_25519_AESGCM_SHA256";
+constexpr std::string_view kIk = "Noise_IK_25519_AESGCM_SHA256";
+constexpr std::string_view kXxFallback = "Noise_XXfallback_25519_AESGCM_SHA256";
+
+/// ClientHello.static in IK: a public key and its tag.
+constexpr std::size_t kSealedKeyBytes = 32 + crypto::AesGcm::kTagBytes;
 
 /// 8 zero bytes, then the counter.
 crypto::AesGcm::Nonce nonce_of(std::uint32_t counter) {
@@ -67,6 +72,15 @@ Bytes serialize(const schema::HandshakeMessage& message) {
 
 Prologue prologue(std::uint8_t dictionary) {
   return {std::byte{'W'}, std::byte{'A'}, std::byte{6}, std::byte{dictionary}};
+}
+
+std::string_view to_string(Pattern pattern) {
+  switch (pattern) {
+    case Pattern::xx: return "XX";
+    case Pattern::ik: return "IK";
+    case Pattern::xx_fallback: return "XXfallback";
+  }
+  return "unknown";
 }
 
 SymmetricState::SymmetricState(std::string_view protocol_name)
@@ -136,21 +150,49 @@ Result<Bytes> TransportCipher::open(ByteSpan payload) {
 }
 
 Initiator::Initiator(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random)
-    : symmetric_(kPattern), static_key_(static_key), ephemeral_(crypto::generate_key_pair(random)) {
-  symmetric_.mix_hash(prologue);
-}
+    : prologue_(prologue),
+      symmetric_(kXx),
+      static_key_(static_key),
+      ephemeral_(crypto::generate_key_pair(random)) {}
 
 Bytes Initiator::client_hello() {
   WA_ASSERT(step_ == Step::start);
   step_ = Step::hello_sent;
+  symmetric_.mix_hash(prologue_);
   symmetric_.mix_hash(ephemeral_.public_key);
   schema::HandshakeMessage message;
   set(*message.mutable_client_hello()->mutable_ephemeral(), ephemeral_.public_key);
   return serialize(message);
 }
 
+Result<Bytes> Initiator::resume_hello(const crypto::PublicKey& server_static, ByteSpan payload) {
+  WA_ASSERT(step_ == Step::start);
+  step_ = Step::failed;
+
+  server_static_ = server_static;
+  symmetric_ = SymmetricState(kIk);
+  symmetric_.mix_hash(prologue_);
+  symmetric_.mix_hash(server_static);
+  symmetric_.mix_hash(ephemeral_.public_key);
+  WA_TRY(const auto es, crypto::agree(ephemeral_.private_key, server_static));
+  symmetric_.mix_key(es);
+  const auto sealed_static = symmetric_.encrypt_and_hash(static_key_.public_key);
+  WA_TRY(const auto ss, crypto::agree(static_key_.private_key, server_static));
+  symmetric_.mix_key(ss);
+  const auto sealed_payload = symmetric_.encrypt_and_hash(payload);
+
+  schema::HandshakeMessage message;
+  auto& hello = *message.mutable_client_hello();
+  set(*hello.mutable_ephemeral(), ephemeral_.public_key);
+  set(*hello.mutable_static_(), sealed_static);
+  set(*hello.mutable_payload(), sealed_payload);
+  step_ = Step::resume_sent;
+  return serialize(message);
+}
+
 Result<Initiator::ServerAnswer> Initiator::on_server_hello(ByteSpan message) {
-  WA_ASSERT(step_ == Step::hello_sent);
+  WA_ASSERT(step_ == Step::hello_sent || step_ == Step::resume_sent);
+  const bool resuming = step_ == Step::resume_sent;
   step_ = Step::failed;  // until all of it is well
 
   WA_TRY(const auto parsed, parse(message, "ServerHello"));
@@ -159,12 +201,29 @@ Result<Initiator::ServerAnswer> Initiator::on_server_hello(ByteSpan message) {
   WA_TRY(server_ephemeral_,
          crypto::PublicKey::from(as_bytes(hello.ephemeral()), "ServerHello.ephemeral"));
 
+  ServerAnswer answer;
+  const bool resumed = resuming && !hello.has_static_();
+  if (resuming && !resumed) {  // what IK mixed is thrown away; the ephemeral key stays
+    answer.pattern = Pattern::xx_fallback;
+    symmetric_ = SymmetricState(kXxFallback);
+    symmetric_.mix_hash(prologue_);
+    symmetric_.mix_hash(ephemeral_.public_key);
+  }
   symmetric_.mix_hash(server_ephemeral_);
   WA_TRY(const auto ee, crypto::agree(ephemeral_.private_key, server_ephemeral_));
   symmetric_.mix_key(ee);
+  if (resumed) {
+    answer.pattern = Pattern::ik;
+    answer.server_static = server_static_;
+    WA_TRY(const auto se, crypto::agree(static_key_.private_key, server_ephemeral_));
+    symmetric_.mix_key(se);
+    WA_TRY(answer.certificate_chain,
+           symmetric_.decrypt_and_hash(as_bytes(hello.payload()), "ServerHello.payload"));
+    step_ = Step::finished;
+    return answer;
+  }
   WA_TRY(const auto static_bytes,
          symmetric_.decrypt_and_hash(as_bytes(hello.static_()), "ServerHello.static"));
-  ServerAnswer answer;
   WA_TRY(answer.server_static, crypto::PublicKey::from(static_bytes, "ServerHello.static"));
   WA_TRY(const auto es, crypto::agree(ephemeral_.private_key, answer.server_static));
   symmetric_.mix_key(es);
@@ -196,25 +255,106 @@ SymmetricState::Keys Initiator::split() const {
   return symmetric_.split();
 }
 
-Responder::Responder(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random)
-    : symmetric_(kPattern), static_key_(static_key), ephemeral_(crypto::generate_key_pair(random)) {
-  symmetric_.mix_hash(prologue);
-}
+Responder::Responder(const Prologue& prologue, const crypto::KeyPair& static_key, Random& random,
+                     IkPolicy ik)
+    : ik_(ik),
+      prologue_(prologue),
+      symmetric_(kXx),
+      static_key_(static_key),
+      ephemeral_(crypto::generate_key_pair(random)) {}
 
-Result<Bytes> Responder::on_client_hello(ByteSpan message, ByteSpan certificate_chain) {
+Result<Responder::HelloAnswer> Responder::on_client_hello(ByteSpan message,
+                                                          ByteSpan certificate_chain) {
   WA_ASSERT(step_ == Step::start);
   step_ = Step::failed;  // until all of it is well
 
   WA_TRY(const auto parsed, parse(message, "ClientHello"));
   if (!parsed.has_client_hello()) return malformed("ClientHello", "missing");
   const auto& hello = parsed.client_hello();
-  // With these it is an IK hello. An XX answer could not be read by the client that sent it.
-  if (hello.has_static_() || hello.has_payload()) {
-    return malformed("ClientHello", "static key or payload present, which XX does not have");
-  }
   WA_TRY(const auto client_ephemeral,
          crypto::PublicKey::from(as_bytes(hello.ephemeral()), "ClientHello.ephemeral"));
 
+  HelloAnswer answer;
+  if (!hello.has_static_() && !hello.has_payload()) {
+    WA_TRY(answer.server_hello, answer_in_full(kXx, client_ephemeral, certificate_chain));
+    step_ = Step::hello_answered;
+    return answer;
+  }
+
+  if (!hello.has_static_()) return malformed("ClientHello", "a payload without a static key");
+  if (!hello.has_payload()) return malformed("ClientHello", "a static key without a payload");
+  if (hello.static_().size() != kSealedKeyBytes) {
+    return malformed("ClientHello.static", std::to_string(hello.static_().size()) +
+                                               " bytes, expected " +
+                                               std::to_string(kSealedKeyBytes));
+  }
+  if (hello.payload().size() < crypto::AesGcm::kTagBytes) {
+    return malformed("ClientHello.payload",
+                     std::to_string(hello.payload().size()) + " bytes are shorter than the tag");
+  }
+  if (ik_ == IkPolicy::refuse) {
+    return Error{Errc::unexpected_message, "ClientHello: of IK, which is refused here"};
+  }
+  WA_TRY(answer.client,
+         read_resume(client_ephemeral, as_bytes(hello.static_()), as_bytes(hello.payload())));
+  if (answer.client && ik_ == IkPolicy::accept) {
+    answer.pattern = Pattern::ik;
+    WA_TRY(answer.server_hello,
+           answer_resume(client_ephemeral, answer.client->client_static, certificate_chain));
+    step_ = Step::finished;
+    return answer;
+  }
+  // Static key and payload are taken from the ClientFinish alone.
+  answer.client.reset();
+  answer.pattern = Pattern::xx_fallback;
+  WA_TRY(answer.server_hello, answer_in_full(kXxFallback, client_ephemeral, certificate_chain));
+  step_ = Step::hello_answered;
+  return answer;
+}
+
+Result<std::optional<Responder::ClientAnswer>> Responder::read_resume(
+    const crypto::PublicKey& client_ephemeral, ByteSpan sealed_static, ByteSpan sealed_payload) {
+  symmetric_ = SymmetricState(kIk);
+  symmetric_.mix_hash(prologue_);
+  symmetric_.mix_hash(static_key_.public_key);
+  symmetric_.mix_hash(client_ephemeral);
+  WA_TRY(const auto es, crypto::agree(static_key_.private_key, client_ephemeral));
+  symmetric_.mix_key(es);
+  const auto static_bytes = symmetric_.decrypt_and_hash(sealed_static, "ClientHello.static");
+  if (!static_bytes) return std::optional<ClientAnswer>();
+  ClientAnswer client;
+  WA_TRY(client.client_static, crypto::PublicKey::from(*static_bytes, "ClientHello.static"));
+  WA_TRY(const auto ss, crypto::agree(static_key_.private_key, client.client_static));
+  symmetric_.mix_key(ss);
+  auto payload = symmetric_.decrypt_and_hash(sealed_payload, "ClientHello.payload");
+  if (!payload) return std::optional<ClientAnswer>();
+  client.payload = std::move(*payload);
+  return std::optional<ClientAnswer>(std::move(client));
+}
+
+Result<Bytes> Responder::answer_resume(const crypto::PublicKey& client_ephemeral,
+                                       const crypto::PublicKey& client_static,
+                                       ByteSpan certificate_chain) {
+  symmetric_.mix_hash(ephemeral_.public_key);
+  WA_TRY(const auto ee, crypto::agree(ephemeral_.private_key, client_ephemeral));
+  symmetric_.mix_key(ee);
+  WA_TRY(const auto se, crypto::agree(ephemeral_.private_key, client_static));
+  symmetric_.mix_key(se);
+  const auto sealed_chain = symmetric_.encrypt_and_hash(certificate_chain);
+
+  // The static field stays absent: an empty one would tell the client that this is XXfallback.
+  schema::HandshakeMessage answer;
+  auto& server_hello = *answer.mutable_server_hello();
+  set(*server_hello.mutable_ephemeral(), ephemeral_.public_key);
+  set(*server_hello.mutable_payload(), sealed_chain);
+  return serialize(answer);
+}
+
+Result<Bytes> Responder::answer_in_full(std::string_view protocol_name,
+                                        const crypto::PublicKey& client_ephemeral,
+                                        ByteSpan certificate_chain) {
+  symmetric_ = SymmetricState(protocol_name);
+  symmetric_.mix_hash(prologue_);
   symmetric_.mix_hash(client_ephemeral);
   symmetric_.mix_hash(ephemeral_.public_key);
   WA_TRY(const auto ee, crypto::agree(ephemeral_.private_key, client_ephemeral));
@@ -229,7 +369,6 @@ Result<Bytes> Responder::on_client_hello(ByteSpan message, ByteSpan certificate_
   set(*server_hello.mutable_ephemeral(), ephemeral_.public_key);
   set(*server_hello.mutable_static_(), sealed_static);
   set(*server_hello.mutable_payload(), sealed_chain);
-  step_ = Step::hello_answered;
   return serialize(answer);
 }
 
