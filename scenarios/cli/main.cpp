@@ -9,6 +9,8 @@
 #include "scenarios/cli/completion.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "scenarios/cli/verb_conform.hpp"
+#include "scenarios/cli/verb_decode.hpp"
 #include "scenarios/cli/verb_engine.hpp"
 #include "scenarios/cli/verb_mock.hpp"
 #include "scenarios/cli/verb_qr.hpp"
@@ -109,6 +111,47 @@ constexpr const char* kRunExamples =
     "Exit codes: 0 all held, 1 something did not, 2 usage or an unreadable scenario,\n"
     "3 the environment, 4 nondeterminism, 130 interrupted.";
 
+Run bind_conform(CLI::App& verb) {
+  auto options = std::make_shared<RunOptions>();
+  verb.add_option("path", options->paths, "files and directories; without: ./scenarios/library");
+  verb.add_option("--client", options->client, "command of the client to be graded")->required();
+  verb.add_option("--filter", options->filter, "glob over path and name");
+  verb.add_option("--tag", options->tags, "only scenarios with this tag; may be repeated")
+      ->allow_extra_args(false);
+  verb.add_option("--jobs", options->jobs, "worker processes; without: one per processor");
+  verb.add_option("--timeout", options->timeout, "wall time of one scenario")
+      ->capture_default_str();
+  verb.add_option("--html", options->html, "write a page with every sequence to this file");
+  verb.add_option("--json", options->json, "write JSON to this file; - is stdout");
+  return [options] { return run_conform(*options); };
+}
+constexpr const char* kConformExamples =
+    "Plays every scenario with the client over real sockets, and says which hold, which do not, "
+    "and\n"
+    "which cannot be asked of it, by the capability that it lacks.\n"
+    "Examples:\n"
+    "  testline conform --client scenarios/clients/baileys/run --html out/baileys.html\n"
+    "  testline conform --client './my-client --driver' --tag pairing";
+
+Run bind_decode(CLI::App& verb) {
+  auto options = std::make_shared<DecodeOptions>();
+  verb.add_option("file", options->file,
+                  "a trace, one direction of a connection, or a decrypted frame; as bytes or as "
+                  "hexadecimal text; - reads stdin")
+      ->required();
+  verb.add_option("--key-log", options->key_log,
+                  "NOISE lines with the keys of connections, as mock --key-log writes them");
+  verb.add_option("--dictionary", options->dictionary,
+                  "token tables of a decrypted frame, or of what a server sent: 2 or 3")
+      ->capture_default_str();
+  return [options] { return run_decode(*options); };
+}
+constexpr const char* kDecodeExamples =
+    "Examples:\n"
+    "  testline decode out/traces/field.FB-001-restart-is-a-login.sim.jsonl\n"
+    "  testline decode --key-log keys.log from_client.bin\n"
+    "  echo 00f80803 | testline decode -";
+
 Run bind_qr(CLI::App& verb) {
   auto options = std::make_shared<QrOptions>();
   verb.add_option("text", options->text, "what the code says; - reads stdin")->required();
@@ -170,6 +213,8 @@ constexpr Verb kVerbs[] = {
     {"mock", "run the mock server", bind_mock, kMockExamples},
     {"engine", "run our engine as a client under test: JSON Lines on stdin and stdout", bind_engine,
      kEngineExamples},
+    {"conform", "grade a client on the whole library", bind_conform, kConformExamples},
+    {"decode", "print frames, nodes and traces", bind_decode, kDecodeExamples},
     {"qr", "draw a QR code", bind_qr, kQrExamples},
     {"scan", "read a QR code from a picture", bind_scan, kScanExamples},
     {"completion", "print a completion script for your shell", bind_completion,

@@ -230,12 +230,12 @@ void take_trace(JobResult& run, const RunOptions& options) {
   result.trace_file.clear();
 }
 
-int tell(const Rows& rows, const RunOptions& options, bool was_interrupted) {
+int tell(const Rows& rows, const RunOptions& options, Teller teller, bool was_interrupted) {
   const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
   int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
   // With a report on stdout the table would spoil it.
   const bool table = options.junit != "-" && options.json != "-" && options.html != "-";
-  std::string text = table ? report::to_table(rows.results, color) : std::string();
+  std::string text = table ? teller(rows.results, color) : std::string();
   if (was_interrupted && table) text += "interrupted\n";
   for (const auto& written :
        {write_stdout(as_bytes(text)), write_report(options.junit, report::to_junit(rows.results)),
@@ -249,7 +249,7 @@ int tell(const Rows& rows, const RunOptions& options, bool was_interrupted) {
 
 }  // namespace
 
-int run_scenarios(const RunOptions& options) {
+int run_scenarios(const RunOptions& options, Teller teller) {
   const auto fail = [](const Error& error) {
     complain(error.detail);
     return error.code == Errc::environment ? kEnvironment : kUsage;
@@ -306,7 +306,7 @@ int run_scenarios(const RunOptions& options) {
                                    : merge_runs(std::move(runs), !options.trace.empty()));
     }
   }
-  return tell(rows, options, interrupted != 0);
+  return tell(rows, options, teller, interrupted != 0);
 }
 
 }  // namespace wa::cli

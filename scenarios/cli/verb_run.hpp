@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "scenarios/report/result.hpp"
+
 namespace wa::cli {
 
 /// `testline run [PATH…]`: plays scenarios.
@@ -26,7 +28,10 @@ struct RunOptions {
   bool list = false;
   std::string symptom = {};  ///< a text, or "-": a log on stdin
 };
+/// How results are told on stdout; `color` is for terminals.
+using Teller = std::string (*)(const std::vector<report::Result>& results, bool color);
+
 /// The exit code.
-int run_scenarios(const RunOptions& options);
+int run_scenarios(const RunOptions& options, Teller teller = report::to_table);
 
 }  // namespace wa::cli

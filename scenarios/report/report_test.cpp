@@ -167,5 +167,14 @@ TEST(HtmlTest, ABrokenTraceLineIsLeftOut) {
   EXPECT_EQ(document.at("results").at(0).at("events").as_array().size(), 1u);
 }
 
+TEST(ConformanceTest, SaysWhatHeldWhatFailedAndWhatCouldNotBeAsked) {
+  const std::string text = to_conformance(some_results(), false);
+  EXPECT_THAT(text, HasSubstr("held     pairing/happy.lua\n"));
+  EXPECT_THAT(text, HasSubstr("failed   field/FB-001-x.lua"));
+  EXPECT_THAT(text, HasSubstr("skipped  pairing/happy.lua"));
+  EXPECT_THAT(text, HasSubstr("4 scenarios: 1 held, 2 failed, 1 skipped\n"));
+  EXPECT_THAT(text, EndsWith("  skipped 1: takes 24 h\n"));
+}
+
 }  // namespace
 }  // namespace wa::report

@@ -67,6 +67,10 @@ std::string to_json(const std::vector<Result>& results);
 /// is shown as it is.
 std::string to_html(const std::vector<Result>& results, std::string_view when);
 
+/// What a client can be trusted with: a line per scenario (held, failed, skipped and why), then the
+/// sums, skipped ones by the capability that is lacking.
+std::string to_conformance(const std::vector<Result>& results, bool color);
+
 /// A row per scenario and mode, then what failed in full, how many field bugs have
 /// a scenario that holds, then "N passed, N failed".
 std::string to_table(const std::vector<Result>& results, bool color);
