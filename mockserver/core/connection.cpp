@@ -94,7 +94,7 @@ Connection::HandshakeDone Connection::handshake_ends(noise::Responder::ClientAns
   return HandshakeDone{pattern_, client.client_static, std::move(client.payload)};
 }
 
-std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
+std::vector<Connection::Output> Connection::receive(ByteSpan bytes, const FrameHook& arrived) {
   std::vector<Output> outputs;
   if (broken_) return outputs;
   const auto broken = [&](std::string_view rule, Error error) {
@@ -120,7 +120,15 @@ std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
     }
     if (!payload->has_value()) break;
     const bool transport = handshake_done();
-    if (const auto read = on_frame(std::move(**payload), outputs); !read) {
+    std::vector<Bytes> frames;
+    if (transport && arrived) {
+      frames = arrived(std::move(**payload));
+    } else {
+      frames.push_back(std::move(**payload));
+    }
+    for (Bytes& frame : frames) {
+      const auto read = on_frame(std::move(frame), outputs);
+      if (read) continue;
       const bool node_error = transport && read.error().code != Errc::auth_failed;
       const bool refused = !transport && read.error().code == Errc::unexpected_message;
       broken(refused      ? ""
@@ -128,7 +136,7 @@ std::vector<Connection::Output> Connection::receive(ByteSpan bytes) {
              : transport  ? "decrypt"
                           : "handshake",
              read.error());
-      break;
+      return outputs;
     }
   }
   return outputs;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -45,12 +46,19 @@ class Connection {
   };
   using Output = std::variant<SendHello, HandshakeDone, NodeReceived, Broken>;
 
-  /// After a Broken nothing more comes out, whatever is fed.
-  std::vector<Output> receive(ByteSpan bytes);
+  /// The sealed transport frames that are opened in the place of one that arrived, in order.
+  using FrameHook = std::function<std::vector<Bytes>(Bytes payload)>;
+
+  /// After a Broken nothing more comes out, whatever is fed. `arrived` is shown every transport
+  /// frame before it is opened.
+  std::vector<Output> receive(ByteSpan bytes, const FrameHook& arrived = {});
 
   /// One frame around one node, ready to be sent as one WebSocket message. Only after the
   /// handshake.
   Result<Bytes> seal(const wire::NodeBuilder& node);
+
+  /// Another chain for the ServerHello, which has not been sent.
+  void set_certificate_chain(Bytes chain) { certificate_chain_ = std::move(chain); }
 
   bool handshake_done() const { return receive_cipher_.has_value(); }
   /// From the client's header; 3 until it arrived.
