@@ -1,8 +1,7 @@
 #include "mockserver/core/iq_routes.hpp"
 
-#include <set>
-
 #include "engine/protocol/crypto/hash.hpp"
+#include "mockserver/core/usync.hpp"
 
 namespace wa::mock {
 namespace {
@@ -190,37 +189,15 @@ NodeBuilder answer_groups(IqContext& context) {
   return result_with(context, NodeBuilder("groups")).attr("t", context.now.wall.seconds());
 }
 
-/// The devices of each user asked for; unknown users are left out, as people without WhatsApp are.
-NodeBuilder answer_usync(IqContext& context) {
-  const Node* usync = context.iq.child("usync");
-  const Node* asked = usync == nullptr ? nullptr : usync->child("list");
-  NodeBuilder list("list");
-  for (const Node& user : asked == nullptr ? std::span<const Node>() : asked->children()) {
-    const auto jid = user.jid("jid");
-    if (!jid) continue;
-    const Phone* phone = nullptr;
-    for (const auto& [id, candidate] : context.accounts.phones()) {
-      const std::string& name =
-          jid->server == wire::kServerLid ? candidate.lid_user : candidate.number;
-      if (name == jid->user) phone = &candidate;
-    }
-    if (phone == nullptr) continue;
-    NodeBuilder devices("device-list");
-    devices.child(NodeBuilder("device").attr("id", "0"));
-    for (const auto& [number, companion] : phone->companions) {
-      devices.child(
-          NodeBuilder("device").attr("id", number).attr("key-index", companion.key_index));
-    }
-    list.child(NodeBuilder("user")
-                   .attr("jid", jid->without_device())
-                   .child(NodeBuilder("devices").child(std::move(devices))));
-  }
-  return result_with(context, NodeBuilder("usync")
-                                  .attr("sid", std::string(usync ? usync->attr("sid") : ""))
-                                  .attr("index", "0")
-                                  .attr("last", "true")
-                                  .child(NodeBuilder("result").child(NodeBuilder("devices")))
-                                  .child(std::move(list)));
+/// Media has a host that no name server knows: nothing is ever uploaded or fetched here.
+NodeBuilder answer_media_conn(IqContext& context) {
+  return result_with(context,
+                     NodeBuilder("media_conn")
+                         .attr("auth", "testline")
+                         .attr("ttl", "3600")
+                         .attr("auth_ttl", "3600")
+                         .attr("max_buckets", "12")
+                         .child(NodeBuilder("host").attr("hostname", "media.testline.invalid")));
 }
 
 /// Every collection that is asked for exists and is empty.
@@ -263,9 +240,12 @@ const std::vector<IqRoute>& iq_routes() {
       {"privacy", "get", "", false, "privacy settings", kSource, answer_privacy},
       {"w:g2", "get", "participating", false, "groups of the account: none", kSource,
        answer_groups},
-      {"usync", "get", "usync", false, "device lists of users", kSource, answer_usync},
+      {"usync", "get", "usync", false, "devices, LID and contact of users, as far as asked",
+       kSource, answer_usync},
       {"w:sync:app:state", "set", "sync", false, "app-state collections: empty", kSource,
        answer_app_state},
+      {"w:m", "set", "media_conn", false, "media hosts: one that does not exist", kSource,
+       answer_media_conn},
       {"urn:xmpp:whatsapp:dirty", "set", "clean", false, "a dirty bulletin was handled", kSource,
        answer_empty},
       {"md", "set", "remove-companion-device", false, "the device logs out",

@@ -17,6 +17,7 @@ struct IqContext {
   Accounts& accounts;
   Companion* companion = nullptr;  ///< null while the connection is not logged in
   Now now;
+  Random& random;
   std::function<void(std::string_view rule, std::string detail)> violate;
   bool became_active = false;     ///< out: passive/active was answered
   bool remove_companion = false;  ///< out: the device logs out

@@ -63,6 +63,9 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   peer.phase = Phase::open;
   peer.passive = login.passive;
   peer.link->set_max_frame_bytes(limits::kMaxFrameBytes);
+  if (settings.server_ping > Duration::zero()) {
+    set_timer(peer, TimerKind::server_ping, now.mono + settings.server_ping);
+  }
   const auto static_hash = crypto::sha256(companion->registration.identity.bytes);
   send(peer,
        NodeBuilder("success")
@@ -100,6 +103,22 @@ void Tenant::Impl::finish_offline(Peer& peer, Now now) {
   send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
 }
 
+// Most clients do not answer it, and need not: it only shows that one that does is not disturbed.
+void Tenant::Impl::ping(Peer& peer, Now now) {
+  constexpr std::size_t kRemembered = 16;
+  set_timer(peer, TimerKind::server_ping, now.mono + settings.server_ping);
+  peer.pings.push_back(next_stanza_id());
+  if (peer.pings.size() > kRemembered) peer.pings.pop_front();
+  send(peer,
+       NodeBuilder("iq")
+           .attr("from", Jid::server_itself())
+           .attr("type", "get")
+           .attr("id", peer.pings.back())
+           .attr("xmlns", "urn:xmpp:ping")
+           .child(NodeBuilder("ping")),
+       now);
+}
+
 void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
   const std::string_view type = iq.attr("type");
   if (iq.attr("id").empty() || (type != "get" && type != "set")) {
@@ -121,9 +140,10 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     return;
   }
   cover(stanza_kind(iq), route->what);
-  IqContext context{iq, accounts, nullptr, now, [&](std::string_view rule, std::string detail) {
-                      violate(peer, rule, std::move(detail), &iq);
-                    }};
+  IqContext context{
+      iq, accounts, nullptr, now, random, [&](std::string_view rule, std::string detail) {
+        violate(peer, rule, std::move(detail), &iq);
+      }};
   if (logged_in) {
     context.companion = accounts.companion(*peer.companion);
     WA_ASSERT(context.companion != nullptr);
@@ -143,6 +163,12 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
   if (tag == "iq") {
     const std::string_view type = node.attr("type");
     if (type == "result" || type == "error") {
+      const auto pinged = std::find(peer.pings.begin(), peer.pings.end(), node.attr("id"));
+      if (pinged != peer.pings.end()) {
+        peer.pings.erase(pinged);
+        cover("iq result ping", "accepted");
+        return;
+      }
       violate(peer, "unexpected-result", "id \"" + node.printed("id") + "\" answers nothing",
               &node);
     } else {

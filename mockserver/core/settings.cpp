@@ -40,6 +40,8 @@ const std::vector<Row>& rows() {
       {{"handshake_timeout", "from the open socket to ClientFinish", ""},
        &Settings::handshake_timeout,
        true},
+      {{"server_ping", "the server pings a logged-in client this often; 0ms: never", ""},
+       &Settings::server_ping},
       {{"edge_routing", "send routing info after login", ""}, &Settings::edge_routing},
       {{"noise.ik", "a client that resumes with Noise IK: accept, fallback (XXfallback), refuse",
         ""},

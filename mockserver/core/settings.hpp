@@ -25,6 +25,7 @@ struct Settings {
   Duration first_frame_delay = 50ms;  ///< first_frame_delay: after the handshake, dictionary 2 only
   Duration scan_timeout = 10s;        ///< scan_timeout: pair-success → pair-device-sign
   Duration handshake_timeout = 20s;   ///< handshake_timeout: socket open → ClientFinish
+  Duration server_ping = 0s;          ///< server_ping: the server pings this often; 0: never
   bool edge_routing = true;           ///< edge_routing: send routing info after login
   /// noise.ik: what a client gets that resumes with Noise IK
   noise::IkPolicy noise_ik = noise::IkPolicy::accept;

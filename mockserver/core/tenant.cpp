@@ -352,7 +352,7 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
   for (Ref& ref : peer.refs) old_refs.push_back(std::move(ref.text));
   while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();
   for (const TimerKind kind : {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end,
-                               TimerKind::scan, TimerKind::restart}) {
+                               TimerKind::scan, TimerKind::restart, TimerKind::server_ping}) {
     cancel_timer(peer, kind);
   }
   // Out of the map first: a fault on `closed` must not find it alive.
@@ -481,6 +481,7 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
                                 "look at /v1/events for what it sent last"});
       break;
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
+    case TimerKind::server_ping: ping(peer, now); break;
   }
 }
 

@@ -43,7 +43,7 @@ class Tenant::Impl {
   };
 
   /// What a connection waits for. One deadline of each kind at a time.
-  enum class TimerKind { handshake, first_frame, refs_end, scan, restart };
+  enum class TimerKind { handshake, first_frame, refs_end, scan, restart, server_ping };
 
   struct Peer {
     ConnectionId id = 0;
@@ -68,6 +68,7 @@ class Tenant::Impl {
     bool passive = false;
     bool offline_sent = false;
     std::vector<OwedAck> owed_acks;
+    std::deque<std::string> pings;  ///< ids of ours that nothing answered yet; clients may never
     // Frames held back until the first-frame delay is over.
     bool holding = false;
     std::vector<Bytes> held;
@@ -98,6 +99,7 @@ class Tenant::Impl {
   void check_ack(Peer& peer, const wire::Node& ack);
   /// Ends the offline traffic of a login with `<offline/>`.
   void finish_offline(Peer& peer, Now now);
+  void ping(Peer& peer, Now now);
   void unlink(const CompanionKey& key, std::string_view conflict, Now now);
 
   // Shared, in tenant.cpp.

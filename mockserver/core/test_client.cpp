@@ -140,6 +140,7 @@ void TestClient::connect(ByteSpan payload) {
   const auto answer = initiator.on_server_hello(frame_payload(hello));
   ASSERT_TRUE(answer);
   pattern = answer->pattern;
+  certificate_chain = answer->certificate_chain;
   Bytes finish;
   if (*pattern != noise::Pattern::ik) finish = *initiator.client_finish(payload);
   const auto split = initiator.split();
@@ -167,18 +168,21 @@ void TestClient::send(const wire::NodeBuilder& node) {
   send_raw(message);
 }
 
-wire::Frame TestClient::receive() {
+Bytes TestClient::receive_plaintext() {
   auto& queue = bench_.messages[id];
   if (queue.empty()) {
     ADD_FAILURE() << "the server has sent nothing";
-    return *wire::decode(Bytes{std::byte{0}, std::byte{0xf8}, std::byte{1}, std::byte{2}},
-                         dictionary_);
+    return {std::byte{0}, std::byte{0xf8}, std::byte{1}, std::byte{2}};
   }
   const Bytes message = std::move(queue.front());
   queue.pop_front();
   auto plaintext = receive_cipher_->open(frame_payload(message));
   EXPECT_TRUE(plaintext);
-  auto frame = wire::decode(std::move(*plaintext), dictionary_);
+  return std::move(*plaintext);
+}
+
+wire::Frame TestClient::receive() {
+  auto frame = wire::decode(receive_plaintext(), dictionary_);
   EXPECT_TRUE(frame);
   return std::move(*frame);
 }

@@ -71,6 +71,7 @@ class TestClient {
   void send_raw(ByteSpan bytes) { bench_.step(id, BytesReceived{to_bytes(bytes)}); }
   /// The next stanza from the server; the test ends if there is none.
   wire::Frame receive();
+  Bytes receive_plaintext();
   bool has_message() const;
   void drop_messages();
   std::optional<CloseHow> closed() const;
@@ -87,6 +88,7 @@ class TestClient {
   std::optional<crypto::PublicKey> resume_with;
   std::optional<noise::Pattern> pattern;  ///< of the last handshake; none when it was not answered
   Bytes first_bytes;                      ///< header and hello, as they were sent
+  Bytes certificate_chain;                ///< of the ServerHello
 
  private:
   Bench& bench_;

@@ -14,6 +14,7 @@ constexpr Prefix kAccountSignature{std::byte{6}, std::byte{0}};
 constexpr Prefix kHostedAccountSignature{std::byte{6}, std::byte{5}};
 constexpr Prefix kDeviceSignature{std::byte{6}, std::byte{1}};
 constexpr Prefix kHostedDeviceSignature{std::byte{6}, std::byte{6}};
+constexpr Prefix kKeyIndexList{std::byte{6}, std::byte{2}};
 
 constexpr std::uint32_t kHosted = 1;  // AdvEncryptionType
 
@@ -88,6 +89,41 @@ Bytes issue_device_identity(const DeviceIdentitySpec& spec, const crypto::KeyPai
   container.set_details(schema::field(identity_bytes));
   container.set_hmac(schema::field(container_hmac(adv_secret, false, identity_bytes)));
   return schema::serialize(container);
+}
+
+Bytes issue_key_index_list(const KeyIndexListSpec& spec, const crypto::KeyPair& account,
+                           Random& random) {
+  schema::AdvKeyIndexList details;
+  details.set_raw_id(spec.raw_id);
+  details.set_timestamp(spec.timestamp);
+  details.set_current_index(spec.current_index);
+  details.add_valid_indexes(0);
+  for (const std::uint32_t index : spec.valid_indexes) details.add_valid_indexes(index);
+  const Bytes details_bytes = schema::serialize(details);
+
+  schema::AdvSignedKeyIndexList list;
+  list.set_details(schema::field(details_bytes));
+  list.set_account_signature(
+      schema::field(crypto::sign(account, concat(kKeyIndexList, ByteSpan(details_bytes)), random)));
+  list.set_account_signature_key(schema::field(account.public_key));
+  return schema::serialize(list);
+}
+
+Result<KeyIndexListSpec> read_key_index_list(ByteSpan list, const crypto::PublicKey& account) {
+  WA_TRY(const auto message, schema::parse<schema::AdvSignedKeyIndexList>(list, "key index list"));
+  WA_TRY(const auto signature,
+         fixed<64>(as_bytes(message.account_signature()), "key index list: signature"));
+  const ByteSpan details = as_bytes(message.details());
+  WA_TRY_VOID(crypto::verify(account, concat(kKeyIndexList, details), signature, "key index list"));
+  WA_TRY(const auto parsed, schema::parse<schema::AdvKeyIndexList>(details, "key index list"));
+  KeyIndexListSpec spec;
+  spec.raw_id = parsed.raw_id();
+  spec.timestamp = parsed.timestamp();
+  spec.current_index = parsed.current_index();
+  for (const std::uint32_t index : parsed.valid_indexes()) {
+    if (index != 0) spec.valid_indexes.push_back(index);
+  }
+  return spec;
 }
 
 Result<AcceptedIdentity> accept_device_identity(ByteSpan container,

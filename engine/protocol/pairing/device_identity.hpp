@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "engine/base/now.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 
@@ -20,6 +22,22 @@ struct DeviceIdentitySpec {
 Bytes issue_device_identity(const DeviceIdentitySpec& spec, const crypto::KeyPair& account,
                             const crypto::PublicKey& companion_identity,
                             const AdvSecret& adv_secret, Random& random);
+
+/// Which companions of an account are valid, as others are told with its device list.
+struct KeyIndexListSpec {
+  std::uint32_t raw_id = 0;     ///< of the account
+  std::uint64_t timestamp = 0;  ///< unix seconds
+  /// Key indexes of the companions that are linked, and the largest that was ever given out.
+  std::vector<std::uint32_t> valid_indexes;
+  std::uint32_t current_index = 0;
+};
+
+/// The phone's side: the serialized ADVSignedKeyIndexList. The phone itself, index 0, is valid too.
+Bytes issue_key_index_list(const KeyIndexListSpec& spec, const crypto::KeyPair& account,
+                           Random& random);
+
+/// Another client's side. Errors: `malformed`, `auth_failed`.
+Result<KeyIndexListSpec> read_key_index_list(ByteSpan list, const crypto::PublicKey& account);
 
 /// What the companion learns from `pair-success`, and its answer.
 struct AcceptedIdentity {

@@ -223,5 +223,33 @@ TEST(DeviceIdentityTest, TheDeviceSignatureBindsKeyDetailsAndAccount) {
   }
 }
 
+TEST(KeyIndexListTest, ReadsWhatWasIssuedAndRefusesEveryFlippedBitAndEveryCut) {
+  SeededRandom random(5);
+  const auto account = crypto::generate_key_pair(random);
+  KeyIndexListSpec spec;
+  spec.raw_id = 77;
+  spec.timestamp = 1'767'225'600;
+  spec.valid_indexes = {2, 5, 300};
+  spec.current_index = 301;
+  const Bytes list = issue_key_index_list(spec, account, random);
+  const auto read = read_key_index_list(list, account.public_key);
+  ASSERT_TRUE(read) << read.error();
+  EXPECT_EQ(read->raw_id, spec.raw_id);
+  EXPECT_EQ(read->timestamp, spec.timestamp);
+  EXPECT_EQ(read->valid_indexes, spec.valid_indexes);
+  EXPECT_EQ(read->current_index, spec.current_index);
+
+  EXPECT_FALSE(read_key_index_list(list, crypto::generate_key_pair(random).public_key));
+  const std::size_t signed_bytes = list.size() - 34;  // the account key behind is for whom it helps
+  for (std::size_t bit = 0; bit < signed_bytes * 8; ++bit) {
+    Bytes spoilt = list;
+    spoilt[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    ASSERT_FALSE(read_key_index_list(spoilt, account.public_key)) << bit;
+  }
+  for (std::size_t size = 0; size < signed_bytes; ++size) {
+    ASSERT_FALSE(read_key_index_list(ByteSpan(list).first(size), account.public_key)) << size;
+  }
+}
+
 }  // namespace
 }  // namespace wa::pairing
