@@ -1,11 +1,12 @@
 /**
- * Baileys 7 as a client under test: JSON Lines on stdin and stdout, one object per line.
+ * Baileys as a client under test: JSON Lines on stdin and stdout, one object per line.
  *
  * Commands `{cmd, ref, device?}` are answered by `{event: "done", ref}` or `{event: "error", ref, code, text}`. Lines
  * without `device` speak of the one device whose auth folder is TESTLINE_STATE_DIR itself; a device that is named has a
  * folder of its own below it. End of stdin: connections end, credentials stay, the process exits within 5 s.
  *
  * Environment:
+ *   TESTLINE_BAILEYS_DIR   where the Baileys is installed that runs, see library.mjs
  *   TESTLINE_WS_URL        where to connect, unless `start` says
  *   TESTLINE_NOISE_ROOT    hex: the root key that must have signed the server's Noise certificates
  *   TESTLINE_STATE_DIR     the auth folder
@@ -19,15 +20,11 @@
  *   TESTLINE_BAILEYS_LOG   level of Baileys' log on stderr (default `error`)
  * The CA of a wss: server comes from NODE_EXTRA_CA_CERTS, which `run` sets from TESTLINE_TLS_CA.
  */
-import { readFileSync, readdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { installStrictSignatures } from './strict_signatures.mjs';
-
-installStrictSignatures();
-const baileys = await import('@whiskeysockets/baileys');
-const { CommandError, Device } = await import('./device.mjs');
+import { CommandError, Device } from './device.mjs';
+import { baileys, version } from './library.mjs';
 
 const kCapabilities = ['multi_device', 'delete', 'inspect'];
 const kExitWithinMs = 4000;
@@ -199,8 +196,6 @@ stdout.on('error', () => process.exit(0));  // the reader is gone
 
 redirectConsole();
 trustNoiseRoot();
-const entryPoint = createRequire(import.meta.url).resolve('@whiskeysockets/baileys');
-const { version } = JSON.parse(readFileSync(join(dirname(entryPoint), '..', 'package.json')));
 emit({ event: 'hello', protocol: 1, name: 'baileys', version, capabilities: kCapabilities });
 
 const lines = createInterface({ input: process.stdin });

@@ -38,9 +38,10 @@ const kStreamError = {
 
 const kRemoved = { state: 'logged_out', reason: 'device_removed', retry: 'stop', wipe: true };
 
-/** A stream error: `data` is its first child, or the whole stanza when it has none. */
+/** A stream error: `data` is the whole stanza, or (Baileys 7) its first child if it has one. */
 function classifyStreamError(code, data) {
-  const conflict = data?.tag === 'conflict' ? data.attrs?.type : undefined;
+  const child = Array.isArray(data?.content) ? data.content[0] : data;
+  const conflict = child?.tag === 'conflict' ? child.attrs?.type : undefined;
   if (conflict === 'device_removed') return kRemoved;
   if (code === 401) return { state: 'needs_relink', reason: 'unauthorized', retry: 'stop' };
   if (conflict !== undefined || code === 440) return { state: 'replaced', reason: 'replaced', retry: 'stop' };

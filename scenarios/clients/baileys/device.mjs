@@ -10,8 +10,8 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
-import * as baileys from '@whiskeysockets/baileys';
 import { classify } from './close_policy.mjs';
+import { baileys } from './library.mjs';
 
 const kMaxPairingWindows = 3;       // QR lists shown before `qr_expired`
 const kMaxClosesBeforeFirstRef = 3; // then `disconnected`, closed_before_first_ref
