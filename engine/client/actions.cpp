@@ -69,6 +69,7 @@ class Canonical {
     number(status.attempts);
     text(status.jid);
     optional(status.until, [this](UnixMillis until) { number(until.value); });
+    number(status.removal_pending ? 1 : 0);
   }
 
   void commit(const Commit& commit) {

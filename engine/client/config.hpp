@@ -26,6 +26,7 @@ struct Timings {
   Duration request = 60s;         ///< an IQ without an answer
   Duration truthful = 45s;        ///< `connected` needs a frame within this
   Duration logout = 10s;          ///< a requested logout without the server's word; then forget
+  Duration removal = 5s;          ///< the same of a delete, and of saying it later
   Duration passkey = 300s;        ///< `passkey_required` without an answer; then `pairing_failed`
   // Periods and delays.
   Duration qr_first = 60s;

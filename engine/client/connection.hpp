@@ -10,6 +10,7 @@
 #include "engine/client/login_sequence.hpp"
 #include "engine/client/pairing_window.hpp"
 #include "engine/client/requests.hpp"
+#include "engine/client/stored.hpp"
 #include "engine/client/stream.hpp"
 
 namespace wa::client {
@@ -65,6 +66,7 @@ class Connection {
   std::optional<Instant> next_deadline() const;
 
   // What the session remembers with the socket.
+  std::optional<Tombstone> errand;  ///< it was opened to have this companion removed
   std::optional<PairingWindow> window;
   std::optional<Instant> code_changes_at;
   bool offered_qr = false;  ///< a ref came on this socket

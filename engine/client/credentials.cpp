@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "engine/client/records.hpp"
 #include "engine/protocol/crypto/hash.hpp"
 #include "engine/protocol/schema/serialize.hpp"
 #include "engine/protocol/schema/stored.pb.h"
@@ -94,11 +95,12 @@ Bytes Credentials::encode() const {
   record.set_uploaded_pre_key_id(uploaded_pre_key_id);
   record.set_routing_info(schema::field(routing_info));
   if (account) write(*account, *record.mutable_account());
-  return schema::serialize(record);
+  return seal_record(schema::serialize(record));
 }
 
 Result<Credentials> Credentials::decode(ByteSpan bytes) {
-  WA_TRY(const auto record, schema::parse<schema::StoredCredentials>(bytes, "credentials"));
+  WA_TRY(const ByteSpan whole, open_record(bytes, "credentials"));
+  WA_TRY(const auto record, schema::parse<schema::StoredCredentials>(whole, "credentials"));
   Credentials credentials;
   credentials.attempt_id = record.attempt_id();
   WA_TRY(credentials.noise, read_key_pair(record.noise(), "noise key"));

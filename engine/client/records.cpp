@@ -1,9 +1,20 @@
 #include "engine/client/records.hpp"
 
+#include "engine/protocol/crypto/hash.hpp"
 #include "engine/protocol/schema/serialize.hpp"
 #include "engine/protocol/schema/stored.pb.h"
 
 namespace wa::client {
+namespace {
+
+constexpr std::size_t kDigestBytes = 8;
+
+Bytes digest_of(ByteSpan record) {
+  const auto digest = crypto::sha256(record);
+  return to_bytes(ByteSpan(digest).first(kDigestBytes));
+}
+
+}  // namespace
 
 void put_pre_keys(std::uint32_t first_id, std::span<const crypto::KeyPair> keys,
                   std::vector<Change>& changes) {
@@ -24,6 +35,23 @@ std::vector<Change> erase_account() {
   changes.emplace_back(Erase{std::string(kCredentialsKind), std::string(kCredentialsKey)});
   changes.emplace_back(Erase{std::string(kPreKeyKind), {}});
   return changes;
+}
+
+Bytes seal_record(Bytes record) {
+  const Bytes digest = digest_of(record);
+  append(record, digest);
+  return record;
+}
+
+Result<ByteSpan> open_record(ByteSpan sealed, std::string_view what) {
+  if (sealed.size() < kDigestBytes) {
+    return Error{Errc::malformed, std::string(what) + ": the record is cut"};
+  }
+  const ByteSpan record = sealed.first(sealed.size() - kDigestBytes);
+  if (!equal(digest_of(record), sealed.last(kDigestBytes))) {
+    return Error{Errc::malformed, std::string(what) + ": the record is cut or damaged"};
+  }
+  return record;
 }
 
 }  // namespace wa::client

@@ -14,6 +14,13 @@ inline constexpr std::string_view kCredentialsKey = "self";
 /// One record per one-time pre-key; the key is its id in decimal.
 inline constexpr std::string_view kPreKeyKind = "pre_key";
 
+/// The end of the last account, when it was final; key "self".
+inline constexpr std::string_view kLastCloseKind = "last_close";
+/// Credentials that a server has declared dead, kept as evidence; the key is the attempt's id.
+inline constexpr std::string_view kQuarantineKind = "quarantine";
+/// Companions that the server still has to be told to remove; the key is the attempt's id.
+inline constexpr std::string_view kTombstoneKind = "tombstone";
+
 /// What made a commit (Commit::point), in the order of a device's life. Tests hold and kill
 /// processes at these words, so they are stable.
 inline constexpr std::string_view kPointKeys = "keys";          ///< a pairing attempt has begun
@@ -24,12 +31,23 @@ inline constexpr std::string_view kPointRouting = "routing";    ///< the server'
 inline constexpr std::string_view kPointPreKeys = "pre_keys";   ///< made, before their upload
 inline constexpr std::string_view kPointUploaded = "uploaded";  ///< the server has them
 inline constexpr std::string_view kPointErased = "erased";      ///< the account is gone
+inline constexpr std::string_view kPointRefused = "refused";    ///< a scan by an unexpected number
+inline constexpr std::string_view kPointRemoved =
+    "removed";                                              ///< the server has removed a companion
+inline constexpr std::string_view kPointPurged = "purged";  ///< old evidence is gone
 
 /// The private halves of consecutive one-time pre-keys, one Put each, appended to `changes`.
 void put_pre_keys(std::uint32_t first_id, std::span<const crypto::KeyPair> keys,
                   std::vector<Change>& changes);
 
-/// Everything that belongs to an account, gone.
+/// Everything that a login needs, gone. The only function that deletes credentials; who calls it
+/// is listed in records_test.cpp.
 std::vector<Change> erase_account();
+
+/// A record with its digest behind it, so that one that was cut or spoilt is never taken for
+/// another one.
+Bytes seal_record(Bytes record);
+/// The record without its digest. Errors: `malformed`; `what` names it.
+Result<ByteSpan> open_record(ByteSpan sealed, std::string_view what);
 
 }  // namespace wa::client

@@ -1,5 +1,7 @@
 #include "engine/client/session.hpp"
 
+#include <algorithm>
+
 #include "engine/base/overloaded.hpp"
 #include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
@@ -39,7 +41,7 @@ std::string_view word_for(Stream::Failure failure) {
 
 // ---- the outside ----------------------------------------------------------------------------
 
-Session::Session(Config config, std::optional<Credentials> stored, Random& random)
+Session::Session(Config config, Stored stored, Random& random)
     : impl_(std::make_unique<Impl>(std::move(config), std::move(stored), random)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
@@ -63,13 +65,29 @@ const Session::Counters& Session::counters() const {
 
 // ---- one step -------------------------------------------------------------------------------
 
-Session::Impl::Impl(Config config, std::optional<Credentials> stored, Random& random)
+Session::Impl::Impl(Config config, Stored stored, Random& random)
     : config_(std::move(config)),
       random_(random),
-      credentials_(std::move(stored)),
-      reconnect_(reconnect_config(config_.timings)) {
-  if (credentials_) last_attempt_id_ = credentials_->attempt_id;
+      reconnect_(reconnect_config(config_.timings)),
+      errand_backoff_(reconnect_config(config_.timings)) {
+  last_attempt_id_ = stored.last_attempt_id();
+  credentials_ = std::move(stored.credentials);
+  tombstones_ = std::move(stored.tombstones);
+  quarantine_ = std::move(stored.quarantine);
+  if (auto& close = stored.last_close) {
+    // A store that is no transaction may have kept both. The end of an account is final.
+    if (paired() && credentials_->attempt_id == close->attempt_id) {
+      dead_ = std::exchange(credentials_, std::nullopt);
+    }
+    if (!paired()) {
+      status_.state = close->state;
+      status_.reason = std::move(close->reason);
+    }
+    status_.last_close = std::move(close->close);
+  }
   if (paired()) status_.jid = credentials_->account->jid.to_string();
+  status_.removal_pending = !tombstones_.empty();
+  if (!tombstones_.empty()) errand_at_ = Instant{};
   published_ = status_;
 }
 
@@ -93,11 +111,12 @@ std::optional<Instant> Session::Impl::next_deadline() const {
   };
   if (connection_) {
     consider(connection_->next_deadline());
+    consider(errand_deadline_);
   } else {
-    consider(dial_at_);
+    consider(dial_at_ ? dial_at_ : errand_at_);
   }
   consider(reconnect_.next_deadline());
-  consider(logout_deadline_);
+  if (farewell_) consider(farewell_->deadline);
   if (finishing_) consider(finishing_->deadline);
   return next;
 }
@@ -120,6 +139,11 @@ void Session::Impl::on(const StartRequested&) {
     if (!connection_ && !waits_for_time) dial();
     return;
   }
+  if (dead_) {
+    credentials_ = std::exchange(dead_, std::nullopt);
+    bury_account({status_.state, status_.reason, {}});
+  }
+  purge_evidence();
   reconnect_.reset();
   status_.attempts = 0;
   status_.reason.clear();
@@ -127,28 +151,18 @@ void Session::Impl::on(const StartRequested&) {
   windows_renewed_ = 0;
   renew_keys_ = true;  // of an unpaired device: every attempt has its own
   if (never_logged_in()) finishing_ = Finishing{now_.mono + config_.timings.pairing_finish};
-  dial();
+  if (!connection_ && tombstones_.empty()) return dial();
+  // First what is owed to the server, for a moment; then the device itself.
+  dial_at_ = now_.mono;
+  status_.state = State::connecting;
+  if (!connection_) begin_errand();
+  errand_deadline_ = std::min(*errand_deadline_, now_.mono + config_.timings.removal / 2);
 }
 
 void Session::Impl::on(const StopRequested&) {
+  if (farewell_) finish_farewell(false);
+  rest_errands();
   if (running()) settle(State::disconnected, "stopped");
-}
-
-void Session::Impl::on(const LogoutRequested&) {
-  if (logout_deadline_) return;
-  if (!paired()) return finish_logout();
-  logout_deadline_ = now_.mono + config_.timings.logout;
-  status_.reason = "logging_out";
-  if (!connection_) return dial();
-  if (connection_->stage() == Stage::online) return ask_removal();
-  if (connection_->stage() == Stage::ending) dial_at_ = now_.mono;
-}
-
-void Session::Impl::on(const DeleteRequested&) {
-  if (paired() && connection_ && connection_->stage() == Stage::online) ask_removal();
-  close_socket();
-  forget_account();
-  settle(State::disconnected, "deleted");
 }
 
 // ---- what the shell reports -----------------------------------------------------------------
@@ -160,10 +174,11 @@ void Session::Impl::on(const Dialed& event) {
     ++counters_.stale_events;
     return;
   }
+  const auto& errand = connection->errand;
   Stream::Config config{.noise_root = config_.noise_root,
-                        .static_key = credentials_->noise,
+                        .static_key = errand ? errand->noise : credentials_->noise,
                         .payload = client_payload(),
-                        .routing_info = credentials_->routing_info};
+                        .routing_info = errand ? errand->routing_info : credentials_->routing_info};
   connection->open(std::move(config), now_, random_, actions_);
 }
 
@@ -198,7 +213,9 @@ void Session::Impl::on(const BytesReceived& event) {
     std::visit(
         Overloaded{
             [this](Stream::Established& established) { on_established(std::move(established)); },
-            [this](wire::Frame& frame) { on_stanza(frame.root()); },
+            [this](wire::Frame& frame) {
+              connection_->errand ? on_errand_stanza(frame.root()) : on_stanza(frame.root());
+            },
         },
         **item);
   }
@@ -225,12 +242,18 @@ void Session::Impl::on(const Computed& event) {
 }
 
 void Session::Impl::on(const DeadlineReached&) {
-  if (logout_deadline_ && now_.mono >= *logout_deadline_) return finish_logout();
+  if (farewell_ && now_.mono >= farewell_->deadline) return finish_farewell(false);
+  if (errand_deadline_ && now_.mono >= *errand_deadline_) end_locally("removal_timeout");
   if (connection_) wake_connection();
   reconnect_.deadline_reached(now_.mono);
   status_.attempts = reconnect_.attempts();
   if (finishing_ && now_.mono >= finishing_->deadline) finish_deadline_reached();
-  if (!connection_ && dial_at_ && now_.mono >= *dial_at_) dial();
+  if (connection_) return;
+  if (dial_at_) {
+    if (now_.mono >= *dial_at_) dial();
+  } else if (errand_at_ && now_.mono >= *errand_at_) {
+    begin_errand();
+  }
 }
 
 void Session::Impl::wake_connection() {
@@ -268,12 +291,16 @@ void Session::Impl::dial() {
   if (!paired() && (!credentials_ || renew_keys_)) begin_attempt();
   renew_keys_ = false;
 
+  open_connection();
+  status_.state = status_.qr ? State::waiting_for_scan : State::connecting;
+  if (finishing_) status_.reason = "finishing";
+}
+
+void Session::Impl::open_connection() {
   ++generation_;
   ++counters_.dials;
   connection_ = std::make_unique<Connection>(generation_, config_, now_);
   actions_.push_back(DialSocket{generation_, config_.url, config_.timings.dial});
-  status_.state = status_.qr ? State::waiting_for_scan : State::connecting;
-  if (finishing_) status_.reason = "finishing";
 }
 
 void Session::Impl::begin_attempt() {
@@ -282,15 +309,15 @@ void Session::Impl::begin_attempt() {
 }
 
 Bytes Session::Impl::client_payload() const {
-  const Credentials& own = *credentials_;
-  if (own.account) {
-    const auto username = login_username(own.account->jid);
-    WA_ASSERT(username);  // was checked before the account was stored
-    return pairing::encode_login({.version = config_.version,
-                                  .username = *username,
-                                  .device = own.account->jid.device,
-                                  .passive = true});
+  if (connection_->errand || paired()) {
+    const wire::Jid& jid =
+        connection_->errand ? connection_->errand->jid : credentials_->account->jid;
+    const auto username = login_username(jid);
+    WA_ASSERT(username);  // was checked before it was stored
+    return pairing::encode_login(
+        {.version = config_.version, .username = *username, .device = jid.device, .passive = true});
   }
+  const Credentials& own = *credentials_;
   constexpr std::uint32_t kChrome = 1;
   return pairing::encode_registration({.version = config_.version,
                                        .registration_id = own.registration_id,
@@ -310,8 +337,8 @@ void Session::Impl::close_socket() {
 }
 
 void Session::Impl::store_credentials(std::string_view point, std::vector<Change> changes) {
-  changes.emplace_back(
-      Put{std::string(kCredentialsKind), std::string(kCredentialsKey), credentials_->encode()});
+  changes.insert(changes.begin(), Put{std::string(kCredentialsKind), std::string(kCredentialsKey),
+                                      credentials_->encode()});
   actions_.push_back(Commit{std::move(changes), point});
 }
 

@@ -4,7 +4,7 @@
 
 #include "engine/client/actions.hpp"
 #include "engine/client/config.hpp"
-#include "engine/client/credentials.hpp"
+#include "engine/client/stored.hpp"
 
 namespace wa::client {
 
@@ -21,8 +21,9 @@ namespace wa::client {
 /// Source: docs/protocol/pairing.md, docs/protocol/connection.md.
 class Session {
  public:
-  /// `stored`: the record that the store holds, if any. `random` must outlive the session.
-  Session(Config config, std::optional<Credentials> stored, Random& random);
+  /// `random` must outlive the session. What is stored may want something done at once: look at
+  /// `next_deadline()` before anything else has happened.
+  Session(Config config, Stored stored, Random& random);
   ~Session();
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;

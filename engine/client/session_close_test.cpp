@@ -148,7 +148,7 @@ TEST(SessionCloseTest, EveryRowOfThePolicyHoldsOnARealStream) {
       EXPECT_FALSE(world.was_ever(State::connected));
 
       EXPECT_EQ(world.session.credentials().has_value(), !row.erased);
-      EXPECT_EQ(world.store.empty(), row.erased);
+      EXPECT_EQ(world.forgot_account(), row.erased);
       EXPECT_EQ(status.jid.empty(), row.erased);
 
       world.advance(30min);
@@ -235,7 +235,7 @@ TEST(SessionCloseTest, AfterTheEndOfAnAccountStartPairsAfresh) {
     World world;
     world.pair();
     world.send_and_close(stanza);
-    EXPECT_TRUE(world.store.empty());
+    EXPECT_TRUE(world.forgot_account());
     world.start();
     EXPECT_EQ(world.status().state, State::waiting_for_scan);
     EXPECT_EQ(world.session.credentials()->attempt_id, 2u);

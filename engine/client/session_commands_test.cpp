@@ -67,7 +67,7 @@ TEST(SessionCommandsTest, LogoutTellsTheServerWaitsForItsWordAndThenForgets) {
   world.forget();
   world.on_stanza = [&](const NodeBuilder& stanza) {
     if (!child(stanza, "remove-companion-device")) return false;
-    EXPECT_TRUE(world.store.contains({"credentials", "self"}));
+    EXPECT_TRUE(world.store.contains("credentials"));
     return false;
   };
   world.step(LogoutRequested{});
@@ -79,7 +79,7 @@ TEST(SessionCommandsTest, LogoutTellsTheServerWaitsForItsWordAndThenForgets) {
   EXPECT_EQ(world.status().state, State::logged_out);
   EXPECT_EQ(world.status().reason, "user_initiated");
   EXPECT_EQ(world.status().jid, "");
-  EXPECT_TRUE(world.store.empty());
+  EXPECT_TRUE(world.forgot_account());
   EXPECT_FALSE(world.open_socket);
   EXPECT_EQ(world.session.next_deadline(), std::nullopt);
 }
@@ -94,7 +94,7 @@ TEST(SessionCommandsTest, ALogoutWithoutAnAnswerForgetsAfterTenSeconds) {
   EXPECT_FALSE(world.store.empty());
   world.advance(1s);
   EXPECT_EQ(world.status().state, State::logged_out);
-  EXPECT_TRUE(world.store.empty());
+  EXPECT_TRUE(world.forgot_account());
 }
 
 TEST(SessionCommandsTest, ALogoutThatIsAnsweredByTheUnlinkItselfIsALogout) {
@@ -105,7 +105,7 @@ TEST(SessionCommandsTest, ALogoutThatIsAnsweredByTheUnlinkItselfIsALogout) {
   world.send_and_close(test::stream_error(401, test::conflict("device_removed")));
   EXPECT_EQ(world.status().state, State::logged_out);
   EXPECT_EQ(world.status().reason, "user_initiated");
-  EXPECT_TRUE(world.store.empty());
+  EXPECT_TRUE(world.forgot_account());
 }
 
 TEST(SessionCommandsTest, ALogoutWithoutAStreamLogsInToSayIt) {
@@ -140,22 +140,25 @@ TEST(SessionCommandsTest, ALogoutWithoutANetworkForgetsInTheEnd) {
   world.step(LogoutRequested{});
   world.advance(11s);
   EXPECT_EQ(world.status().state, State::logged_out);
-  EXPECT_TRUE(world.store.empty());
-  world.forget();
-  world.advance(1h);
-  EXPECT_TRUE(world.dial_times.empty());
+  EXPECT_TRUE(world.forgot_account());
+  EXPECT_TRUE(world.status().removal_pending);
 }
 
-TEST(SessionCommandsTest, DeleteTellsTheServerWithoutWaitingAndForgetsEverything) {
+TEST(SessionCommandsTest, DeleteTellsTheServerAndLeavesNothingBehind) {
   World world;
   world.behaviour.pre_key_count = 0;
   world.pair();
   world.forget();
-  world.behaviour.answer_iqs = false;
+  world.on_stanza = [&](const NodeBuilder& stanza) {
+    if (!child(stanza, "remove-companion-device")) return false;
+    EXPECT_TRUE(world.store.contains("credentials"));
+    return false;
+  };
   world.step(DeleteRequested{});
   EXPECT_EQ(world.sent_iqs("remove-companion-device").size(), 1u);
   EXPECT_EQ(world.status().state, State::disconnected);
   EXPECT_EQ(world.status().reason, "deleted");
+  EXPECT_FALSE(world.status().removal_pending);
   EXPECT_TRUE(world.store.empty());
   EXPECT_EQ(world.session.next_deadline(), std::nullopt);
 }
@@ -232,12 +235,14 @@ TEST(SessionCommandsTest, EveryCommandIsLegalInEveryStateAndDeleteThenStartShows
         world.step(second);
         world.advance(1s);
         world.step(DeleteRequested{});
-        EXPECT_TRUE(world.store.empty());
-        EXPECT_FALSE(world.session.credentials());
-        EXPECT_EQ(world.session.next_deadline(), std::nullopt);
+        world.advance(5s);
+        EXPECT_TRUE(world.forgot_account());
+        EXPECT_EQ(world.status().state, State::disconnected);
+        EXPECT_EQ(world.store.contains("tombstone"), world.status().removal_pending);
+        EXPECT_LE(world.store.size(), 1u);
         world.behaviour = {};
         world.start();
-        world.advance(1s);
+        world.advance(5s);
         EXPECT_EQ(world.status().state, State::waiting_for_scan);
       }
     }

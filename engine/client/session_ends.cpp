@@ -1,6 +1,5 @@
 #include <algorithm>
 
-#include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
 
 /// What follows the end of a stream. The table (close_policy.hpp) says what an end means; here its
@@ -41,6 +40,7 @@ void Session::Impl::end_locally(std::string_view word, std::string cause) {
 
 void Session::Impl::end_stream(StreamEnd end) {
   WA_ASSERT(connection_ && connection_->stage() != Stage::ending);  // the first reason wins
+  if (connection_->errand) return end_errand(end);
   const ClosePolicy& policy = close_policy(end, situation());
   reconnect_.closed(now_.mono);
   status_.last_close = LastClose{end.code, end.cause, now_.wall};
@@ -50,19 +50,19 @@ void Session::Impl::end_stream(StreamEnd end) {
 
   Verdict verdict = judge(end, policy);
   // A wanted logout goes on as long as there may be a login to say it on.
-  const bool logout_is_over =
-      logout_deadline_ && (connection_->stage() == Stage::online || !verdict.dial_at);
+  const bool farewell_is_over =
+      farewell_ && (connection_->stage() == Stage::online || !verdict.dial_at);
   if (socket_is_gone(end.element)) {
     connection_.reset();
-  } else if (server_spoke(end.element) && verdict.dial_at && !logout_is_over) {
+  } else if (server_spoke(end.element) && verdict.dial_at && !farewell_is_over) {
     // The server closes behind its last word; closing first would only race with it.
     connection_->enter(Stage::ending, now_.mono + config_.timings.restart_close);
   } else {
     close_socket();
   }
 
-  if (logout_is_over) return finish_logout();
-  if (policy.keys == Keys::erase) forget_account();
+  if (farewell_is_over) return finish_farewell(policy.keys == Keys::erase);
+  if (policy.keys == Keys::erase) bury_account(verdict);
   if (policy.keys == Keys::renew) renew_keys_ = true;
   apply(std::move(verdict));
 }
@@ -136,7 +136,8 @@ std::optional<Session::Impl::Verdict> Session::Impl::give_up_finishing(const Str
 
 void Session::Impl::finish_deadline_reached() {
   finishing_->deadline = now_.mono + config_.timings.pairing_finish;
-  if (connection_ && connection_->stage() != Stage::ending) return end_locally("finish_timeout");
+  const Connection* const own = own_connection();
+  if (own && own->stage() != Stage::ending) return end_locally("finish_timeout");
   if (++finishing_->failures >= kFinishTries) {
     return settle(State::pairing_failed, "finish_timeout");
   }
@@ -163,29 +164,27 @@ void Session::Impl::apply(Verdict verdict) {
 }
 
 void Session::Impl::settle(State state, std::string_view reason) {
-  close_socket();
+  if (own_connection()) close_socket();
   reconnect_.closed(now_.mono);
   dial_at_.reset();
   finishing_.reset();
-  logout_deadline_.reset();
+  farewell_.reset();
   status_.state = state;
   status_.reason = reason;
   status_.qr.reset();
   status_.next_attempt_at.reset();
 }
 
-void Session::Impl::forget_account() {
-  actions_.push_back(Commit{erase_account(), kPointErased});
-  credentials_.reset();
-  status_.jid.clear();
-  finishing_.reset();
-  first_open_.reset();
-}
-
-void Session::Impl::finish_logout() {
-  close_socket();
-  forget_account();
-  settle(State::logged_out, "user_initiated");
+void Session::Impl::bury_account(const Verdict& verdict) {
+  FinalClose close{last_attempt_id_, verdict.state, verdict.reason, *status_.last_close};
+  std::vector<Change> changes{close.put()};
+  if (paired()) {
+    Quarantined quarantined{std::move(close), credentials_->encode()};
+    Put put = quarantined.put();
+    quarantine_.push_back({put.key, quarantined.close.close.at});
+    changes.emplace_back(std::move(put));
+  }
+  forget_account(std::move(changes));
 }
 
 }  // namespace wa::client

@@ -11,7 +11,7 @@ using test::NodeBuilder;
 using test::World;
 
 Credentials stored_credentials(const World& world) {
-  return Credentials::decode(world.store.at({"credentials", "self"})).value();
+  return Credentials::decode(world.store.at("credentials").at("self")).value();
 }
 
 // ---- from pair-success to connected ---------------------------------------------------------
@@ -64,7 +64,7 @@ TEST(SessionFinishingTest, AFirstLoginThatTheLastProcessDidNotLiveToSeeIsStillAF
   before.scan();
   ASSERT_FALSE(before.session.credentials()->account->logged_in);
 
-  World after(World::default_config(), stored_credentials(before), 2);
+  World after(World::default_config(), before.stored(), 2);
   after.behaviour.on_dial = World::OnDial::hold;
   after.start();
   EXPECT_EQ(after.status().reason, "finishing");
@@ -156,7 +156,7 @@ TEST(SessionFinishingTest, ADeviceRemovedRightAfterTheScanIsLoggedOutWithoutALoo
   world.advance(10min);
   EXPECT_EQ(world.status().state, State::logged_out);
   EXPECT_EQ(world.dial_times.size(), 1u);
-  EXPECT_TRUE(world.store.empty());
+  EXPECT_TRUE(world.forgot_account());
 }
 
 // ---- what a phone may ask for in between ----------------------------------------------------

@@ -8,15 +8,17 @@
 #include "engine/client/close_policy.hpp"
 #include "engine/client/connection.hpp"
 #include "engine/client/session.hpp"
+#include "engine/client/stored.hpp"
 
-/// The inside of Session, in four files: session.cpp (commands, dialing, deadlines),
-/// session_ends.cpp (what follows the end of a stream), session_stanzas.cpp (stanzas in general,
-/// login) and session_pairing.cpp (stanzas of pairing).
+/// The inside of Session, by file: session.cpp (commands, dialing, deadlines), session_ends.cpp
+/// (what follows the end of a stream), session_removal.cpp (logout, delete, and what they owe the
+/// server), session_stanzas.cpp (stanzas in general, login), session_pairing.cpp (stanzas of
+/// pairing).
 namespace wa::client {
 
 class Session::Impl {
  public:
-  Impl(Config config, std::optional<Credentials> stored, Random& random);
+  Impl(Config config, Stored stored, Random& random);
 
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
@@ -29,8 +31,6 @@ class Session::Impl {
   // ---- session.cpp ----
   void on(const StartRequested&);
   void on(const StopRequested&);
-  void on(const LogoutRequested&);
-  void on(const DeleteRequested&);
   void on(const Dialed& event);
   void on(const DialFailed& event);
   void on(const BytesReceived& event);
@@ -44,10 +44,15 @@ class Session::Impl {
   void wake_connection();
   void rotate_code();
   void dial();
+  void open_connection();
   void begin_attempt();
   Bytes client_payload() const;
   void close_socket();
-  bool running() const { return connection_ || dial_at_; }
+  bool running() const { return own_connection() || dial_at_; }
+  /// The connection, if it is not on an errand for a device that is gone.
+  Connection* own_connection() const {
+    return connection_ && !connection_->errand ? connection_.get() : nullptr;
+  }
   bool paired() const { return credentials_ && credentials_->account; }
   /// Paired, and the next login is the first one.
   bool never_logged_in() const { return paired() && !credentials_->account->logged_in; }
@@ -72,8 +77,27 @@ class Session::Impl {
   /// No socket, no timer; `start` begins anew.
   void settle(State state, std::string_view reason);
   void finish_deadline_reached();
-  void forget_account();
-  void finish_logout();
+  /// A final end: the account is gone, the evidence of it is kept.
+  void bury_account(const Verdict& verdict);
+
+  // ---- session_removal.cpp ----
+  void on(const LogoutRequested&);
+  void on(const DeleteRequested&);
+  /// The account goes, and `instead` takes its place, in one commit. All that deletes credentials
+  /// comes through here.
+  void forget_account(std::vector<Change> instead);
+  /// The server has (or has not) heard of the logout or delete that is wanted: now forget.
+  void finish_farewell(bool server_knows);
+  void ask_removal(const wire::Jid& jid);
+  /// A companion with the keys of this attempt is to be removed as soon as the socket is free.
+  void owe_removal(const wire::Jid& jid, std::string_view point);
+  /// One login to have a companion removed whose device is gone here.
+  void begin_errand();
+  void on_errand_stanza(const wire::Node& stanza);
+  void end_errand(const StreamEnd& end);
+  void finish_errand();
+  void rest_errands();
+  void purge_evidence();
 
   // ---- session_stanzas.cpp ----
   void on_established(Stream::Established established);
@@ -89,7 +113,6 @@ class Session::Impl {
   void run_login(const LoginSequence::Event& event);
   void perform(const LoginSequence::Action& action);
   void store_and_upload();
-  void ask_removal();
   void ping();
   void unhandled(const wire::Node& stanza);
   void answer_iq(const wire::Node& iq);
@@ -116,6 +139,12 @@ class Session::Impl {
     std::uint32_t failures = 0;
   };
 
+  /// A logout or delete is wanted, and the server is told first.
+  struct Farewell {
+    Instant deadline;
+    bool deletes = false;  ///< everything, not only the account
+  };
+
   const Config config_;
   Random& random_;
   std::optional<Credentials> credentials_;
@@ -127,7 +156,14 @@ class Session::Impl {
   std::unique_ptr<Connection> connection_;
   std::optional<Instant> dial_at_;
   std::optional<Finishing> finishing_;
-  std::optional<Instant> logout_deadline_;  ///< a logout is wanted
+  std::optional<Farewell> farewell_;
+  std::vector<Tombstone> tombstones_;
+  std::vector<Stored::Evidence> quarantine_;
+  /// Dead credentials that were found beside the record of their end: to be buried.
+  std::optional<Credentials> dead_;
+  Reconnect errand_backoff_;
+  std::optional<Instant> errand_at_;  ///< the next try, once nothing else wants the socket
+  std::optional<Instant> errand_deadline_;
   std::uint32_t last_attempt_id_ = 0;
   bool renew_keys_ = false;
   std::uint32_t fruitless_ = 0;  ///< unpaired ends in a row without any new QR

@@ -63,6 +63,8 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
   if (!success || wrong_number) {
     const PairRefusal refusal = wrong_number ? PairRefusal{500, "internal-error", "wrong_number"}
                                              : refusal_for(success.error());
+    // Whether the server keeps a companion that was refused is not known: it is told to forget it.
+    if (wrong_number) owe_removal(success->account.jid, kPointRefused);
     send(refuse_pair_success(id, refusal));
     return end_locally(refusal.reason,
                        wrong_number ? "pair-success of another number" : success.error().detail);
@@ -70,7 +72,7 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
 
   // Durable before the phone is told: it will believe that we know.
   credentials_->account = success->account;
-  store_credentials(kPointPaired);
+  store_credentials(kPointPaired, {Erase{std::string(kLastCloseKind), {}}});
   send(pair_device_sign(id, *success));
 
   const Timings& timings = config_.timings;

@@ -25,7 +25,7 @@ std::size_t index_of_first(const std::vector<Action>& actions) {
 }
 
 Credentials stored_credentials(const World& world) {
-  return Credentials::decode(world.store.at({"credentials", "self"})).value();
+  return Credentials::decode(world.store.at("credentials").at("self")).value();
 }
 
 // ---- refs and codes -------------------------------------------------------------------------
@@ -376,6 +376,16 @@ TEST(SessionPairingTest, ANumberThatIsNotTheExpectedOneIsRefused) {
   EXPECT_EQ(world.status().reason, "wrong_number");
   EXPECT_FALSE(world.session.credentials()->account);
   EXPECT_TRUE(world.sent_iqs("pair-device-sign").empty());
+  EXPECT_TRUE(world.status().removal_pending);
+
+  world.advance(1s);
+  const auto removals = world.sent_iqs("remove-companion-device");
+  ASSERT_EQ(removals.size(), 1u);
+  EXPECT_EQ(attr(*child(removals[0], "remove-companion-device"), "jid"),
+            "15550100001:7@s.whatsapp.net");
+  EXPECT_EQ(world.status().state, State::pairing_failed);
+  EXPECT_EQ(world.status().reason, "wrong_number");
+  EXPECT_FALSE(world.status().removal_pending);
 
   world.start();
   world.scan({.jid = "15550100002:1@s.whatsapp.net"});

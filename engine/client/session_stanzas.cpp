@@ -76,7 +76,7 @@ std::int64_t unified_session_id(UnixMillis wall) {
 void Session::Impl::on_established(Stream::Established established) {
   connection_->establish(std::move(established.client_finish), now_, random_, actions_);
   const Timings& timings = config_.timings;
-  if (paired()) {
+  if (connection_->errand || paired()) {
     connection_->enter(Stage::logging_in, now_.mono + timings.login);
   } else {
     connection_->enter(Stage::awaiting_refs, now_.mono + timings.first_ref);
@@ -143,8 +143,11 @@ void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
       if (!accepted) report(Report::Level::warning, "the server did not take our pre-keys");
       return run_login(LoginSequence::UploadAnswered{accepted});
     case Purpose::remove_companion:
+      if (connection_->errand) {
+        return accepted ? finish_errand() : end_locally("removal_refused");
+      }
       if (!accepted) report(Report::Level::warning, "the server did not confirm the logout");
-      return finish_logout();
+      return finish_farewell(accepted);
   }
 }
 
@@ -157,18 +160,6 @@ void Session::Impl::ping() {
   send(wire::Node{"iq", attributes, std::span<const wire::Node>(child)});
 }
 
-void Session::Impl::ask_removal() {
-  const std::string id = connection_->open_request(Purpose::remove_companion, now_);
-  send(wire::NodeBuilder("iq")
-           .attr("to", wire::Jid::server_itself())
-           .attr("type", "set")
-           .attr("xmlns", "md")
-           .attr("id", id)
-           .child(wire::NodeBuilder("remove-companion-device")
-                      .attr("jid", credentials_->account->jid)
-                      .attr("reason", "user_initiated")));
-}
-
 // ---- login ----------------------------------------------------------------------------------
 
 void Session::Impl::on_success(const wire::Node& success) {
@@ -179,8 +170,8 @@ void Session::Impl::on_success(const wire::Node& success) {
   finishing_.reset();
   note_login(success);
   status_.state = State::connected;
-  status_.reason = logout_deadline_ ? "logging_out" : "";
-  if (logout_deadline_) return ask_removal();
+  status_.reason = farewell_ ? "logging_out" : "";
+  if (farewell_) return ask_removal(credentials_->account->jid);
 
   run_login(LoginSequence::LoggedIn{});
   send(wire::NodeBuilder("ib").child(

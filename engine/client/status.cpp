@@ -29,4 +29,12 @@ std::string_view to_string(State state) {
   WA_UNREACHABLE("a State without a word");
 }
 
+Result<State> state_from(std::string_view word) {
+  for (int i = 0; i <= static_cast<int>(State::crashed); ++i) {
+    const auto state = static_cast<State>(i);
+    if (to_string(state) == word) return state;
+  }
+  return Error{Errc::malformed, "no state is called " + std::string(word)};
+}
+
 }  // namespace wa::client

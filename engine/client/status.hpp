@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "engine/base/now.hpp"
+#include "engine/base/result.hpp"
 
 namespace wa::client {
 
@@ -32,6 +33,8 @@ enum class State {
   crashed,
 };
 std::string_view to_string(State state);
+/// Errors: `malformed`.
+Result<State> state_from(std::string_view word);
 
 /// The QR that is on show.
 struct QrOnShow {
@@ -62,6 +65,8 @@ struct Status {
   std::uint32_t attempts = 0;       ///< counted reconnects since the last stable connection
   std::string jid;                  ///< once paired
   std::optional<UnixMillis> until;  ///< end of a temporary ban
+  /// A companion that was deleted or refused here still has to be removed at the server.
+  bool removal_pending = false;
   bool operator==(const Status&) const = default;
 };
 

@@ -149,7 +149,7 @@ Config with_root(Config config, const crypto::KeyPair& root) {
 
 }  // namespace
 
-World::World(Config config, std::optional<Credentials> stored, std::uint64_t seed)
+World::World(Config config, Stored stored, std::uint64_t seed)
     : random(seed, "world"),
       root(crypto::generate_key_pair(random)),
       now(time_at(kStart)),
@@ -219,15 +219,21 @@ void World::perform(Action action) {
 void World::commit(const Commit& changes) {
   for (const Change& change : changes.changes) {
     if (const auto* put = std::get_if<Put>(&change)) {
-      store[{put->kind, put->key}] = put->bytes;
-    } else {
-      const auto& erase = std::get<Erase>(change);
-      std::erase_if(store, [&](const auto& record) {
-        return record.first.first == erase.kind &&
-               (erase.key.empty() || record.first.second == erase.key);
+      store[put->kind][put->key] = put->bytes;
+      continue;
+    }
+    const auto& erase = std::get<Erase>(change);
+    if (const auto found = store.find(erase.kind); found != store.end()) {
+      std::erase_if(found->second, [&](const auto& record) {
+        return erase.key.empty() || record.first == erase.key;
       });
+      if (found->second.empty()) store.erase(found);
     }
   }
+}
+
+bool World::forgot_account() const {
+  return !session.credentials() && !store.contains("credentials") && !store.contains("pre_key");
 }
 
 void World::serve() {

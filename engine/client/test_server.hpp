@@ -62,8 +62,7 @@ class ServerStream {
 /// One session, its store, its sockets and its server, in virtual time.
 class World {
  public:
-  explicit World(Config config = default_config(), std::optional<Credentials> stored = {},
-                 std::uint64_t seed = 1);
+  explicit World(Config config = default_config(), Stored stored = {}, std::uint64_t seed = 1);
   static Config default_config();
 
   // ---- what the server and the network do ----
@@ -101,7 +100,10 @@ class World {
 
   // ---- what the user and time do ----
   void step(const Event& event);
-  void start() { step(StartRequested{}); }
+  void start() {
+    step(StartRequested{});
+    advance(0s);  // an errand may come first
+  }
   /// Virtual time passes; every deadline in between is kept.
   void advance(Duration duration);
   /// Start, scan, restart, login.
@@ -121,14 +123,16 @@ class World {
   crypto::KeyPair root;
   Now now;
   Session session;
-  std::map<std::pair<std::string, std::string>, Bytes> store;
+  StoredRecords store;
+  /// Nothing is left that belongs to an account.
+  bool forgot_account() const;
+  Stored stored() const { return Stored::read(store).value(); }
   std::vector<NodeBuilder> stanzas;
   std::vector<Status> statuses;
   std::vector<Action> actions;  ///< all, in order
   std::vector<Instant> dial_times;
   std::unique_ptr<ServerStream> server;  ///< of the open socket
   std::optional<Generation> open_socket;
-  std::size_t max_open_sockets = 0;
   std::size_t steps = 0;
   bool keep_actions = true;
 

@@ -51,17 +51,6 @@ std::vector<store::Change> stored_form(std::vector<client::Change> changes) {
   return stored;
 }
 
-Result<std::optional<client::Credentials>> stored_credentials(const store::Records& records) {
-  const Bytes* record = store::find(records, client::kCredentialsKind, client::kCredentialsKey);
-  if (!record) return std::optional<client::Credentials>{};
-  auto credentials = client::Credentials::decode(*record);
-  if (!credentials) {
-    return Error{Errc::malformed,
-                 "the stored credentials are damaged: " + credentials.error().detail};
-  }
-  return std::optional(std::move(*credentials));
-}
-
 /// A dial, then the socket that it gave.
 struct Link {
   Generation generation = 0;
@@ -162,10 +151,10 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   void on_opened(Result<store::Store::Opened> opened) {
     store_deadline_.reset();
     if (!opened) return on_open_failed(std::move(opened).error());
-    auto credentials = stored_credentials(opened->records);
-    if (!credentials) return on_open_failed(std::move(credentials).error());
+    auto stored = client::Stored::read(opened->records);
+    if (!stored) return on_open_failed(std::move(stored).error());
 
-    session_ = std::make_unique<client::Session>(options_.config, std::move(*credentials), random_);
+    session_ = std::make_unique<client::Session>(options_.config, std::move(*stored), random_);
     device_store_ = std::move(opened->device);
     phase_ = Phase::running;
     if (std::exchange(rebuilding_, false)) feed(wanted_);

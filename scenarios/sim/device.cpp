@@ -170,15 +170,11 @@ bool Device::boot() {
     *setup_.store = *setup_.cloned_from;
     setup_.cloned_from.reset();
   }
-  std::optional<client::Credentials> stored;
-  if (const Bytes* record = setup_.store->find("credentials", "self")) {
-    auto credentials = client::Credentials::decode(*record);
-    if (!credentials) return false;
-    stored = std::move(*credentials);
-  }
+  auto stored = client::Stored::read(setup_.store->kinds());
+  if (!stored) return false;
   random_ = std::make_unique<SeededRandom>(
       setup_.seed, "session", engine() + "/" + name() + "#" + std::to_string(incarnation_));
-  session_ = std::make_unique<client::Session>(setup_.config, std::move(stored), *random_);
+  session_ = std::make_unique<client::Session>(setup_.config, std::move(*stored), *random_);
   return true;
 }
 
