@@ -10,14 +10,16 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/role.hpp>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "engine/base/bytes.hpp"
+#include "engine/net/tls_context.hpp"
 
-/// The bottom of every connection: a non-blocking TCP socket as an Asio AsyncStream. Internal to
-/// engine/net: it includes Asio.
+/// The bottom of every connection: a non-blocking TCP socket, with or without TLS, as an Asio
+/// AsyncStream. Internal to engine/net: it includes Asio.
 namespace wa::net {
 
 using Tcp = boost::asio::ip::tcp;
@@ -30,11 +32,13 @@ std::string to_string(const Tcp::endpoint& endpoint);
 
 /// What Beast reads from and writes to, and what both servers read HTTP heads from.
 ///
-/// One read and one write may be in flight. An operation first tries, then waits for readiness,
-/// then tries again; so TLS fits in behind try_read() and try_write() (which may then ask for the
-/// other direction) without a change for users. Handlers are type-erased, which keeps Beast's
-/// templates from multiplying the socket code. Handlers run on the io_context's one thread, never
-/// inside the call that started them. Copies share the socket.
+/// One read and one write may be in flight. An operation first tries, then waits for readiness
+/// (with TLS maybe that of the other direction), then tries again. Handlers are type-erased, which
+/// keeps Beast's templates from multiplying the socket code. Handlers run on the io_context's one
+/// thread, never inside the call that started them. Copies share the socket.
+///
+/// A connection begins as plain TCP. secure() makes it TLS; nothing may be in flight then, and
+/// bytes that were read already must not be part of TLS.
 class ByteStream {
  public:
   using executor_type = IoExecutor;
@@ -63,6 +67,15 @@ class ByteStream {
         token, ConstBuffers(buffers));
   }
 
+  /// Tells the first byte that arrives and leaves it there. Errors: eof, those of the system.
+  void peek(std::function<void(error_code, std::byte)> handler) const;
+
+  /// Does the TLS handshake: as a client with a server that must be `host` (a name or an IP
+  /// address), or as a server. Errors: `transport`, in words for people.
+  using OnSecure = std::function<void(Result<void>)>;
+  void secure(const TlsTrust& trust, const std::string& host, OnSecure done) const;
+  void secure(const TlsIdentity& identity, OnSecure done) const;
+
   /// Writes all of `bytes`, which must stay alive until the handler runs.
   void write_all(ByteSpan bytes, Handler handler) const;
 
@@ -73,10 +86,10 @@ class ByteStream {
   /// connection.
   void stop_reading() const;
 
-  /// Sends FIN after what was written.
+  /// Sends FIN after what was written; with TLS a close_notify before it.
   void shutdown_send() const;
 
-  /// FIN at once (a reset, if the peer's bytes were not read).
+  /// The same at once, and nothing is read any more (a reset, if the peer's bytes were not read).
   void close() const;
 
   /// A reset at once; bytes in flight are lost.
@@ -87,11 +100,13 @@ class ByteStream {
   void close_gently(boost::asio::any_completion_handler<void()> done) const;
 
   const Tcp::endpoint& remote() const;
-  /// Bytes taken by the kernel so far; tells whether a slow peer still makes progress.
+  /// Bytes taken by the kernel (with TLS: by TLS) so far; tells whether a slow peer still makes
+  /// progress.
   std::uint64_t bytes_written() const;
 
  private:
   struct State;
+  struct Drain;
 
   /// The first few buffers of a sequence: as many as one system call needs.
   template <class Buffer>
@@ -120,10 +135,13 @@ class ByteStream {
 
   void read_some(const MutableBuffers& to, Handler handler) const;
   void write_some(const ConstBuffers& from, Handler handler) const;
-  static void read_when_ready(std::shared_ptr<State> state, const MutableBuffers& to,
-                              Handler handler);
-  static void write_when_ready(std::shared_ptr<State> state, const ConstBuffers& from,
-                               Handler handler);
+  static void read_when_ready(std::shared_ptr<State> state, Socket::wait_type ready,
+                              const MutableBuffers& to, Handler handler);
+  static void write_when_ready(std::shared_ptr<State> state, Socket::wait_type ready,
+                               const ConstBuffers& from, Handler handler);
+  static void peek_when_ready(std::shared_ptr<State> state,
+                              std::function<void(error_code, std::byte)> handler);
+  static void handshake(std::shared_ptr<State> state, OnSecure done);
   static void write_rest(ByteStream stream, ByteSpan rest, std::size_t written, Handler handler);
 
   std::shared_ptr<State> state_;

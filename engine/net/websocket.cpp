@@ -6,6 +6,7 @@
 #include <list>
 
 #include "engine/base/limits.hpp"
+#include "engine/net/tls_session.hpp"
 #include "engine/net/websocket_impl.hpp"
 
 namespace wa::net {
@@ -124,7 +125,7 @@ class WebSocket::Impl : public std::enable_shared_from_this<Impl> {
     }
     if (ec == asio::error::operation_aborted && phase_ == Phase::closing) return;
     if (ec.category() == asio::error::get_system_category() ||
-        ec.category() == asio::error::get_misc_category()) {
+        ec.category() == asio::error::get_misc_category() || ec.category() == tls_category()) {
       stream_.bytes().close();
       return end(describe(ec));
     }

@@ -10,6 +10,8 @@
 
 #include "engine/base/bytes.hpp"
 #include "engine/base/now.hpp"
+#include "engine/net/resolver.hpp"
+#include "engine/net/tls_context.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -79,22 +81,25 @@ struct Url {
 };
 
 /// Where a dial stopped.
+/// With a proxy everything until its tunnel stands is `proxy`.
 enum class DialPhase { resolve, connect, proxy, tls, upgrade };
 std::string_view to_string(DialPhase phase);
 
 struct DialFailure {
   DialPhase phase;
-  std::optional<int> http_status;  ///< the upgrade was answered, but not with 101
-  std::string detail;
+  std::optional<int> http_status;  ///< the upgrade, or the proxy's CONNECT, was refused with this
+  std::string detail;              ///< for humans; no secrets
 };
 
 struct DialOptions {
   Duration timeout = std::chrono::seconds(20);  ///< for all phases together
   /// For wss://: certificates (PEM) that are trusted; empty: those of the system.
   std::string tls_ca_pem = {};
-  /// "http://[USER:PASSWORD@]HOST:PORT" (CONNECT) or "socks5://…"; names are resolved by the proxy.
-  /// Empty: none. With one nothing is ever dialled directly.
+  /// As Proxy::parse takes it; empty: none. With one nothing is ever dialled directly, and names
+  /// are resolved by the proxy.
   std::string proxy = {};
+  /// Looks up names; outlives the dial. Null: the system's.
+  Resolver* resolver = nullptr;
   std::vector<std::pair<std::string, std::string>> headers;
 };
 
@@ -135,7 +140,14 @@ class UpgradeRequest {
   std::shared_ptr<Impl> impl_;
 };
 
-/// Listens for WebSocket clients. A plain HTTP request that asks for no upgrade gets 426.
+struct WebSocketServerOptions {
+  TlsChooser tls = {};  ///< empty: no TLS
+  /// For the TLS handshake and the head of the request together.
+  Duration patience = std::chrono::seconds(20);
+};
+
+/// Listens for WebSocket clients, with and without TLS on the same port: a first byte 0x16 is TLS.
+/// A plain HTTP request that asks for no upgrade gets 426.
 class WebSocketServer {
  public:
   using OnUpgrade = std::function<void(UpgradeRequest)>;
@@ -145,10 +157,11 @@ class WebSocketServer {
   /// Errors: `usage` (address), `environment` (port in use, no permission).
   static Result<std::unique_ptr<WebSocketServer>> listen(boost::asio::io_context& io,
                                                          std::string_view address,
-                                                         OnUpgrade on_upgrade);
+                                                         OnUpgrade on_upgrade,
+                                                         WebSocketServerOptions options = {});
   ~WebSocketServer();
   std::uint16_t port() const;
-  /// Connections that have not sent their whole request yet.
+  /// Connections that have not sent their whole request yet, and those that TLS lets hang.
   std::size_t upgrading() const;
   /// Ends the listener and the connections counted by upgrading(); others live on.
   void stop();

@@ -12,8 +12,9 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::uint32_t kMaxHeadBytes = 16 * 1024;
-constexpr auto kHeadTime = std::chrono::seconds(20);
 constexpr std::size_t kReadBytes = 1024;
+/// What every TLS connection begins with: a record of type "handshake".
+constexpr std::byte kTlsHandshake{0x16};
 
 }  // namespace
 
@@ -70,7 +71,8 @@ void UpgradeRequest::refuse(int status, std::string body) {
   answer_and_close(impl_->stream, status, body);
 }
 
-/// Reads the head of one connection's first request.
+/// Takes one connection to the end of its first request's head:
+/// first byte → TLS handshake, if it is TLS → head.
 class HeadReader : public std::enable_shared_from_this<HeadReader> {
  public:
   /// Runs once when the connection leaves this reader, with a request if it was an upgrade.
@@ -82,12 +84,14 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
     parser_.header_limit(kMaxHeadBytes);
   }
 
-  void start() {
-    timer_.expires_after(kHeadTime);
+  void start(const WebSocketServerOptions& options) {
+    timer_.expires_after(options.patience);
     timer_.async_wait([self = shared_from_this()](error_code ec) {
-      if (!ec) self->refuse(408, "The request did not arrive within 20 s.\n");
+      if (!ec) self->on_late();
     });
-    read();
+    if (!options.tls) return read();
+    stream_.peek([self = shared_from_this(), chooser = options.tls](
+                     error_code ec, std::byte first) { self->on_first_byte(ec, first, chooser); });
   }
 
   void cut() {
@@ -98,6 +102,42 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
   const ByteStream& stream() const { return stream_; }
 
  private:
+  void on_first_byte(error_code ec, std::byte first, const TlsChooser& chooser) {
+    if (finished_) return;
+    if (ec) return cut();
+    if (first != kTlsHandshake) return read();
+    const TlsAnswer answer = chooser();
+    if (std::holds_alternative<TlsCut>(answer)) return end_gently();
+    if (std::holds_alternative<TlsHang>(answer)) {
+      timer_.cancel();
+      return hang();
+    }
+    shaking_hands_ = true;
+    stream_.secure(std::get<TlsIdentity>(answer),
+                   [self = shared_from_this()](Result<void> secured) {
+                     if (self->finished_) return;
+                     // TLS has told the client why; that must not be lost in a reset.
+                     if (!secured) return self->end_gently();
+                     self->shaking_hands_ = false;
+                     self->read();
+                   });
+  }
+
+  /// Reads and says nothing until the client goes.
+  void hang() {
+    buffer_.resize(kReadBytes);
+    stream_.async_read_some(asio::buffer(buffer_),
+                            [self = shared_from_this()](error_code ec, std::size_t) {
+                              if (self->finished_) return;
+                              ec ? self->cut() : self->hang();
+                            });
+  }
+
+  void on_late() {
+    if (shaking_hands_) return cut();
+    refuse(408, "The request did not arrive in time.\n");
+  }
+
   void read() {
     buffer_.resize(received_ + kReadBytes);
     stream_.async_read_some(asio::buffer(buffer_) + received_,
@@ -139,6 +179,11 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
     finish({});
   }
 
+  void end_gently() {
+    stream_.close_gently({});
+    finish({});
+  }
+
   void finish(std::optional<UpgradeHead> head) {
     if (finished_) return;
     finished_ = true;
@@ -154,12 +199,14 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
   Bytes buffer_;
   std::size_t received_ = 0;  ///< bytes at the front of buffer_ that the parser has not taken
   bool begun_ = false;        ///< some of the request has arrived
+  bool shaking_hands_ = false;
   bool finished_ = false;
 };
 
 class WebSocketServer::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  explicit Impl(OnUpgrade on_upgrade) : on_upgrade_(std::move(on_upgrade)) {}
+  Impl(OnUpgrade on_upgrade, WebSocketServerOptions options)
+      : on_upgrade_(std::move(on_upgrade)), options_(std::move(options)) {}
 
   Result<void> listen(asio::io_context& io, std::string_view address) {
     WA_TRY(listener_, Listener::open(io, address, [weak = weak_from_this()](Socket socket) {
@@ -185,7 +232,7 @@ class WebSocketServer::Impl : public std::enable_shared_from_this<Impl> {
           if (const auto self = weak.lock()) self->on_head(done, std::move(head));
         });
     readers_.insert(reader);
-    reader->start();
+    reader->start(options_);
   }
 
   void on_head(const std::shared_ptr<HeadReader>& reader, std::optional<UpgradeHead> head) {
@@ -196,6 +243,7 @@ class WebSocketServer::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   OnUpgrade on_upgrade_;
+  WebSocketServerOptions options_;
   std::shared_ptr<Listener> listener_;
   std::unordered_set<std::shared_ptr<HeadReader>> readers_;
   bool stopped_ = false;
@@ -208,8 +256,9 @@ WebSocketServer::~WebSocketServer() {
 
 Result<std::unique_ptr<WebSocketServer>> WebSocketServer::listen(asio::io_context& io,
                                                                  std::string_view address,
-                                                                 OnUpgrade on_upgrade) {
-  auto impl = std::make_shared<Impl>(std::move(on_upgrade));
+                                                                 OnUpgrade on_upgrade,
+                                                                 WebSocketServerOptions options) {
+  auto impl = std::make_shared<Impl>(std::move(on_upgrade), std::move(options));
   WA_TRY_VOID(impl->listen(io, address));
   return std::unique_ptr<WebSocketServer>(new WebSocketServer(std::move(impl)));
 }

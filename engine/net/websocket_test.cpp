@@ -1,18 +1,10 @@
 #include "engine/net/websocket.hpp"
 
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/read.hpp>
-#include <boost/asio/write.hpp>
-#include <filesystem>
-
 #include "engine/base/limits.hpp"
-#include "engine/net/process_limits.hpp"
-#include "tests/support/test_support.hpp"
+#include "engine/net/test_websockets.hpp"
 
 namespace wa::net {
 namespace {
@@ -25,155 +17,17 @@ using test::bytes;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-std::size_t open_descriptors() {
-  const std::filesystem::directory_iterator files("/proc/self/fd");
-  return static_cast<std::size_t>(std::distance(begin(files), end(files)));
-}
-
-/// One end of a WebSocket and what it saw.
-struct Peer {
-  WebSocketPtr socket;
-  std::vector<Bytes> messages;
-  std::vector<ClosedInfo> closed;
-
-  void start() {
-    socket->start({.on_message = [this](ByteSpan m) { messages.push_back(to_bytes(m)); },
-                   .on_closed = [this](const ClosedInfo& info) { closed.push_back(info); }});
-  }
-  bool is_closed() const { return !closed.empty(); }
-};
-
-class WebSocketTest : public ::testing::Test {
+/// What holds with and without TLS.
+class EitherWebSocketTest : public WebSocketTest, public ::testing::WithParamInterface<bool> {
  protected:
-  /// Runs until the condition holds; a failure, not a wait, decides after 10 s.
-  template <class Condition>
-  bool run_until(Condition condition, Duration limit = seconds(10)) {
-    const auto end = std::chrono::steady_clock::now() + limit;
-    io_.restart();
-    while (!condition() && std::chrono::steady_clock::now() < end) {
-      if (io_.run_one_for(milliseconds(20)) == 0) io_.restart();
-    }
-    return condition();
-  }
-
-  /// Runs whatever is ready and nothing else.
-  void settle() {
-    io_.restart();
-    while (io_.poll_one() > 0) {
-    }
-  }
-
-  void listen(WebSocketServer::OnUpgrade on_upgrade, const char* address = "127.0.0.1:0") {
-    auto server = WebSocketServer::listen(io_, address, std::move(on_upgrade));
-    ASSERT_TRUE(server) << server.error();
-    server_ = std::move(*server);
-  }
-
-  void listen_and_accept() {
-    listen([this](UpgradeRequest request) {
-      request.accept([this](WebSocketPtr socket) {
-        ASSERT_TRUE(socket);
-        server_peer_.socket = std::move(socket);
-      });
-    });
-  }
-
-  Url url(const std::string& path = "/ws/chat") const {
-    return Url{false, "127.0.0.1", server_->port(), path};
-  }
-
-  /// Both ends of one connection, started.
-  void connect() {
-    listen_and_accept();
-    Dial dial(io_, url(), {}, [this](auto outcome) {
-      ASSERT_TRUE(std::holds_alternative<WebSocketPtr>(outcome));
-      client_peer_.socket = std::get<WebSocketPtr>(std::move(outcome));
-    });
-    ASSERT_TRUE(run_until([&] { return client_peer_.socket && server_peer_.socket; }));
-    client_peer_.start();
-    server_peer_.start();
-  }
-
-  bool run_until_both_closed() {
-    return run_until([&] { return client_peer_.is_closed() && server_peer_.is_closed(); });
-  }
-
-  /// A client of bytes, in its own blocking style but driven by the same loop.
-  tcp::socket raw_client() {
-    tcp::socket socket(io_);
-    socket.connect({asio::ip::make_address("127.0.0.1"), server_->port()});
-    return socket;
-  }
-
-  /// Everything until the end of the stream; "reset" is appended when it is one.
-  std::string read_to_end(tcp::socket& socket) {
-    std::string text;
-    bool ended = false;
-    asio::async_read(socket, asio::dynamic_buffer(text), [&](auto ec, std::size_t) {
-      ended = true;
-      if (ec != asio::error::eof) text += "[" + ec.message() + "]";
-    });
-    EXPECT_TRUE(run_until([&] { return ended; })) << "no end after: " << text;
-    return text;
-  }
-
-  std::string read_head(tcp::socket& socket) {
-    std::string text;
-    bool done = false;
-    auto step = std::make_shared<std::function<void()>>();
-    auto byte = std::make_shared<char>();
-    *step = [&, byte, weak = std::weak_ptr(step)] {
-      asio::async_read(socket, asio::buffer(byte.get(), 1),
-                       [&, byte, again = weak.lock()](auto ec, std::size_t) {
-                         if (!ec) text += *byte;
-                         done = ec || text.ends_with("\r\n\r\n");
-                         if (!done) (*again)();
-                       });
-    };
-    (*step)();
-    EXPECT_TRUE(run_until([&] { return done; })) << text;
-    return text;
-  }
-
-  static std::string upgrade_request(const std::string& extra = {}) {
-    return "GET /ws/chat?device=a HTTP/1.1\r\nHost: x\r\nConnection: keep-alive, Upgrade\r\n"
-           "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-           "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n" +
-           extra + "\r\n";
-  }
-
-  /// A client of bytes whose upgrade was accepted.
-  tcp::socket raw_upgraded() {
-    listen_and_accept();
-    tcp::socket socket = raw_client();
-    asio::write(socket, asio::buffer(upgrade_request()));
-    EXPECT_THAT(read_head(socket), StartsWith("HTTP/1.1 101 "));
-    EXPECT_TRUE(run_until([&] { return server_peer_.socket != nullptr; }));
-    server_peer_.start();
-    return socket;
-  }
-
-  /// A client frame; the mask is zero, so the payload stays readable.
-  static Bytes client_frame(int first_byte, ByteSpan payload) {
-    WA_ASSERT(payload.size() < 126);
-    return concat(bytes({first_byte, 0x80 | static_cast<int>(payload.size()), 0, 0, 0, 0}),
-                  payload);
-  }
-
-  template <class Frame>
-  static void write(tcp::socket& socket, const Frame& frame) {
-    asio::write(socket, asio::buffer(frame));
-  }
-
-  asio::io_context io_{1};
-  std::unique_ptr<WebSocketServer> server_;
-  Peer server_peer_;
-  Peer client_peer_;
+  EitherWebSocketTest() { tls_ = GetParam(); }
 };
+INSTANTIATE_TEST_SUITE_P(, EitherWebSocketTest, ::testing::Values(false, true),
+                         [](const auto& test) { return test.param ? "tls" : "plain"; });
 
 // ---- messages
 
-TEST_F(WebSocketTest, CarriesMessagesOfEverySizeBothWaysInOrder) {
+TEST_P(EitherWebSocketTest, CarriesMessagesOfEverySizeBothWaysInOrder) {
   connect();
   std::vector<Bytes> sent;
   for (const std::size_t size :
@@ -200,7 +54,7 @@ TEST_F(WebSocketTest, CarriesMessagesOfEverySizeBothWaysInOrder) {
   EXPECT_FALSE(client_peer_.is_closed());
 }
 
-TEST_F(WebSocketTest, AnswersMayBeSentInsideTheCallback) {
+TEST_P(EitherWebSocketTest, AnswersMayBeSentInsideTheCallback) {
   listen([this](UpgradeRequest request) {
     request.accept([this](WebSocketPtr socket) {
       server_peer_.socket = socket;
@@ -208,7 +62,7 @@ TEST_F(WebSocketTest, AnswersMayBeSentInsideTheCallback) {
                      .on_closed = {}});
     });
   });
-  Dial dial(io_, url(), {}, [this](auto outcome) {
+  Dial dial(io_, url(), dial_options(), [this](auto outcome) {
     client_peer_.socket = std::get<WebSocketPtr>(std::move(outcome));
     client_peer_.start();
     client_peer_.socket->send(bytes({1}));
@@ -218,7 +72,7 @@ TEST_F(WebSocketTest, AnswersMayBeSentInsideTheCallback) {
   EXPECT_EQ(client_peer_.messages, (std::vector<Bytes>{bytes({1}), bytes({2, 3})}));
 }
 
-TEST_F(WebSocketTest, TooLargeAMessageEndsTheConnectionWith1009) {
+TEST_P(EitherWebSocketTest, TooLargeAMessageEndsTheConnectionWith1009) {
   connect();
   client_peer_.socket->send(Bytes((std::size_t{1} << 24) + 17));
 
@@ -277,7 +131,7 @@ TEST_F(WebSocketTest, NeverAcceptsCompression) {
 
 // ---- ends
 
-TEST_F(WebSocketTest, NormalCloseSendsQueuedMessagesAndThenAFrame) {
+TEST_P(EitherWebSocketTest, NormalCloseSendsQueuedMessagesAndThenAFrame) {
   connect();
   for (int i = 0; i < 50; ++i) client_peer_.socket->send(Bytes(100'000, std::byte(i)));
   client_peer_.socket->close(CloseHow::normal);
@@ -293,7 +147,7 @@ TEST_F(WebSocketTest, NormalCloseSendsQueuedMessagesAndThenAFrame) {
   EXPECT_TRUE(client_peer_.closed[0].by_us);
 }
 
-TEST_F(WebSocketTest, FinCloseSendsQueuedMessagesAndNoFrame) {
+TEST_P(EitherWebSocketTest, FinCloseSendsQueuedMessagesAndNoFrame) {
   connect();
   for (int i = 0; i < 50; ++i) server_peer_.socket->send(Bytes(100'000, std::byte(i)));
   server_peer_.socket->close(CloseHow::fin);
@@ -306,7 +160,7 @@ TEST_F(WebSocketTest, FinCloseSendsQueuedMessagesAndNoFrame) {
   EXPECT_TRUE(server_peer_.closed[0].by_us);
 }
 
-TEST_F(WebSocketTest, ResetEndsAtOnce) {
+TEST_P(EitherWebSocketTest, ResetEndsAtOnce) {
   connect();
   server_peer_.socket->send(Bytes(30'000'000));
   server_peer_.socket->close(CloseHow::rst);
@@ -319,7 +173,7 @@ TEST_F(WebSocketTest, ResetEndsAtOnce) {
   EXPECT_TRUE(server_peer_.closed[0].by_us);
 }
 
-TEST_F(WebSocketTest, BothEndsClosingAtOnceEndCleanly) {
+TEST_P(EitherWebSocketTest, BothEndsClosingAtOnceEndCleanly) {
   for (const CloseHow how : {CloseHow::normal, CloseHow::fin, CloseHow::rst}) {
     SCOPED_TRACE(static_cast<int>(how));
     client_peer_ = {};
@@ -334,7 +188,7 @@ TEST_F(WebSocketTest, BothEndsClosingAtOnceEndCleanly) {
   }
 }
 
-TEST_F(WebSocketTest, ClosingTwiceKeepsTheFirstWayUnlessTheSecondIsAReset) {
+TEST_P(EitherWebSocketTest, ClosingTwiceKeepsTheFirstWayUnlessTheSecondIsAReset) {
   connect();
   client_peer_.socket->close(CloseHow::normal);
   client_peer_.socket->close(CloseHow::fin);
@@ -351,7 +205,7 @@ TEST_F(WebSocketTest, ClosingTwiceKeepsTheFirstWayUnlessTheSecondIsAReset) {
   EXPECT_EQ(client_peer_.closed.size(), 1u);
 }
 
-TEST_F(WebSocketTest, DroppingTheLastHandleClosesWithFinAndSilencesTheCallbacks) {
+TEST_P(EitherWebSocketTest, DroppingTheLastHandleClosesWithFinAndSilencesTheCallbacks) {
   connect();
   client_peer_.socket.reset();
   ASSERT_TRUE(run_until([&] { return server_peer_.is_closed(); }));
@@ -360,7 +214,7 @@ TEST_F(WebSocketTest, DroppingTheLastHandleClosesWithFinAndSilencesTheCallbacks)
   EXPECT_FALSE(client_peer_.is_closed());
 }
 
-TEST_F(WebSocketTest, AHandleMayBeDroppedInsideItsCallbacks) {
+TEST_P(EitherWebSocketTest, AHandleMayBeDroppedInsideItsCallbacks) {
   listen([this](UpgradeRequest request) {
     request.accept([this](WebSocketPtr socket) {
       server_peer_.socket = std::move(socket);
@@ -369,7 +223,7 @@ TEST_F(WebSocketTest, AHandleMayBeDroppedInsideItsCallbacks) {
                    .on_closed = [](const ClosedInfo&) { FAIL() << "the handle is gone"; }});
     });
   });
-  Dial dial(io_, url(), {}, [this](auto outcome) {
+  Dial dial(io_, url(), dial_options(), [this](auto outcome) {
     client_peer_.socket = std::get<WebSocketPtr>(std::move(outcome));
     auto& mine = client_peer_.socket;
     mine->start({.on_message = {}, .on_closed = [this, &mine](const ClosedInfo& info) {
@@ -384,10 +238,11 @@ TEST_F(WebSocketTest, AHandleMayBeDroppedInsideItsCallbacks) {
   settle();
 }
 
-TEST_F(WebSocketTest, EventsThatOwnTheirHandleAreFreedAfterTheEnd) {
+TEST_P(EitherWebSocketTest, EventsThatOwnTheirHandleAreFreedAfterTheEnd) {
   listen_and_accept();
   WebSocketPtr client;
-  Dial dial(io_, url(), {}, [&](auto outcome) { client = std::get<WebSocketPtr>(outcome); });
+  Dial dial(io_, url(), dial_options(),
+            [&](auto outcome) { client = std::get<WebSocketPtr>(outcome); });
   ASSERT_TRUE(run_until([&] { return client && server_peer_.socket; }));
   server_peer_.start();
   const auto owner = std::make_shared<int>(0);
@@ -663,11 +518,12 @@ TEST_F(WebSocketTest, ASilentClientCountsAsUpgradingUntilTheServerStops) {
   EXPECT_EQ(read_to_end(client), "");
 }
 
-TEST_F(WebSocketTest, TheRequestShowsTargetHeadersAndPeer) {
+TEST_P(EitherWebSocketTest, TheRequestShowsTargetHeadersAndPeer) {
   std::optional<UpgradeRequest> request;
   listen([&](UpgradeRequest asked) { request = std::move(asked); });
-  Dial dial(io_, url("/ws/chat?device=shop-1"), {.headers = {{"Origin", "https://web.example"}}},
-            [](auto) {});
+  DialOptions options = dial_options();
+  options.headers = {{"Origin", "https://web.example"}};
+  Dial dial(io_, url("/ws/chat?device=shop-1"), options, [](auto) {});
   ASSERT_TRUE(run_until([&] { return request.has_value(); }));
   EXPECT_EQ(request->target(), "/ws/chat?device=shop-1");
   EXPECT_EQ(request->header("origin"), "https://web.example");
@@ -678,20 +534,7 @@ TEST_F(WebSocketTest, TheRequestShowsTargetHeadersAndPeer) {
 
 // ---- dialling
 
-class DialTest : public WebSocketTest {
- protected:
-  std::optional<DialFailure> failure_of(const Url& target, DialOptions options = {}) {
-    std::optional<DialFailure> failure;
-    bool done = false;
-    Dial dial(io_, target, std::move(options), [&](auto outcome) {
-      done = true;
-      if (auto* failed = std::get_if<DialFailure>(&outcome)) failure = *failed;
-    });
-    EXPECT_FALSE(done) << "a callback ran inside the call";
-    EXPECT_TRUE(run_until([&] { return done; }));
-    return failure;
-  }
-};
+class DialTest : public WebSocketTest {};
 
 TEST_F(DialTest, ARefusalCarriesItsStatus) {
   listen([](UpgradeRequest request) { request.refuse(503, "busy\n"); });
@@ -736,16 +579,6 @@ TEST_F(DialTest, AnUnknownNameFailsInResolve) {
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->phase, DialPhase::resolve);
   EXPECT_THAT(failure->detail, StartsWith("no-such-host.invalid: "));
-}
-
-TEST_F(DialTest, TlsSaysThatItIsNotThereYet) {
-  listen_and_accept();
-  Url target = url();
-  target.tls = true;
-  const auto failure = failure_of(target);
-  ASSERT_TRUE(failure);
-  EXPECT_EQ(failure->phase, DialPhase::tls);
-  EXPECT_THAT(failure->detail, HasSubstr("TLS is not built in yet"));
 }
 
 TEST_F(DialTest, AServerOfGarbageFailsInUpgrade) {
@@ -838,7 +671,7 @@ TEST_F(DialTest, ReachesAServerByNameAndByIpv6) {
 
 // ---- the process
 
-TEST_F(WebSocketTest, TwoHundredConnectionsLeaveNoDescriptorBehind) {
+TEST_P(EitherWebSocketTest, TwoHundredConnectionsLeaveNoDescriptorBehind) {
   listen([](UpgradeRequest) {});
   settle();
   const std::size_t before = open_descriptors();
@@ -855,7 +688,7 @@ TEST_F(WebSocketTest, TwoHundredConnectionsLeaveNoDescriptorBehind) {
   });
   std::vector<std::unique_ptr<Dial>> dials;
   for (int i = 0; i < 200; ++i) {
-    dials.push_back(std::make_unique<Dial>(io_, url(), DialOptions{}, [&](auto outcome) {
+    dials.push_back(std::make_unique<Dial>(io_, url(), dial_options(), [&](auto outcome) {
       adopt(clients, std::get<WebSocketPtr>(std::move(outcome)));
     }));
   }
@@ -891,7 +724,7 @@ TEST_F(WebSocketTest, OutOfDescriptorsTheListenerWaitsAndGoesOn) {
   EXPECT_THAT(read_head(waiting), StartsWith("HTTP/1.1 101 "));
 }
 
-TEST_F(WebSocketTest, APortCanBeTakenAgainAtOnceAfterItsServerEndedConnections) {
+TEST_P(EitherWebSocketTest, APortCanBeTakenAgainAtOnceAfterItsServerEndedConnections) {
   connect();
   const std::string address = "127.0.0.1:" + std::to_string(server_->port());
   server_peer_.socket->close(CloseHow::fin);  // who closes first keeps the port in TIME_WAIT
