@@ -67,6 +67,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
         pool_(surroundings.pool),
         store_(surroundings.store),
         random_(surroundings.random),
+        resolver_(surroundings.resolver),
         device_(std::move(device)),
         options_(std::move(options)),
         events_(std::move(events)),
@@ -333,6 +334,9 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     }
     net::DialOptions options;
     options.timeout = dial.timeout;
+    options.tls_ca_pem = options_.tls_ca_pem;
+    options.proxy = options_.config.proxy;
+    options.resolver = resolver_;
     options.headers = {{"Origin", kOrigin}};
     // Destroying the dial cancels it: the callback speaks of link_.
     link_->dial = std::make_unique<net::Dial>(io_, *url, std::move(options),
@@ -431,6 +435,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   ComputePool& pool_;
   store::Store& store_;
   Random& random_;
+  net::Resolver* const resolver_;
   const std::string device_;
   const Options options_;
   Events events_;

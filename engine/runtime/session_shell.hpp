@@ -6,6 +6,7 @@
 
 #include "engine/client/config.hpp"
 #include "engine/client/session.hpp"
+#include "engine/net/resolver.hpp"
 #include "engine/runtime/compute_pool.hpp"
 #include "engine/store/store.hpp"
 
@@ -17,6 +18,7 @@ struct Surroundings {
   ComputePool& pool;
   store::Store& store;
   Random& random;
+  net::Resolver* resolver = nullptr;  ///< looks up names for dials; null: the system's
 };
 
 /// One client::Session on real sockets, files and clocks: feeds it what happens, performs its
@@ -44,6 +46,8 @@ class SessionShell {
   };
   struct Options {
     client::Config config;
+    /// For wss://: certificates (PEM) that are trusted; empty: those of the system.
+    std::string tls_ca_pem = {};
     Duration store_patience = std::chrono::seconds(10);  ///< for a commit, or to open the store
   };
 
