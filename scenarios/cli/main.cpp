@@ -93,6 +93,10 @@ Run bind_run(CLI::App& verb) {
       "write a page with a sequence diagram of every scenario to this file; - is stdout");
   verb.add_option("--json", options->json, "write JSON to this file; - is stdout");
   verb.add_option("--trace", options->trace, "write the trace of every run into this directory");
+  verb.add_option("--plan", options->plan,
+                  "play this plan: its scenario with its settings and faults, or its steps");
+  verb.add_option("--plan-out", options->plan_out,
+                  "write the plan of the one scenario to this file; - is stdout");
   verb.add_option("--repeat", options->repeat,
                   "play each so often, in fresh processes; simulations must give one trace")
       ->capture_default_str();
@@ -108,6 +112,7 @@ constexpr const char* kRunExamples =
     "  testline run --tag FB-001 --junit out/junit.xml\n"
     "  testline run --client 'scenarios/clients/baileys/run' --tag pairing\n"
     "  testline run --list --symptom - < gateway.log\n"
+    "  testline run --mode sim --plan-out plan.json happy.lua && testline run --plan plan.json\n"
     "Exit codes: 0 all held, 1 something did not, 2 usage or an unreadable scenario,\n"
     "3 the environment, 4 nondeterminism, 130 interrupted.";
 

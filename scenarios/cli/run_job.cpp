@@ -87,12 +87,23 @@ JobResult failed_to_play(const Job& job, const PlayOptions& options, const Error
   return result;
 }
 
+void write_plan(stage::Plan plan, const PlayOptions& options, lua::Outcome& outcome) {
+  plan.seed = options.seed;
+  plan.profile = options.profile;
+  auto written = options.plan_out == "-" ? write_stdout(as_bytes(plan.to_text()))
+                                         : write_file(options.plan_out, as_bytes(plan.to_text()));
+  if (written) return;
+  outcome.script_error = "environment";
+  outcome.failures.push_back({"environment", written.error().detail, {}, {}, {}, {}});
+}
+
 /// Plays the script in the world and judges.
 JobResult play_in(stage::World& world, lua::Script& script, const Job& job,
                   const PlayOptions& options, const Standing& standing) {
   JobResult out{blank_result(job, options), kOk};
   const Instant began = world.now().mono;
   lua::Outcome outcome = script.play(world, standing);
+  if (!options.plan_out.empty()) write_plan(script.declared(), options, outcome);
   out.result.scenario_time = world.now().mono - began;
   out.result.output = std::move(outcome.printed);
   const auto skipped =
@@ -117,6 +128,7 @@ JobResult play_sim(const Job& job, const PlayOptions& options, const mock::Setti
   lua::Script script(job.file->path, job.file->text, options.seed);
   if (auto declared = script.declare(); !declared)
     return failed_to_play(job, options, declared.error());
+  script.use(job.file->plan);
   sim::World world({settings, options.seed, record, {}});
   JobResult out = play_in(world, script, job, options, standing);
   out.result.trace_hash = world.trace().hash();
@@ -129,6 +141,7 @@ JobResult play_loopback(const Job& job, const PlayOptions& options, const mock::
   lua::Script script(job.file->path, job.file->text, options.seed);
   if (auto declared = script.declare(); !declared)
     return failed_to_play(job, options, declared.error());
+  script.use(job.file->plan);
   std::string log;
   loopback::Options wanted;
   wanted.settings = settings;
@@ -161,8 +174,12 @@ report::Result blank_result(const Job& job, const PlayOptions& options) {
   result.mode = job.mode;
   result.tags = scenario.tags;
   result.scale = job.mode == stage::Mode::loopback ? scale_of(*job.file, options) : 1;
-  result.replay = "testline run --mode " + std::string(stage::to_string(job.mode)) + " --seed " +
-                  std::to_string(options.seed);
+  result.replay = "testline run --mode " + std::string(stage::to_string(job.mode));
+  if (!options.plan.empty()) {
+    result.replay += " --plan " + quoted(options.plan);
+    return result;
+  }
+  result.replay += " --seed " + std::to_string(options.seed);
   if (options.profile != "default") result.replay += " --profile " + quoted(options.profile);
   if (!options.client.empty()) result.replay += " --client " + quoted(options.client);
   result.replay += " " + quoted(job.file->path);

@@ -14,7 +14,9 @@ struct PlayOptions {
   std::string client;     ///< command of the client under test; empty: our engine
   std::string trace_dir;  ///< gets the trace of every run; empty: only of those that fail
   std::uint32_t repeat = 1;
-  bool record = false;  ///< a trace of every run, in trace_dir, else kTraceDir
+  std::string plan = {};      ///< the file of the plan that is played; empty: none
+  std::string plan_out = {};  ///< gets the plan of the one scenario; empty: none
+  bool record = false;        ///< a trace of every run, in trace_dir, else kTraceDir
 };
 /// Where traces of failures go when nothing else is said.
 inline constexpr const char* kTraceDir = "out/traces";

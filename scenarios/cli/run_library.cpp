@@ -50,7 +50,52 @@ bool is_selected(const ScenarioFile& file, const Selection& selection) {
   });
 }
 
+/// Reads the file up to its scenario{…}.
+void declare(ScenarioFile& file, std::uint64_t seed) {
+  lua::Script script(file.path, file.text, seed);
+  auto declaration = script.declare();
+  if (!declaration) {
+    file.unreadable = declaration.error();
+    return;
+  }
+  file.declaration = std::move(*declaration);
+  std::vector<std::string>& tags = file.declaration.scenario.tags;
+  if (std::any_of(tags.begin(), tags.end(), report::is_field_row)) tags.push_back("field");
+}
+
 }  // namespace
+
+Result<ScenarioFile> read_plan_file(const std::string& path) {
+  WA_TRY(const Bytes contents, read_file(path));
+  auto parsed = stage::Plan::parse(as_text(contents));
+  if (!parsed) return Error{Errc::usage, path + ": " + parsed.error().detail};
+  const auto plan = std::make_shared<const stage::Plan>(std::move(*parsed));
+  ScenarioFile file;
+  if (plan->scenario_path.empty()) {
+    file.path = path;
+    auto text = stage::to_lua(*plan);
+    if (!text) return Error{Errc::usage, path + ": " + text.error().detail};
+    file.text = std::move(*text);
+  } else {
+    file.path = plan->scenario_path;
+    WA_TRY(const Bytes text, read_file(file.path));
+    file.text = as_text(text);
+    if (!plan->scenario_sha256.empty() && stage::text_hash(file.text) != plan->scenario_sha256) {
+      return Error{Errc::usage, path + ": " + file.path +
+                                    " has changed since the plan was made (its SHA-256 is " +
+                                    stage::text_hash(file.text) +
+                                    "); make the plan anew with --plan-out, or correct the hash"};
+    }
+  }
+  declare(file, plan->seed);
+  file.declaration.scenario.server.clear();
+  for (const auto& member : plan->server) {
+    file.declaration.scenario.server.emplace_back(std::string_view(member.key()),
+                                                  std::string_view(member.value().as_string()));
+  }
+  file.plan = plan;
+  return file;
+}
 
 Result<std::string> find_library() {
   std::error_code failure;
@@ -97,16 +142,8 @@ Result<std::vector<ScenarioFile>> read_scenarios(const std::vector<std::string>&
   for (const std::string& name : names) {
     if (!seen.insert(name).second) continue;
     WA_TRY(const Bytes contents, read_file(name));
-    ScenarioFile file{name, std::string(as_text(contents)), {}, {}};
-    lua::Script script(file.path, file.text, seed);
-    if (auto declaration = script.declare()) {
-      file.declaration = std::move(*declaration);
-      std::vector<std::string>& tags = file.declaration.scenario.tags;
-      if (std::any_of(tags.begin(), tags.end(), report::is_field_row)) tags.push_back("field");
-    } else {
-      file.unreadable = declaration.error();
-    }
-    files.push_back(std::move(file));
+    files.push_back({name, std::string(as_text(contents)), {}, {}});
+    declare(files.back(), seed);
   }
   return files;
 }

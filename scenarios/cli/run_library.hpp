@@ -1,11 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "scenarios/lua/declaration.hpp"
+#include "scenarios/stage/plan.hpp"
 
 namespace wa::cli {
 
@@ -14,8 +16,13 @@ struct ScenarioFile {
   std::string path;  ///< as it can be opened; what messages say
   std::string text;
   lua::Declaration declaration;
-  std::optional<Error> unreadable;  ///< then the declaration is empty
+  std::optional<Error> unreadable;               ///< then the declaration is empty
+  std::shared_ptr<const stage::Plan> plan = {};  ///< to be played with; null: none
 };
+
+/// The scenario that a plan is about, with the plan. Errors: `usage` (the plan; a scenario whose
+/// text is another than the plan was made from), `environment`.
+Result<ScenarioFile> read_plan_file(const std::string& path);
 
 /// The default library: ./scenarios/library, else the one that is found from the program's own
 /// place. Errors: `environment`.

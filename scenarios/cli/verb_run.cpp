@@ -75,8 +75,8 @@ Result<Plan> read_plan(const RunOptions& options) {
   plan.selection.filter = options.filter;
   plan.selection.tags = options.tags;
   WA_TRY_VOID(read_shard(options.shard, plan.selection));
-  plan.play = {options.seed,  options.profile, options.client,
-               options.trace, options.repeat,  !options.html.empty()};
+  plan.play = {options.seed, options.profile,  options.client,       options.trace, options.repeat,
+               {},           options.plan_out, !options.html.empty()};
   plan.workers =
       options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   return plan;
@@ -234,7 +234,8 @@ int tell(const Rows& rows, const RunOptions& options, Teller teller, bool was_in
   const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
   int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
   // With a report on stdout the table would spoil it.
-  const bool table = options.junit != "-" && options.json != "-" && options.html != "-";
+  const bool table =
+      options.plan_out != "-" && options.junit != "-" && options.json != "-" && options.html != "-";
   std::string text = table ? teller(rows.results, color) : std::string();
   if (was_interrupted && table) text += "interrupted\n";
   for (const auto& written :
@@ -249,22 +250,45 @@ int tell(const Rows& rows, const RunOptions& options, Teller teller, bool was_in
 
 }  // namespace
 
+namespace {
+
+/// What is to be played: the scenario of the plan, or what the paths and the selection say.
+Result<std::vector<ScenarioFile>> find_files(const RunOptions& options, Plan& plan) {
+  if (!options.plan.empty()) {
+    if (!options.paths.empty()) {
+      return Error{Errc::usage, "--plan says what is played: leave the paths out"};
+    }
+    WA_TRY(ScenarioFile file, read_plan_file(options.plan));
+    plan.play.seed = file.plan->seed;
+    plan.play.profile = file.plan->profile;
+    plan.play.plan = options.plan;
+    std::vector<ScenarioFile> files;
+    files.push_back(std::move(file));
+    return files;
+  }
+  std::vector<std::string> paths = options.paths;
+  if (paths.empty()) {
+    WA_TRY(std::string library, find_library());
+    paths.push_back(std::move(library));
+  }
+  WA_TRY(std::vector<ScenarioFile> found, read_scenarios(paths, options.seed));
+  WA_TRY(std::vector<ScenarioFile> files, select(std::move(found), plan.selection));
+  if (!options.plan_out.empty() && files.size() != 1) {
+    return Error{Errc::usage, "--plan-out takes one scenario, not " + std::to_string(files.size())};
+  }
+  return files;
+}
+
+}  // namespace
+
 int run_scenarios(const RunOptions& options, Teller teller) {
   const auto fail = [](const Error& error) {
     complain(error.detail);
     return error.code == Errc::environment ? kEnvironment : kUsage;
   };
-  const auto plan = read_plan(options);
+  auto plan = read_plan(options);
   if (!plan) return fail(plan.error());
-  std::vector<std::string> paths = options.paths;
-  if (paths.empty()) {
-    auto library = find_library();
-    if (!library) return fail(library.error());
-    paths.push_back(std::move(*library));
-  }
-  auto found = read_scenarios(paths, options.seed);
-  if (!found) return fail(found.error());
-  const auto files = select(std::move(*found), plan->selection);
+  const auto files = find_files(options, *plan);
   if (!files) return fail(files.error());
   if (options.list || !options.symptom.empty()) return list_scenarios(*files, options.symptom);
 

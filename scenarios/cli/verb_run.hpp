@@ -23,7 +23,9 @@ struct RunOptions {
   std::string junit = {};  ///< a file, or "-"
   std::string html = {};
   std::string json = {};
-  std::string trace = {};  ///< a directory
+  std::string trace = {};     ///< a directory
+  std::string plan = {};      ///< a file: play this plan
+  std::string plan_out = {};  ///< a file, or "-": write the plan of the one scenario
   std::uint32_t repeat = 1;
   bool list = false;
   std::string symptom = {};  ///< a text, or "-": a log on stdin

@@ -242,6 +242,7 @@ int engine_device(lua_State* L) {
   wanted.version = options.text("version");
   wanted.clone_of = options.text("clone_of").value_or("");
   push_object(L, kDeviceType, unwrap(L, world.device(engine, name, wanted)));
+  Impl::of(L).note_device(engine, name, options.json());
   return 1;
 }
 

@@ -132,7 +132,9 @@ int server_phone(lua_State* L) {
   if (!number)
     lua::raise(L, "usage",
                "server:phone needs a number: server:phone { number = \"15550100001\" }");
-  push_object(L, kPhoneType, unwrap(L, server.phone(*number, options.text("name").value_or(""))));
+  const std::string name = options.text("name").value_or("");
+  push_object(L, kPhoneType, unwrap(L, server.phone(*number, name)));
+  Impl::of(L).note_phone(*number, name);
   return 1;
 }
 
@@ -154,14 +156,15 @@ void scale_durations(json::value& record, const stage::TimeScale& scale) {
 }
 
 int server_fault(lua_State* L) {
-  stage::Server& server = server_at(L);
+  server_at(L);
   if (lua_type(L, 2) != LUA_TTABLE) {
     lua::raise(L, "usage", "server:fault takes a record: server:fault { fault = \"close\", … }");
   }
   json::value record = to_json(L, 2);
   if (record.is_array()) record = json::object();
   scale_durations(record, Impl::world_of(L).time_scale());
-  push_object(L, kFaultType, Impl::of(L).fault(unwrap(L, server.fault(record))));
+  Impl& script = Impl::of(L);
+  push_object(L, kFaultType, script.fault(unwrap(L, script.add_fault(record.get_object()))));
   return 1;
 }
 

@@ -163,6 +163,7 @@ int Script::Impl::wait_for(lua_State* L, stage::Wait wait, Finish finish) {
     raise(L, "usage",
           "a wait cannot stand inside a function that sort, gsub or a metamethod calls");
   }
+  planning_ = false;
   if (standing_) standing_(wait.what(), Sandbox::where(L));
   current_->wait.emplace(std::move(wait));
   current_->finish = std::move(finish);
@@ -252,7 +253,18 @@ Outcome Script::Impl::play(stage::World& given, Standing standing) {
   lua_pushstring(L, std::string(stage::to_string(world->mode())).c_str());
   lua_setglobal(L, "mode");
 
+  declared_.scenario_path = path_;
+  declared_.scenario_sha256 = stage::text_hash(text_);
+  for (const auto& [key, text] : declaration_->scenario.server) declared_.server[key] = text;
   Outcome outcome;
+  if (plan_) {
+    for (const boost::json::value& record : plan_->faults) {
+      if (const auto added = world->server().fault(record); !added) {
+        outcome.script_error = "usage";
+        expectations_.fail({"script", "plan: " + added.error().detail, {}, {}, path_, {}});
+      }
+    }
+  }
   run();
   const bool raised_something = ended_by_->failed;
   if (raised_something) {
@@ -295,6 +307,33 @@ FaultHandle* Script::Impl::fault(std::string id) {
   return &faults_.emplace_back(FaultHandle{std::move(id)});
 }
 
+void Script::Impl::note_phone(const std::string& number, const std::string& name) {
+  if (!planning_) return;
+  boost::json::object phone{{"number", number}};
+  if (!name.empty()) phone["name"] = name;
+  declared_.phones.push_back(std::move(phone));
+}
+
+void Script::Impl::note_device(const std::string& engine, const std::string& name,
+                               const boost::json::value& options) {
+  if (!planning_) return;
+  boost::json::object device{{"name", name}};
+  if (engine != "engine") device["engine"] = engine;
+  if (options.is_object() && !options.get_object().empty()) device["options"] = options;
+  declared_.devices.push_back(std::move(device));
+}
+
+Result<std::string> Script::Impl::add_fault(boost::json::object record) {
+  if (!planning_) return world->server().fault(record);
+  // Plans name every fault, so that one can be left out without renaming the others.
+  if (!record.contains("id")) record["id"] = "f" + std::to_string(declared_.faults.size() + 1);
+  declared_.faults.push_back(record);
+  if (plan_ && record.at("id").is_string()) {
+    return std::string(record.at("id").get_string());  // the plan's record of this id, or none
+  }
+  return world->server().fault(record);
+}
+
 ExpectedError* Script::Impl::expected_error(std::optional<Raised> raised, std::string where) {
   return &expected_errors_.emplace_back(ExpectedError{std::move(raised), std::move(where), false});
 }
@@ -334,6 +373,12 @@ Script::Script(std::string path, std::string text, std::uint64_t seed)
 Script::~Script() = default;
 Result<Declaration> Script::declare() {
   return impl_->declare();
+}
+void Script::use(std::shared_ptr<const stage::Plan> plan) {
+  impl_->use(std::move(plan));
+}
+const stage::Plan& Script::declared() const {
+  return impl_->declared();
 }
 Outcome Script::play(stage::World& world, Standing standing) {
   return impl_->play(world, std::move(standing));

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "scenarios/lua/declaration.hpp"
+#include "scenarios/stage/plan.hpp"
 #include "scenarios/stage/world.hpp"
 
 /// Scenario files in Lua. What a file can say is written down in docs/guides/scenarios.md.
@@ -43,6 +44,12 @@ class Script {
   /// each wait as it begins, for who has to end a run that hangs: what, and "path:line".
   using Standing = std::function<void(const std::string& what, const std::string& where)>;
   Outcome play(stage::World& world, Standing standing = {});
+
+  /// Before play(): faults come from the plan, not from the file (stage::Plan). The world was made
+  /// with the plan's seed and settings.
+  void use(std::shared_ptr<const stage::Plan> plan);
+  /// After play(): what the file declared before its first wait.
+  const stage::Plan& declared() const;
 
   class Impl;  ///< script_impl.hpp: for the bindings only
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/json/object.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -74,6 +75,15 @@ class Script::Impl {
   stage::Expectation* expectation(stage::Expectation expectation);
   stage::Expectations& expectations() { return expectations_; }
 
+  // What stands before the first wait belongs to the plan.
+  void note_phone(const std::string& number, const std::string& name);
+  void note_device(const std::string& engine, const std::string& name,
+                   const boost::json::value& options);
+  /// The id. A fault that the plan in use lacks is not added.
+  Result<std::string> add_fault(boost::json::object record);
+  void use(std::shared_ptr<const stage::Plan> plan) { plan_ = std::move(plan); }
+  const stage::Plan& declared() const { return declared_; }
+
   stage::World* world = nullptr;
 
  private:
@@ -97,6 +107,9 @@ class Script::Impl {
   /// The file's own coroutine at its end, or one that spent the budget.
   Task* ended_by_ = nullptr;
   std::optional<Declaration> declaration_;
+  bool planning_ = true;  ///< no wait has begun yet
+  stage::Plan declared_;
+  std::shared_ptr<const stage::Plan> plan_;  ///< in use; null: none
   Standing standing_;
   stage::Expectations expectations_;
   std::deque<stage::Expectation> asked_;

@@ -60,6 +60,8 @@ class Options {
   std::optional<std::uint32_t> count(std::string_view key) const;
   /// A text, or an array of texts.
   std::vector<std::string> texts(std::string_view key) const;
+  /// All of them as they were given.
+  const boost::json::object& json() const { return values_; }
 
  private:
   [[noreturn]] void refuse(std::string_view key, std::string_view takes) const;
