@@ -69,6 +69,7 @@ class Canonical {
     number(status.attempts);
     text(status.jid);
     optional(status.until, [this](UnixMillis until) { number(until.value); });
+    optional(status.clock_offset, [this](std::chrono::seconds offset) { number(offset.count()); });
     number(status.removal_pending ? 1 : 0);
   }
 

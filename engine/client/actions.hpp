@@ -8,6 +8,7 @@
 #include "engine/base/now.hpp"
 #include "engine/client/status.hpp"
 #include "engine/protocol/crypto/keys.hpp"
+#include "engine/protocol/pairing/client_payload.hpp"
 
 /// The outer alphabet of client::Session: what happened to it, what its shell must do.
 namespace wa::client {
@@ -31,6 +32,11 @@ struct StopRequested {};
 struct LogoutRequested {};
 /// Forget everything now; tell the server if a stream is up.
 struct DeleteRequested {};
+/// The configuration names another client version. A session that was told that its version is too
+/// old tries again at once; others use it from the next connect on.
+struct VersionChanged {
+  pairing::AppVersion version;
+};
 struct Dialed {
   Generation generation = 0;
 };
@@ -66,8 +72,9 @@ struct Computed {
 };
 struct DeadlineReached {};
 
-using Event = std::variant<StartRequested, StopRequested, LogoutRequested, DeleteRequested, Dialed,
-                           DialFailed, BytesReceived, SocketClosed, Computed, DeadlineReached>;
+using Event =
+    std::variant<StartRequested, StopRequested, LogoutRequested, DeleteRequested, VersionChanged,
+                 Dialed, DialFailed, BytesReceived, SocketClosed, Computed, DeadlineReached>;
 
 // ---- actions: what the shell must do, in order ----------------------------------------------
 

@@ -44,6 +44,10 @@ TEST(CanonicalTest, IsTheSameForEqualActionsAndDiffersInEveryField) {
   closed_without_code.last_close->code.reset();
   Status later = status;
   later.next_attempt_at = Instant(1s);
+  Status skewed = status;
+  skewed.clock_offset = 300s;
+  Status owing = status;
+  owing.removal_pending = true;
 
   const std::vector<Action> actions = {
       DialSocket{1, "ws://a", 20s},
@@ -66,6 +70,8 @@ TEST(CanonicalTest, IsTheSameForEqualActionsAndDiffersInEveryField) {
       PublishStatus{closed},
       PublishStatus{closed_without_code},
       PublishStatus{later},
+      PublishStatus{skewed},
+      PublishStatus{owing},
       Report{Report::Level::info, "x"},
       Report{Report::Level::warning, "x"},
   };

@@ -20,8 +20,7 @@ constexpr ClosePolicy kPolicies[] = {
     {stream_error, 515, "*", Situation::unpaired, Keys::renew, Retry::exp, State::connecting,
      "restart_required"},
     // A conflict has two meanings: unlinked (the credentials are dead), or opened elsewhere (they
-    // are
-    // fine). Any code beside a conflict decides first, except 401, which has both meanings.
+    // are fine). Any code beside a conflict decides first, except 401, which has both meanings.
     {stream_error, 401, "conflict:device_removed", kAlways, Keys::erase, Retry::stop,
      State::logged_out, "device_removed"},
     {stream_error, kNoCode, "conflict:device_removed", kAlways, Keys::erase, Retry::stop,
@@ -54,7 +53,7 @@ constexpr ClosePolicy kPolicies[] = {
      "temporarily_banned"},  // with `expire`: one attempt after it
     {failure, 403, "*", kAlways, Keys::erase, Retry::stop, State::account_locked, "account_locked"},
     {failure, 406, "*", kAlways, Keys::erase, Retry::stop, State::banned, "banned"},
-    // A new version is a new configuration, hence a new session.
+    // Until the configuration names another version.
     {failure, 405, "*", kAlways, Keys::keep, Retry::stop, State::client_outdated,
      "client_outdated"},
     {failure, 409, "*", kAlways, Keys::keep, Retry::stop, State::config_error, "bad_user_agent"},
@@ -73,6 +72,7 @@ constexpr ClosePolicy kPolicies[] = {
      "multidevice_mismatch"},  // <downgrade_webclient>, the only one that ends a stream
     {stream_end, kAnyCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "stream_end"},
 
+    {dial, kAnyCode, "proxy*", kAlways, Keys::keep, Retry::exp, State::proxy_error, "proxy_failed"},
     {dial, 407, "*", kAlways, Keys::keep, Retry::exp, State::proxy_error, "http_status"},
     {dial, kNoCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "dial_failed"},
     // Whatever an edge or a proxy answers, 401 and 403 included, is never a logout.
@@ -110,6 +110,8 @@ constexpr ClosePolicy kPolicies[] = {
      "dead_socket"},
     {local, kAnyCode, "stream_broken", kAlways, Keys::keep, Retry::exp, State::connecting,
      "stream_broken"},
+    {local, kAnyCode, "removal_*", kAlways, Keys::keep, Retry::slow, State::connecting,
+     "removal_pending"},  // of an errand: it shows no state
     {local, kAnyCode, "*", kAlways, Keys::keep, Retry::exp, State::connecting, "stream_broken"},
 };
 
@@ -127,6 +129,10 @@ std::string print_code(int code) {
   if (code == kAnyCode) return "any";
   if (code == kNoCode) return "none";
   return std::to_string(code);
+}
+
+std::string quoted(std::string_view word) {
+  return "`" + std::string(word) + "`";
 }
 
 }  // namespace
@@ -182,11 +188,14 @@ std::string print_close_policies() {
       "|---|---|---|---|---|---|---|---|\n";
   for (const ClosePolicy& policy : kPolicies) {
     const std::string_view situation = policy.situation ? to_string(*policy.situation) : "any";
-    const std::string_view child = policy.child.empty() ? "none" : policy.child;
+    const std::string child = policy.child.empty() ? "none" : quoted(policy.child);
     const std::string code = print_code(policy.code);
-    for (const std::string_view cell : {to_string(policy.element), std::string_view(code), child,
-                                        situation, to_string(policy.keys), to_string(policy.retry),
-                                        to_string(policy.state), policy.reason}) {
+    const std::string state = quoted(to_string(policy.state));
+    const std::string reason = quoted(policy.reason);
+    for (const std::string_view cell :
+         {to_string(policy.element), std::string_view(code), std::string_view(child), situation,
+          to_string(policy.keys), to_string(policy.retry), std::string_view(state),
+          std::string_view(reason)}) {
       table += "| ";
       table += cell;
       table += ' ';

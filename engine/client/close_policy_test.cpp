@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
 
 namespace wa::client {
 namespace {
@@ -81,6 +84,8 @@ TEST(ClosePolicyTest, DecidesAsDocumented) {
            {dial, 401, "upgrade", kPaired, Keys::keep, Retry::exp, State::connecting},
            {dial, 403, "upgrade", kPaired, Keys::keep, Retry::exp, State::connecting},
            {dial, 503, "upgrade", kPaired, Keys::keep, Retry::exp, State::connecting},
+           {dial, kNone, "proxy", kPaired, Keys::keep, Retry::exp, State::proxy_error},
+           {dial, 403, "proxy", kPaired, Keys::keep, Retry::exp, State::proxy_error},
            {dial, 407, "upgrade", kPaired, Keys::keep, Retry::exp, State::proxy_error},
            {socket, kNone, "", kPaired, Keys::keep, Retry::exp, State::connecting},
            {local, 408, "refs_ended", kUnpaired, Keys::keep, Retry::now, State::qr_expired},
@@ -136,9 +141,34 @@ TEST(ClosePolicyTest, EveryRowCanBeReached) {
 TEST(ClosePolicyTest, IsPrintedWithOneLinePerRow) {
   const std::string table = print_close_policies();
   EXPECT_EQ(static_cast<std::size_t>(std::ranges::count(table, '\n')), close_policies().size() + 2);
-  EXPECT_NE(table.find("| stream:error | 401 | conflict:device_removed | any | erase | stop | "
-                       "logged_out | device_removed |"),
+  EXPECT_NE(table.find("| stream:error | 401 | `conflict:device_removed` | any | erase | stop | "
+                       "`logged_out` | `device_removed` |"),
             std::string::npos);
+}
+
+// docs/close-codes.md is this table. WA_UPDATE_GOLDEN=1 rewrites it.
+TEST(ClosePolicyTest, TheDocumentIsTheTableOfTheCode) {
+  const std::string text =
+      "# Close codes\n\nHow a stream can end, and what our engine makes of it. The first row that "
+      "fits decides; codes and\nchildren decide, never a text. Meanings and sources: "
+      "[How streams end](protocol/connection.md#how-streams-end).\n\n"
+      "- seen as: `dial` is a socket that did not open (the code is an HTTP status, the child the "
+      "phase), `local`\n  an end of our own making.\n"
+      "- child: the tag of the first child, with its type for a conflict. `*` stands for "
+      "anything.\n"
+      "- credentials: `renew` is for a device that is not paired yet; `erase` moves them into "
+      "quarantine for\n  a day, in the commit that stores the reason.\n"
+      "- reconnect: [Back-off](protocol/connection.md#back-off).\n\n" +
+      print_close_policies() +
+      "\nNot in the table, because no stream says them: `store_error` (the store cannot be read or "
+      "written;\ncredentials are never made anew over a damaged record) and `owned_elsewhere` "
+      "(another process runs the\ndevice).\n";
+  const std::string path = WA_DOCS "/close-codes.md";
+  if (std::getenv("WA_UPDATE_GOLDEN") != nullptr) std::ofstream(path) << text;
+  std::stringstream document;
+  document << std::ifstream(path).rdbuf();
+  EXPECT_EQ(document.str(), text) << "docs/close-codes.md is out of date: run this test with "
+                                     "WA_UPDATE_GOLDEN=1 and review the change";
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ class Connection {
   bool offered_qr = false;  ///< a ref came on this socket
   bool saw_pair_success = false;
   LoginSequence login;
+  Instant asked_at;  ///< the latest question that the server answers with its time
   std::optional<std::uint32_t> key_job;  ///< pre-keys are being made
   std::vector<crypto::KeyPair> made_keys;
   std::uint32_t uploading_pre_key_id = 0;  ///< the last id of an upload without an answer yet

@@ -165,6 +165,12 @@ void Session::Impl::on(const StopRequested&) {
   if (running()) settle(State::disconnected, "stopped");
 }
 
+void Session::Impl::on(const VersionChanged& event) {
+  if (config_.version == event.version) return;
+  config_.version = event.version;
+  if (status_.state == State::client_outdated) on(StartRequested{});
+}
+
 // ---- what the shell reports -----------------------------------------------------------------
 
 void Session::Impl::on(const Dialed& event) {
@@ -206,7 +212,7 @@ void Session::Impl::on(const BytesReceived& event) {
   connection->receive(event.bytes, now_, random_);
   // A stanza may end the connection; what stands behind it then concerns nobody.
   while (connection_.get() == connection && connection->stage() != Stage::ending) {
-    auto item = connection->stream().next(now_.wall);
+    auto item = connection->stream().next(server_time());
     if (!item)
       return end_locally(word_for(connection->stream().failure()), to_string(item.error()));
     if (!*item) return;

@@ -40,6 +40,8 @@ class Session {
     std::uint64_t stale_events = 0;  ///< of older generations, dropped
     std::uint64_t unhandled_stanzas = 0;
     std::uint64_t pings_sent = 0;
+    std::uint64_t owed_acks = 0;    ///< streams that the server ended over an ack
+    std::uint64_t loop_alerts = 0;  ///< times that a stable connection was long in coming
   };
   const Counters& counters() const;
 

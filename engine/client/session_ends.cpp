@@ -9,6 +9,9 @@ namespace {
 
 constexpr int kRefsEndedCode = 408;        // the one code that is ours to say
 constexpr std::uint32_t kFinishTries = 3;  // logins after a pairing, before it has failed
+constexpr std::size_t kRenewalsPerHour = 60;
+constexpr auto kHour = std::chrono::hours(1);
+constexpr std::uint32_t kLoop = 5;  // counted reconnects in a row that are worth a warning
 constexpr auto kLongestBan = std::chrono::hours(24 * 366);
 
 bool is_restart(const StreamEnd& end) {
@@ -48,6 +51,8 @@ void Session::Impl::end_stream(StreamEnd end) {
          "stream ended: " + end.cause + " → " + std::string(to_string(policy.state)) + ", " +
              std::string(policy.reason));
 
+  if (policy.retry == Retry::recycle) ++counters_.owed_acks;
+
   Verdict verdict = judge(end, policy);
   // A wanted logout goes on as long as there may be a login to say it on.
   const bool farewell_is_over =
@@ -80,7 +85,7 @@ Session::Impl::Verdict Session::Impl::judge(const StreamEnd& end, const ClosePol
   if (policy.state == State::temporarily_banned && end.retry_after) {
     const Duration ban = std::min<Duration>(*end.retry_after, kLongestBan);
     verdict.dial_at = now_.mono + ban;
-    status_.until = UnixMillis{now_.wall.value +
+    status_.until = UnixMillis{server_time().value +
                                std::chrono::duration_cast<std::chrono::milliseconds>(ban).count()};
   } else if (!stops) {
     verdict.dial_at = now_.mono + reconnect_.next_delay(policy.retry, now_.mono, random_);
@@ -93,10 +98,12 @@ Session::Impl::Verdict Session::Impl::judge(const StreamEnd& end, const ClosePol
 }
 
 Session::Impl::Verdict Session::Impl::judge_refs_ended(const ClosePolicy& policy) {
-  if (windows_renewed_ >= config_.auto_renew_qr) {
+  while (!renewals_.empty() && now_.mono - renewals_.front() >= kHour) renewals_.pop_front();
+  if (windows_renewed_ >= config_.auto_renew_qr || renewals_.size() >= kRenewalsPerHour) {
     return {policy.state, std::string(policy.reason), std::nullopt};
   }
   ++windows_renewed_;
+  renewals_.push_back(now_.mono);
   return {State::connecting, "renewing_qr",
           now_.mono + reconnect_.next_delay(policy.retry, now_.mono, random_)};
 }
@@ -146,6 +153,12 @@ void Session::Impl::finish_deadline_reached() {
 }
 
 void Session::Impl::apply(Verdict verdict) {
+  if (status_.attempts < kLoop && reconnect_.attempts() >= kLoop) {
+    ++counters_.loop_alerts;
+    report(Report::Level::warning,
+           std::to_string(kLoop) + " reconnects without a stable connection, the last because of " +
+               verdict.reason);
+  }
   status_.attempts = reconnect_.attempts();
   if (!verdict.dial_at) return settle(verdict.state, verdict.reason);
   dial_at_ = verdict.dial_at;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -7,6 +8,7 @@
 
 #include "engine/client/close_policy.hpp"
 #include "engine/client/connection.hpp"
+#include "engine/client/server_clock.hpp"
 #include "engine/client/session.hpp"
 #include "engine/client/stored.hpp"
 
@@ -31,6 +33,7 @@ class Session::Impl {
   // ---- session.cpp ----
   void on(const StartRequested&);
   void on(const StopRequested&);
+  void on(const VersionChanged& event);
   void on(const Dialed& event);
   void on(const DialFailed& event);
   void on(const BytesReceived& event);
@@ -106,6 +109,9 @@ class Session::Impl {
   void on_answer(Purpose purpose, const wire::Node* answer);
   void on_bulletin(const wire::Node& bulletin);
   void on_notification(const wire::Node& notification);
+  /// An answer that may carry the server's time.
+  void learn_time(const wire::Node& answer);
+  UnixMillis server_time() const { return clock_.corrected(now_.wall); }
   void on_success(const wire::Node& success);
   void note_login(const wire::Node& success);
   void on_stream_error(const wire::Node& stanza);
@@ -145,13 +151,14 @@ class Session::Impl {
     bool deletes = false;  ///< everything, not only the account
   };
 
-  const Config config_;
+  Config config_;
   Random& random_;
   std::optional<Credentials> credentials_;
   Status status_;
   Status published_;
   Counters counters_;
   Reconnect reconnect_;
+  ServerClock clock_;
   Generation generation_ = 0;
   std::unique_ptr<Connection> connection_;
   std::optional<Instant> dial_at_;
@@ -168,6 +175,7 @@ class Session::Impl {
   bool renew_keys_ = false;
   std::uint32_t fruitless_ = 0;  ///< unpaired ends in a row without any new QR
   std::uint32_t windows_renewed_ = 0;
+  std::deque<Instant> renewals_;  ///< of windows, within the last hour
   std::uint32_t codes_shown_ = 0;
   std::uint32_t next_job_id_ = 1;
   std::optional<Instant> first_open_;  ///< of an account that was paired in this run

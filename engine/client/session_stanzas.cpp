@@ -15,6 +15,7 @@ constexpr std::size_t kLongestCause = 512;
 constexpr std::size_t kLongestRoutingInfo = 4096;  // real ones have a few bytes
 constexpr std::size_t kReportedKinds = 16;
 constexpr std::size_t kLongestKind = 64;
+constexpr auto kWrongClock = std::chrono::seconds(60);
 
 const wire::Value kServer = wire::JidView{.user = {}, .server = wire::kServerPn};
 
@@ -75,6 +76,7 @@ std::int64_t unified_session_id(UnixMillis wall) {
 
 void Session::Impl::on_established(Stream::Established established) {
   connection_->establish(std::move(established.client_finish), now_, random_, actions_);
+  connection_->asked_at = now_.mono;
   const Timings& timings = config_.timings;
   if (connection_->errand || paired()) {
     connection_->enter(Stage::logging_in, now_.mono + timings.login);
@@ -133,6 +135,8 @@ void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
   const bool accepted = answer && answer->attr("type") == "result";
   switch (purpose) {
     case Purpose::ping:
+      if (accepted) learn_time(*answer);
+      return;
     case Purpose::passive_active:
     case Purpose::clean_dirty: return;  // any byte was the sign of life; the rest needs no answer
     case Purpose::pre_key_count: {
@@ -153,6 +157,7 @@ void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
 
 void Session::Impl::ping() {
   ++counters_.pings_sent;
+  connection_->asked_at = now_.mono;
   const std::string id = connection_->open_request(Purpose::ping, now_);
   const wire::Attribute attributes[] = {
       {"to", kServer}, {"type", "get"}, {"xmlns", "w:p"}, {"id", id}};
@@ -162,8 +167,19 @@ void Session::Impl::ping() {
 
 // ---- login ----------------------------------------------------------------------------------
 
+void Session::Impl::learn_time(const wire::Node& answer) {
+  const auto seconds = answer.number("t");
+  if (!seconds || !clock_.heard(*seconds, now_.mono - connection_->asked_at, now_.wall)) return;
+  status_.clock_offset = clock_.offset();
+  if (std::chrono::abs(*status_.clock_offset) > kWrongClock) {
+    report(Report::Level::warning, "our clock is wrong: the server's is ahead by " +
+                                       std::to_string(status_.clock_offset->count()) + " s");
+  }
+}
+
 void Session::Impl::on_success(const wire::Node& success) {
   if (connection_->stage() != Stage::logging_in) return unhandled(success);
+  learn_time(success);
   connection_->stream().login_succeeded();
   connection_->enter(Stage::online, std::nullopt);
   reconnect_.opened(now_.mono);
@@ -175,7 +191,7 @@ void Session::Impl::on_success(const wire::Node& success) {
 
   run_login(LoginSequence::LoggedIn{});
   send(wire::NodeBuilder("ib").child(
-      wire::NodeBuilder("unified_session").attr("id", unified_session_id(now_.wall))));
+      wire::NodeBuilder("unified_session").attr("id", unified_session_id(server_time()))));
 }
 
 void Session::Impl::note_login(const wire::Node& success) {

@@ -65,6 +65,8 @@ struct Status {
   std::uint32_t attempts = 0;       ///< counted reconnects since the last stable connection
   std::string jid;                  ///< once paired
   std::optional<UnixMillis> until;  ///< end of a temporary ban
+  /// The server's clock less ours, in whole seconds; empty until the server has said its time.
+  std::optional<std::chrono::seconds> clock_offset;
   /// A companion that was deleted or refused here still has to be removed at the server.
   bool removal_pending = false;
   bool operator==(const Status&) const = default;
