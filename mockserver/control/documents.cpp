@@ -55,9 +55,11 @@ boost::json::object to_json(const CoverageRow& row) {
 }
 
 boost::json::object to_json(const FaultEngine::Active& fault) {
-  boost::json::object document = fault.record.json;
+  boost::json::object document = mock::to_json(fault.record);
   document["matches"] = fault.matches;
   document["fired"] = fault.fired;
+  document["active"] = fault.active();
+  document["healed"] = fault.healed;
   return document;
 }
 

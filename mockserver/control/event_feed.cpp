@@ -13,7 +13,7 @@ namespace {
 
 std::vector<std::string_view> kind_words() {
   std::vector<std::string_view> words;
-  for (int kind = 0; kind <= static_cast<int>(EventKind::violation); ++kind) {
+  for (int kind = 0; kind < kEventKinds; ++kind) {
     words.push_back(to_string(static_cast<EventKind>(kind)));
   }
   return words;

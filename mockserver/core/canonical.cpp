@@ -1,5 +1,7 @@
 // Actions of the tenant as bytes, for trace hashes.
 
+#include <boost/json/serialize.hpp>
+
 #include "engine/base/overloaded.hpp"
 #include "mockserver/core/tenant.hpp"
 
@@ -39,6 +41,11 @@ void append_canonical(const Action& action, Bytes& out) {
         } else {
           put(out, std::get<Problem>(answer.result).code);
         }
+      },
+      [&](const HostFaultSwitched& switched) {
+        put(out, boost::json::serialize(to_json(switched.record)));
+        put(out, switched.device);
+        put(out, std::uint64_t{switched.on});
       },
       [&](const Record& record) {
         put(out, static_cast<std::uint64_t>(record.event.kind));

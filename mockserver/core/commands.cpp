@@ -40,16 +40,9 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
                                 "GET /v1/phones/" + phone->id + " lists its devices"});
       },
       [&](const CloseConnection& asked) { close_connection(request, asked, now); },
-      [&](const AddFault& add) {
-        const auto id = faults.add(add.record, now);
-        if (id) {
-          answer(request, CommandResult{*id});
-        } else {
-          answer(request, Problem{409, "fault_exists", id.error().detail, "leave \"id\" out"});
-        }
-      },
+      [&](const AddFault& add) { add_fault(request, add, now); },
       [&](const RemoveFault& asked) {
-        if (const auto removed = faults.remove(asked.id); !removed) {
+        if (const auto removed = faults.remove(asked.id, now); !removed) {
           answer(request, Problem{404, "unknown_fault", removed.error().detail,
                                   "GET /v1/faults lists them"});
           return;
@@ -57,6 +50,14 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
         answer(request, CommandResult{});
       },
       [&](const FireFault& asked) { fire_fault(request, asked, now); },
+      [&](const HealFault& asked) {
+        if (const auto healed = faults.heal(asked.id, now); !healed) {
+          answer(request,
+                 Problem{404, "unknown_fault", healed.error().detail, "GET /v1/faults lists them"});
+          return;
+        }
+        answer(request, CommandResult{asked.id});
+      },
       [&](const Reset&) {
         reset(now);
         answer(request, CommandResult{});
@@ -85,29 +86,55 @@ void Tenant::Impl::close_connection(RequestId request, const CloseConnection& as
   answer(request, CommandResult{});
 }
 
+void Tenant::Impl::add_fault(RequestId request, const AddFault& add, Now now) {
+  if (add.record.is_host() && !options.host_faults) {
+    answer(request,
+           Problem{422, "needs_engine",
+                   std::string(add.record.name()) + " happens to the client's host, and nobody "
+                                                    "here can do that to it",
+                   "play it in a scenario: testline run, with a client that has host_faults"});
+    return;
+  }
+  if (add.record.when.on_state) {
+    // States are followed only while there are records.
+    for (const auto& [id, peer] : peers_) faults.seen(peer.subject(), now);
+  }
+  const auto id = faults.add(add.record, now);
+  if (id) {
+    answer(request, CommandResult{*id});
+  } else {
+    answer(request, Problem{409, "fault_exists", id.error().detail, "leave \"id\" out"});
+  }
+}
+
 void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now) {
   const FaultEngine::Active* active = faults.find(asked.id);
+  const bool moment =
+      active != nullptr && active->record.description().fault_class == FaultClass::moment;
   std::vector<ConnectionId> targets;
-  if (active != nullptr) {
+  if (moment && !active->record.is_host()) {
     for (const auto& [id, peer] : peers_) {
-      const FaultSubject subject = peer.subject();
-      if (active->record.where.matches(subject.connection, subject.label, subject.device_jid,
-                                       subject.number)) {
-        targets.push_back(id);
-      }
+      if (active->record.where.matches(peer.subject())) targets.push_back(id);
     }
-    if (acts_by_itself(active->record.kind) && targets.empty()) {
+    if (targets.empty()) {
       answer(request, Problem{409, "no_match", "no live connection matches fault " + asked.id,
                               "GET /v1/connections shows labels and devices"});
       return;
     }
   }
-  const Result<const FaultRecord*> fault = faults.fire(asked.id);
+  const Result<const FaultRecord*> fault = faults.fire(asked.id, now);
   if (!fault) {
     const bool missing = fault.error().code == Errc::not_found;
-    answer(request, Problem{missing ? 404 : 409, missing ? "unknown_fault" : "budget_used",
+    const bool healed = !missing && active->healed;
+    answer(request, Problem{missing ? 404 : 409,
+                            missing  ? "unknown_fault"
+                            : healed ? "fault_healed"
+                                     : "budget_used",
                             fault.error().detail, "GET /v1/faults lists them"});
     return;
+  }
+  if (moment && (*fault)->is_host()) {
+    carry_out({{FaultEngine::Due::What::perform, *fault, (*fault)->where.device}}, now);
   }
   for (const ConnectionId id : targets) {
     if (Peer* peer = find(id)) perform(**fault, *peer, now);

@@ -29,7 +29,9 @@ enum class EventKind {
   unlink,
   fault,
   violation,
+  healed,  ///< a fault is over for good
 };
+inline constexpr int kEventKinds = static_cast<int>(EventKind::healed) + 1;
 std::string_view to_string(EventKind kind);
 
 /// One line of the trace. Cheap to make: text is rendered to JSON by who shows it.

@@ -40,6 +40,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   if (companion != nullptr && peer.label.empty()) peer.label = companion->label;
   if (phone != nullptr) {
     peer.number = phone->number;
+    peer.account = phone->id;
     peer.device_jid = phone->jid(device).to_string();
   }
   faults.seen(peer.subject(), now);
@@ -53,7 +54,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
     fail(peer, 401, now);
     return;
   }
-  if (withheld("success", peer)) return;
+  if (withheld("success", peer, now)) return;
 
   const CompanionKey key{phone->id, device};
   if (Peer* older = online(key)) {
@@ -99,7 +100,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
 void Tenant::Impl::finish_offline(Peer& peer, Now now) {
   if (peer.offline_sent) return;
   peer.offline_sent = true;
-  if (withheld("offline", peer)) return;
+  if (withheld("offline", peer, now)) return;
   send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
 }
 

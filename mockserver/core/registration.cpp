@@ -24,7 +24,7 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
   std::uint32_t count = settings.refs_count;
   Duration first = settings.refs_first;
   Duration rest = settings.refs_rest;
-  if (const FaultRecord* fault = faults.refs(peer.subject())) {
+  for (const FaultRecord* fault : faults.act<RefsFault>({peer.subject(), {}, {}}, now)) {
     const auto& refs = std::get<RefsFault>(fault->kind);
     count = refs.count.value_or(count);
     first = refs.first.value_or(first);
@@ -33,7 +33,7 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
   }
   const Duration window = count == 0 ? Duration::zero() : first + (count - 1) * rest;
   set_timer(peer, TimerKind::refs_end, now.mono + window + settings.refs_linger);
-  if (withheld("pair-device", peer)) return;
+  if (withheld("pair-device", peer, now)) return;
 
   peer.pair_device_id = next_stanza_id();
   NodeBuilder pair_device("pair-device");
@@ -145,7 +145,7 @@ void Tenant::Impl::scan(RequestId request, const Scan& asked, Now now) {
   const ConnectionId id = peer->id;
   notice(EventKind::scan, *peer, {{"phone", phone->number}}, now);
   peer = find(id);
-  if (peer == nullptr || withheld("pair-success", *peer)) return;
+  if (peer == nullptr || withheld("pair-success", *peer, now)) return;
   send(*peer, pair_success, now);
   if (Peer* still = find(id))
     notice(EventKind::pair_success, *still, {{"phone", phone->number}}, now);
@@ -229,6 +229,7 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   phone->companions[pending.device] = std::move(companion);
   peer.device_jid = phone->jid(pending.device).to_string();
   peer.number = phone->number;
+  peer.account = phone->id;
   faults.seen(peer.subject(), now);
   cover("iq result pair-device-sign", "accepted");
   answer_scan(peer, CommandResult{peer.device_jid});

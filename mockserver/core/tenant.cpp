@@ -57,23 +57,26 @@ Problem picture_problem(const Error& camera_error) {
 // ---- the outside ------------------------------------------------------------------------------
 
 Tenant::Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random)
-    : impl_(std::make_unique<Impl>(settings, keys, seed, random)) {}
+    : Tenant(std::move(settings), keys, seed, random, Options()) {}
+Tenant::Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random,
+               Options options)
+    : impl_(std::make_unique<Impl>(settings, keys, seed, random, std::move(options))) {}
 Tenant::~Tenant() = default;
 Tenant::Tenant(Tenant&&) noexcept = default;
 
 std::vector<Action> Tenant::step(ConnectionId connection, const ConnectionEvent& event, Now now) {
   impl_->on_connection_event(connection, event, now);
-  return impl_->take_actions();
+  return impl_->take_actions(now);
 }
 
 std::vector<Action> Tenant::command(RequestId request, const Command& command, Now now) {
   impl_->on_command(request, command, now);
-  return impl_->take_actions();
+  return impl_->take_actions(now);
 }
 
 std::vector<Action> Tenant::deadline_reached(Now now) {
   impl_->on_deadline(now);
-  return impl_->take_actions();
+  return impl_->take_actions(now);
 }
 
 std::optional<Instant> Tenant::next_deadline() const {
@@ -117,10 +120,15 @@ Result<void> Tenant::load(std::string_view json) {
 // ---- connections ------------------------------------------------------------------------------
 
 Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
-                   Random& random_source)
-    : settings(tenant_settings), keys(server_keys), random(random_source), faults(seed) {}
+                   Random& random_source, Options tenant_options)
+    : settings(tenant_settings),
+      options(std::move(tenant_options)),
+      keys(server_keys),
+      random(random_source),
+      faults(seed, options.name) {}
 
-std::vector<Action> Tenant::Impl::take_actions() {
+std::vector<Action> Tenant::Impl::take_actions(Now now) {
+  carry_out(faults.take_due(), now);
   return std::exchange(actions_, {});
 }
 
@@ -244,7 +252,7 @@ void Tenant::Impl::on_node(Peer& peer, const Node& node, Now now) {
           {"type", std::string(node.attr("type"))},
           {"xmlns", std::string(node.attr("xmlns"))},
           {"child", child == nullptr ? std::string() : std::string(child->tag)}},
-         now);
+         now, &node);
   Peer* still = find(id);
   if (still == nullptr) return;
   if (still->phase == Phase::open) {
@@ -284,7 +292,7 @@ void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
   notice(
       EventKind::stanza_out, peer,
       {{"tag", tag}, {"id", std::move(id)}, {"type", std::move(type)}, {"child", std::move(child)}},
-      now);
+      now, &node);
 }
 
 void Tenant::Impl::send_bytes(Peer& peer, Bytes message) {
@@ -360,9 +368,9 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
   Peer& gone = node.mapped();
   record(EventKind::closed, id, gone.device_name(),
          {{"by", std::string(by)}, {"detail", std::move(detail)}});
-  for (const FaultRecord* fault : faults.on_event(EventKind::closed, gone.subject(), now)) {
-    note_fault(*fault, gone);
-  }
+  FaultSubject subject = gone.subject();
+  subject.state = ConnectionState::offline;
+  carry_out(faults.on_event(EventKind::closed, subject, now), now);
 }
 
 // ---- records, faults, timers --------------------------------------------------------------------
@@ -373,15 +381,11 @@ void Tenant::Impl::record(EventKind kind, ConnectionId id, std::string device,
 }
 
 void Tenant::Impl::notice(EventKind kind, Peer& peer,
-                          std::vector<std::pair<std::string_view, std::string>> data, Now now) {
+                          std::vector<std::pair<std::string_view, std::string>> data, Now now,
+                          StanzaRef stanza) {
   record(kind, peer.id, peer.device_name(), std::move(data));
   if (faults.records().empty() || peer.ending) return;
-  const ConnectionId id = peer.id;
-  for (const FaultRecord* fault : faults.on_event(kind, peer.subject(), now)) {
-    Peer* still = find(id);
-    if (still == nullptr) return;
-    perform(*fault, *still, now);
-  }
+  carry_out(faults.on_event(kind, peer.subject(), now, stanza), now);
 }
 
 void Tenant::Impl::violate(const Peer& peer, std::string_view rule, std::string detail,
@@ -411,11 +415,46 @@ void Tenant::Impl::perform(const FaultRecord& fault, Peer& peer, Now now) {
   }
 }
 
-bool Tenant::Impl::withheld(std::string_view stanza, const Peer& peer) {
-  const FaultRecord* fault = faults.withholds(stanza, peer.subject());
-  if (fault == nullptr) return false;
-  note_fault(*fault, peer);
-  return true;
+void Tenant::Impl::carry_out(const std::vector<FaultEngine::Due>& dues, Now now) {
+  using What = FaultEngine::Due::What;
+  for (const FaultEngine::Due& due : dues) {
+    const FaultRecord& fault = *due.record;
+    const bool moment = fault.description().fault_class == FaultClass::moment;
+    switch (due.what) {
+      case What::perform:
+        if (fault.is_host()) {
+          record(EventKind::fault, due.connection, due.device, {{"id", fault.id}});
+          switch_host_fault(fault, due.device, true);
+        } else if (Peer* peer =
+                       due.connection != 0 ? find(due.connection) : find_device(due.device)) {
+          perform(fault, *peer, now);
+        }
+        break;
+      case What::switched_on:
+        record(EventKind::fault, due.connection, due.device, {{"id", fault.id}});
+        if (fault.is_host()) switch_host_fault(fault, due.device, true);
+        break;
+      case What::switched_off:
+        if (fault.is_host()) switch_host_fault(fault, due.device, false);
+        break;
+      case What::healed:
+        record(EventKind::healed, 0, due.device, {{"id", fault.id}});
+        if (fault.is_host() && !moment) switch_host_fault(fault, due.device, false);
+        break;
+    }
+  }
+}
+
+void Tenant::Impl::switch_host_fault(const FaultRecord& fault, std::string device, bool on) {
+  actions_.push_back({0, HostFaultSwitched{fault, std::move(device), on}});
+}
+
+bool Tenant::Impl::withheld(std::string_view stanza, const Peer& peer, Now now) {
+  const auto fits = [&](const WithholdFault& fault) { return fault.stanza == stanza; };
+  const FaultEngine::Occasion occasion{peer.subject(), Direction::to_client, {}};
+  const auto acting = faults.act<WithholdFault>(occasion, now, fits);
+  for (const FaultRecord* fault : acting) note_fault(*fault, peer);
+  return !acting.empty();
 }
 
 void Tenant::Impl::set_timer(Peer& peer, TimerKind kind, Instant at) {
@@ -449,9 +488,7 @@ void Tenant::Impl::on_deadline(Now now) {
     on_timer(*peer, kind, now);
   }
   const auto is_live = [this](const std::string& device) { return find_device(device) != nullptr; };
-  for (const FaultEngine::Due& due : faults.on_deadline(now, is_live)) {
-    if (Peer* peer = find_device(due.device)) perform(*due.record, *peer, now);
-  }
+  carry_out(faults.on_deadline(now, is_live), now);
 }
 
 /// The live connection of a device as fault timers name it; the newest, if there are two.

@@ -10,7 +10,7 @@
 
 #include "engine/base/now.hpp"
 #include "mockserver/core/events.hpp"
-#include "mockserver/core/faults.hpp"
+#include "mockserver/core/fault_engine.hpp"
 #include "mockserver/core/server_keys.hpp"
 #include "mockserver/core/settings.hpp"
 
@@ -63,10 +63,14 @@ struct RemoveFault {
 struct FireFault {
   std::string id;
 };
+/// The record is over for good.
+struct HealFault {
+  std::string id;
+};
 /// Close streams; forget accounts, faults and violations.
 struct Reset {};
-using Command =
-    std::variant<AddPhone, Scan, Unlink, CloseConnection, AddFault, RemoveFault, FireFault, Reset>;
+using Command = std::variant<AddPhone, Scan, Unlink, CloseConnection, AddFault, RemoveFault,
+                             FireFault, HealFault, Reset>;
 
 /// Why a command failed, as the control API and Lua say it.
 struct Problem {
@@ -107,9 +111,19 @@ struct Answer {
 struct Record {
   TenantEvent event;
 };
+/// A fault of the client's host begins or ends: the shell performs it, where it can. A moment
+/// (kill, clock, second_process) only begins. Single chances are judged where they are: nth, every,
+/// probability and, of standing faults, the budget.
+struct HostFaultSwitched {
+  FaultRecord record;
+  std::string device;  ///< label, else what is known of the device; empty: whoever the record names
+  bool on = false;
+};
 struct Action {
-  ConnectionId connection = 0;  ///< 0 for Answer, and for events without a connection
-  std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Record> what;
+  ConnectionId connection = 0;  ///< 0 for Answer, HostFaultSwitched, and some events
+  std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Record,
+               HostFaultSwitched>
+      what;
 };
 
 /// Kind and contents of an action as bytes, for trace hashes.
@@ -154,7 +168,13 @@ struct CoverageRow {
 /// Source: docs/protocol/pairing.md; IQ routes: iq_routes.hpp; violations: events.hpp.
 class Tenant {
  public:
+  struct Options {
+    std::string name;          ///< for `where.tenant`
+    bool host_faults = false;  ///< the shell performs HostFaultSwitched; else they are refused
+  };
   Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random);
+  Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random,
+         Options options);
   ~Tenant();
   Tenant(Tenant&&) noexcept;
 

@@ -17,7 +17,7 @@ namespace wa::mock {
 class Tenant::Impl {
  public:
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
-       Random& random_source);
+       Random& random_source, Options tenant_options);
 
   enum class Phase { handshake, pairing, open };
 
@@ -65,6 +65,7 @@ class Tenant::Impl {
     std::optional<CompanionKey> companion;
     std::string device_jid;
     std::string number;
+    std::string account;  ///< id of the phone
     bool passive = false;
     bool offline_sent = false;
     std::vector<OwedAck> owed_acks;
@@ -73,12 +74,17 @@ class Tenant::Impl {
     bool holding = false;
     std::vector<Bytes> held;
 
-    FaultSubject subject() const { return {id, label, device_jid, number}; }
+    FaultSubject subject() const {
+      const ConnectionState state = phase == Phase::open      ? ConnectionState::open
+                                    : phase == Phase::pairing ? ConnectionState::pairing
+                                                              : ConnectionState::handshake;
+      return {id, label, device_jid, number, account, state};
+    }
     std::string device_name() const { return label.empty() ? device_jid : label; }
   };
 
   // tenant.cpp
-  std::vector<Action> take_actions();
+  std::vector<Action> take_actions(Now now);
   void on_connection_event(ConnectionId id, const ConnectionEvent& event, Now now);
   void on_command(RequestId request, const Command& command, Now now);
   void on_deadline(Now now);
@@ -118,13 +124,17 @@ class Tenant::Impl {
   /// Logs an event and performs the faults that wait for it. May close the connection: look it up
   /// again afterwards.
   void notice(EventKind kind, Peer& peer,
-              std::vector<std::pair<std::string_view, std::string>> data, Now now);
+              std::vector<std::pair<std::string_view, std::string>> data, Now now,
+              StanzaRef stanza = {});
   void record(EventKind kind, ConnectionId id, std::string device,
               std::vector<std::pair<std::string_view, std::string>> data);
   void perform(const FaultRecord& fault, Peer& peer, Now now);
   void note_fault(const FaultRecord& fault, const Peer& peer);
+  /// What the fault engine says is due: moments are performed, switches told.
+  void carry_out(const std::vector<FaultEngine::Due>& dues, Now now);
+  void switch_host_fault(const FaultRecord& fault, std::string device, bool on);
   /// True when a fault withholds this stanza.
-  bool withheld(std::string_view stanza, const Peer& peer);
+  bool withheld(std::string_view stanza, const Peer& peer, Now now);
   Peer* find_device(const std::string& device_key);
   void answer(RequestId request, std::variant<CommandResult, Problem> result);
   void answer_scan(Peer& peer, std::variant<CommandResult, Problem> result);
@@ -135,6 +145,7 @@ class Tenant::Impl {
   const Bytes& certificate_chain(Now now);
 
   Settings settings;
+  const Options options;
   const ServerKeys& keys;
   Random& random;
   Accounts accounts;
@@ -148,6 +159,7 @@ class Tenant::Impl {
   void on_node(Peer& peer, const wire::Node& node, Now now);
   void on_timer(Peer& peer, TimerKind kind, Now now);
   void close_connection(RequestId request, const CloseConnection& command, Now now);
+  void add_fault(RequestId request, const AddFault& command, Now now);
   void fire_fault(RequestId request, const FireFault& command, Now now);
   void reset(Now now);
 

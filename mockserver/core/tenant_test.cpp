@@ -437,7 +437,7 @@ TEST(TenantFaultTest, AStreamErrorOnAnEventActsOnceAndCloses) {
   TestClient second(bench, keys);
   second.register_device();
   EXPECT_FALSE(second.closed());
-  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 1u);
+  EXPECT_EQ(bench.tenant.faults().records().front().fired, 1u);
 }
 
 TEST(TenantFaultTest, WhereLimitsAFaultToItsDevice) {
@@ -448,7 +448,7 @@ TEST(TenantFaultTest, WhereLimitsAFaultToItsDevice) {
   TestClient client(bench, keys);
   client.register_device();
   EXPECT_FALSE(client.closed());
-  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 0u);
+  EXPECT_EQ(bench.tenant.faults().records().front().fired, 0u);
 }
 
 TEST(TenantFaultTest, RefsCanBeZeroShortOrFew) {
@@ -512,7 +512,7 @@ TEST(TenantFaultTest, ATimedFaultThatFindsItsDeviceOfflineHasNotFired) {
   client.register_device();
   client.disconnect();
   bench.advance(10s);
-  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 0u);
+  EXPECT_EQ(bench.tenant.faults().records().front().fired, 0u);
 }
 
 TEST(TenantFaultTest, AnErrorOnEveryStanzaOutDoesNotSetOffItself) {
@@ -523,7 +523,7 @@ TEST(TenantFaultTest, AnErrorOnEveryStanzaOutDoesNotSetOffItself) {
   TestClient client(bench, keys);
   client.register_device();
   EXPECT_TRUE(client.closed());
-  EXPECT_EQ(bench.tenant.faults().records().at(0).fired, 1u);
+  EXPECT_EQ(bench.tenant.faults().records().front().fired, 1u);
 }
 
 TEST(TenantFaultTest, AnUnlinkSetsOffItsFaults) {

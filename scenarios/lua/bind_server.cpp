@@ -170,7 +170,7 @@ int server_fault(lua_State* L) {
 
 mock::EventKind event_kind(lua_State* L, std::string_view word) {
   std::vector<std::string_view> known;
-  for (int i = 0; i <= static_cast<int>(mock::EventKind::violation); ++i) {
+  for (int i = 0; i < mock::kEventKinds; ++i) {
     const auto kind = static_cast<mock::EventKind>(i);
     known.push_back(mock::to_string(kind));
     if (known.back() == word) return kind;

@@ -299,6 +299,10 @@ void World::Impl::record(const mock::Action& action) {
         line("answer", {{"request", answer.request}, {"problem", problem ? problem->code : ""}});
       },
       [](const mock::Record&) {},  // the Server's line says more
+      [&](const mock::HostFaultSwitched& switched) {
+        line("host_fault",
+             {{"id", switched.record.id}, {"device", switched.device}, {"on", switched.on}});
+      },
   };
   std::visit(rows, action.what);
 }
@@ -324,6 +328,7 @@ void World::Impl::perform(mock::Action& action) {
         note_event(record.event);
         server_.record(now_, std::move(record.event));
       },
+      [](const mock::HostFaultSwitched&) {},  // refused: see Tenant::Options
   };
   std::visit(rows, action.what);
 }

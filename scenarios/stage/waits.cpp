@@ -252,11 +252,8 @@ std::vector<std::string> Wait::fired_meanwhile() const {
       if (id == active.record.id) before = fired;
     }
     if (active.fired <= before) continue;
-    std::string text = active.record.id;
-    if (const auto* name = active.record.json.if_contains("fault"); name && name->is_string()) {
-      text += " (" + std::string(name->get_string()) + ")";
-    }
-    texts.push_back(text + " x" + std::to_string(active.fired - before));
+    texts.push_back(active.record.id + " (" + std::string(active.record.name()) + ") x" +
+                    std::to_string(active.fired - before));
   }
   return texts;
 }
