@@ -31,6 +31,10 @@ bool Hello::can(std::string_view capability) const {
   return std::ranges::find(capabilities, capability) != capabilities.end();
 }
 
+bool Hello::can_option(std::string_view option) const {
+  return can("options") || can("option." + std::string(option));
+}
+
 Client::Client(ClientSurroundings& surroundings, std::string name, std::string label,
                std::string state_dir)
     : world_(surroundings),

@@ -21,6 +21,8 @@ struct Hello {
   std::string version;
   std::vector<std::string> capabilities;
   bool can(std::string_view capability) const;
+  /// An option of `start`: the capability `options` means all, `option.NAME` this one.
+  bool can_option(std::string_view option) const;
 };
 
 class Client;

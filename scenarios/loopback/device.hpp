@@ -9,6 +9,10 @@
 
 namespace wa::loopback {
 
+/// The options that a scenario gave a device, as `start` takes them.
+boost::json::object start_options(const stage::DeviceOptions& options,
+                                  const stage::TimeScale& scale);
+
 /// A device that a client process runs.
 class Device final : public stage::Device {
  public:
@@ -42,7 +46,6 @@ class Device final : public stage::Device {
   stage::Ref ask(std::string_view command, std::string_view capability);
   void done(stage::Ref ref);
   void error(stage::Ref ref, std::string_view code, std::string_view text);
-  boost::json::object start_options() const;
 
   ClientSurroundings& world_;
   Client& client_;

@@ -224,12 +224,12 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
     WA_TRY(original, original_of(wanted.clone_of));
   }
   WA_TRY(Client * client, client_for(engine, name));
-  stage::DeviceOptions ordinary;
-  ordinary.clone_of = wanted.clone_of;
-  if (wanted != ordinary && !hello_->can("options")) {
-    lacks("options");
-    return Error{Errc::environment, client_name + " lacks the capability options, which device " +
-                                        std::string(name) + " needs"};
+  for (const auto& option : start_options(wanted, options.scale)) {
+    if (hello_->can_option(option.key())) continue;
+    const std::string capability = "option." + std::string(option.key());
+    lacks(capability);
+    return Error{Errc::environment, client_name + " lacks the capability " + capability +
+                                        ", which device " + std::string(name) + " needs"};
   }
 
   Device::Setup setup;

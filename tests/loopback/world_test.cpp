@@ -460,17 +460,17 @@ TEST_F(WorldTest, AClientThatEndsBeforeItsHelloSaysWhy) {
   finish_quietly();
 }
 
-TEST_F(WorldTest, AClientThatLacksOptionsIsSkippedAndNotPassed) {
+TEST_F(WorldTest, AClientThatLacksAnOptionIsSkippedAndNotPassed) {
   begin_polite_script("read a || exit 0");
   DeviceOptions options;
   options.auto_renew_qr = 1;
   const auto made = world_->device("engine", "shop-1", options);
   ASSERT_FALSE(made);
   EXPECT_EQ(made.error().code, Errc::environment);
-  EXPECT_THAT(made.error().detail, HasSubstr("fake 0 lacks the capability options"));
-  EXPECT_THAT(world_->lacking(), ElementsAre("options"));
+  EXPECT_THAT(made.error().detail, HasSubstr("fake 0 lacks the capability option.auto_renew_qr"));
+  EXPECT_THAT(world_->lacking(), ElementsAre("option.auto_renew_qr"));
   EXPECT_THAT(world_->finish(), ElementsAre(AllOf(Field(&Failure::kind, "skipped"),
-                                                  Field(&Failure::rule, "options"))));
+                                                  Field(&Failure::rule, "option.auto_renew_qr"))));
 }
 
 TEST_F(WorldTest, ACommandThatAClientLacksIsAnsweredAndSkipped) {

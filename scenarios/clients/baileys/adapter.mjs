@@ -12,10 +12,7 @@
  *   TESTLINE_STATE_DIR     the auth folder
  *   TESTLINE_KEEPALIVE_MS  period of the keep-alive ping. Baileys calls a connection dead after this plus 5 s, a
  *                          figure of its own that nothing scales
- *   TESTLINE_QR_FIRST_MS, TESTLINE_QR_MS  how long the first QR and each later one is shown. Baileys has one `qrTimeout`
- *                          for both: the later one's is used, so every QR on show is one that the server still
- *                          takes, and the window ends earlier by the difference. With 60000 and 20000, which are
- *                          Baileys' own figures, both are kept
+ *   TESTLINE_QR_FIRST_MS, TESTLINE_QR_MS  how long the first QR and each later one is shown, see options.mjs
  *   TESTLINE_TIME_SCALE    factor on the adapter's delays and Baileys' deadlines
  *   TESTLINE_BAILEYS_LOG   level of Baileys' log on stderr (default `error`)
  * The CA of a wss: server comes from NODE_EXTRA_CA_CERTS, which `run` sets from TESTLINE_TLS_CA.
@@ -25,8 +22,9 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CommandError, Device } from './device.mjs';
 import { baileys, version } from './library.mjs';
+import { kOptions, parseOptions } from './options.mjs';
 
-const kCapabilities = ['multi_device', 'delete', 'inspect'];
+const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', ...kOptions.map((name) => `option.${name}`)];
 const kExitWithinMs = 4000;
 
 // ---- output: nothing but JSON Lines on stdout ------------------------------------------------------------------
@@ -80,8 +78,6 @@ function positiveNumber(name) {
 function readSettings() {
   const timeScale = positiveNumber('TESTLINE_TIME_SCALE') ?? 1;
   const deadline = (ms) => Math.max(250, ms * timeScale);
-  const firstMs = positiveNumber('TESTLINE_QR_FIRST_MS') ?? 60_000;
-  const restMs = positiveNumber('TESTLINE_QR_MS') ?? 20_000;
   const keepAliveIntervalMs = positiveNumber('TESTLINE_KEEPALIVE_MS');
   return {
     url: process.env.TESTLINE_WS_URL,
@@ -92,8 +88,9 @@ function readSettings() {
       defaultQueryTimeoutMs: deadline(60_000),
       retryRequestDelayMs: Math.max(20, 250 * timeScale),
       ...(keepAliveIntervalMs && { keepAliveIntervalMs }),
-      ...((firstMs !== 60_000 || restMs !== 20_000) && { qrTimeout: restMs }),
     },
+    qrFirstMs: positiveNumber('TESTLINE_QR_FIRST_MS') ?? 60_000,
+    qrRestMs: positiveNumber('TESTLINE_QR_MS') ?? 20_000,
   };
 }
 
@@ -146,9 +143,8 @@ async function perform(command) {
   const { device } = entry;
   switch (command.cmd) {
     case 'start': {
-      const options = Object.keys(command.options ?? {});
-      if (options.length) throw new CommandError('unsupported', `options: ${options.join(', ')}`);
-      return inLane(entry, () => device.start(command));
+      const options = parseOptions(command.options);
+      return inLane(entry, () => device.start(command, options));
     }
     case 'stop': return inLane(entry, () => device.stop());
     case 'logout': return inLane(entry, () => device.logout());

@@ -17,6 +17,7 @@ import { fileURLToPath } from 'node:url';
 import { classify } from './close_policy.mjs';
 import { credentialsHash } from './device.mjs';
 import { baileys, libsignalCurve, major } from './library.mjs';
+import { parseOptions, qrTimeout } from './options.mjs';
 
 const kHere = dirname(fileURLToPath(import.meta.url));
 const kLenient = process.env.TESTLINE_BAILEYS_LENIENT !== undefined;  // the child of one test below
@@ -232,6 +233,30 @@ if (kLenient) {
     assert.deepEqual([state, retry], ['temporarily_banned', { after_ms: 3_600_000 }]);
   });
 
+  // ---- options -------------------------------------------------------------------------------------------------
+
+  test('options: what is not given has its default, what is given is taken over', () => {
+    assert.deepEqual(parseOptions(), { autoRenewQr: 2, unpairedLimit: 3 });
+    assert.deepEqual(
+      parseOptions({ auto_renew_qr: 0, unpaired_limit: 7, takeover_after_ms: 1500, qr_first_ms: 30, qr_rest_ms: 20, version: '2.3000.17' }),
+      { autoRenewQr: 0, unpairedLimit: 7, takeoverAfterMs: 1500, qrFirstMs: 30, qrRestMs: 20, version: [2, 3000, 17] });
+  });
+
+  test('options: nonsense and what Baileys cannot honour are errors that name the option', () => {
+    for (const [given, code] of [
+      [{ auto_renew_qr: -1 }, 'bad_request'], [{ unpaired_limit: 0 }, 'bad_request'], [{ takeover_after_ms: 1.5 }, 'bad_request'],
+      [{ qr_rest_ms: '20s' }, 'bad_request'], [{ version: '2.3000' }, 'bad_request'], [{ version: null }, 'bad_request'],
+      [{ initial_prekeys: 30 }, 'unsupported'], [{ proxy: 'socks5://127.0.0.1:1' }, 'unsupported'], [{ toString: 1 }, 'unsupported'],
+    ]) {
+      assert.throws(() => parseOptions(given), (error) => error.code === code && error.message.includes(Object.keys(given)[0]));
+    }
+  });
+
+  test('options: Baileys is told a QR life only when it is not its own', () => {
+    assert.deepEqual(qrTimeout(60_000, 20_000), {});
+    assert.deepEqual(qrTimeout(6000, 2000), { qrTimeout: 2000 });
+  });
+
   // ---- the process ---------------------------------------------------------------------------------------------
 
   /** Runs the adapter on these stdin lines, to its end. */
@@ -252,9 +277,14 @@ if (kLenient) {
       { cmd: 'inspect', ref: 1 }, { cmd: 'inspect', ref: 2, device: 'shop-1' }, { cmd: 'fly', ref: 3 }, 'not json',
       { cmd: 'send', ref: 4, to: '15550100001', text: 'x' }, { cmd: 'start', ref: 5 },
       { cmd: 'start', ref: 6, options: { version: [1] } }, { cmd: 'inspect', ref: 7, device: '../up' },
+      { cmd: 'start', ref: 8, options: { initial_prekeys: 30 } },
     ]);
     assert.equal(status, 0);
     assert.deepEqual([events[0].event, events[0].protocol, events[0].name], ['hello', 1, 'baileys']);
+    assert.deepEqual(events[0].capabilities, [
+      'multi_device', 'pairing_code', 'delete', 'inspect', 'option.auto_renew_qr', 'option.unpaired_limit',
+      'option.takeover_after_ms', 'option.qr_first_ms', 'option.qr_rest_ms', 'option.version',
+    ]);
     const answer = (ref) => events.find((event) => event.ref === ref);
     assert.deepEqual([answer(1).event, answer(1).credentials], ['done', null]);
     assert.ok(answer(1).rss_bytes > 0 && answer(1).open_files > 0);
@@ -263,7 +293,8 @@ if (kLenient) {
     assert.equal(answer(null).code, 'bad_request');
     assert.equal(answer(4).code, 'not_connected');
     assert.equal(answer(5).code, 'config_error');
-    assert.equal(answer(6).code, 'unsupported');
+    assert.equal(answer(6).code, 'bad_request');
+    assert.equal(answer(8).code, 'unsupported');
     assert.equal(answer(7).code, 'bad_request');
   });
 

@@ -12,10 +12,8 @@ import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { classify } from './close_policy.mjs';
 import { baileys } from './library.mjs';
+import { qrTimeout } from './options.mjs';
 
-const kMaxPairingWindows = 3;       // QR lists shown before `qr_expired`
-const kMaxClosesBeforeFirstRef = 3; // then `disconnected`, closed_before_first_ref
-const kMaxUnpairedRestarts = 3;     // 515 without a pair-success; then `disconnected`, restart_limit
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
 const kRememberedMessages = 1000;
 
@@ -43,6 +41,7 @@ export class Device {
   #generation = 0;
   #lastState = '';
   #url = null;
+  #options = null;              // as options.mjs parsed them
   #pairingNumber = null;
 
   #attempts = 0;                // closes since the last stable connection
@@ -50,6 +49,7 @@ export class Device {
   #closesBeforeFirstRef = 0;
   #unpairedRestarts = 0;
   #restarts = [];               // times of 515s of a logged-in session
+  #lastTakeover = -Infinity;
   #sent = new Map();            // message id → content, for retry receipts
   #received = new Map();        // message id → key, for read receipts and reactions
 
@@ -60,8 +60,9 @@ export class Device {
     this.#logger = logger;
   }
 
-  async start({ url, pairing_number: pairingNumber }) {
+  async start({ url, pairing_number: pairingNumber }, options) {
     if (this.#running) return;
+    this.#options = options;
     this.#url = url ?? this.#settings.url;
     if (!this.#url) throw new CommandError('config_error', 'no url: neither in start nor in TESTLINE_WS_URL');
     this.#pairingNumber = pairingNumber ?? null;
@@ -136,6 +137,12 @@ export class Device {
     await this.#settled();
     const auth = await baileys.useMultiFileAuthState(this.#folder);
     if (!this.#running) return;
+    if (auth.state.creds.me && !auth.state.creds.account) {
+      // A pairing code was asked for and the pairing did not happen. Baileys would log in under the number that it
+      // wrote down for it, and be refused as unlinked.
+      auth.state.creds.me = undefined;
+      auth.state.creds.pairingCode = undefined;
+    }
     const keys = {
       get: auth.state.keys.get,
       set: (data) => this.#track(auth.state.keys.set(data)),
@@ -147,6 +154,8 @@ export class Device {
       emitOwnEvents: false,
       getMessage: async (key) => this.#sent.get(key.id),
       ...this.#settings.socket,
+      ...qrTimeout(this.#options.qrFirstMs ?? this.#settings.qrFirstMs, this.#options.qrRestMs ?? this.#settings.qrRestMs),
+      ...(this.#options.version && { version: this.#options.version }),
     });
     this.#auth = auth;
     this.#sock = sock;
@@ -172,12 +181,9 @@ export class Device {
 
   #onUpdate(sock, link, { connection, qr, isNewLogin }) {
     if (qr) {
-      if (this.#pairingNumber) {
-        if (!link.sawQr) this.#askForCode(sock);
-      } else {
-        this.#state('waiting_for_scan');
-        this.#emit({ event: 'qr', data: qr });
-      }
+      this.#state('waiting_for_scan');
+      if (!this.#pairingNumber) this.#emit({ event: 'qr', data: qr });
+      if (this.#pairingNumber && !link.sawQr) this.#askForCode(sock);
       link.sawQr = true;
       this.#closesBeforeFirstRef = 0;
     }
@@ -239,8 +245,11 @@ export class Device {
     }
     if (verdict.state === 'qr_expired') {
       this.#windows += 1;
-      if (this.#windows >= kMaxPairingWindows) return { ...verdict, retry: 'stop' };
+      if (this.#windows > this.#options.autoRenewQr) return { ...verdict, retry: 'stop' };
       return { ...verdict, state: 'connecting', reason: 'renewing_qr' };
+    }
+    if (verdict.state === 'replaced' && this.#options.takeoverAfterMs !== undefined) {
+      return { ...verdict, retry: { in_ms: this.#takeoverDelay() } };
     }
     if (link.paired) {
       if (code !== 515) return verdict;
@@ -251,11 +260,11 @@ export class Device {
     }
     if (code === 515) {
       this.#unpairedRestarts += 1;
-      return this.#unpairedRestarts >= kMaxUnpairedRestarts ? gaveUp('restart_limit') : { ...verdict, retry: 'backoff' };
+      return this.#unpairedRestarts >= this.#options.unpairedLimit ? gaveUp('restart_limit') : { ...verdict, retry: 'backoff' };
     }
     if (!link.sawQr && verdict.state === 'connecting') {
       this.#closesBeforeFirstRef += 1;
-      if (this.#closesBeforeFirstRef >= kMaxClosesBeforeFirstRef) return gaveUp('closed_before_first_ref');
+      if (this.#closesBeforeFirstRef >= this.#options.unpairedLimit) return gaveUp('closed_before_first_ref');
     }
     return verdict;
   }
@@ -263,11 +272,20 @@ export class Device {
   /** Milliseconds until the next dial. Half of a back-off is random, so that many devices do not return at once. */
   #delay(retry) {
     if (retry === 'now') return 0;
-    if (typeof retry === 'object') return this.#scaled(retry.after_ms);
+    if (retry.in_ms !== undefined) return retry.in_ms;
+    if (retry.after_ms !== undefined) return this.#scaled(retry.after_ms);
     if (retry === 'slow') return this.#scaled(60_000);
     this.#attempts += 1;
     const ceiling = Math.min(60_000, 1000 * 2 ** (this.#attempts - 1));
     return this.#scaled(ceiling / 2 + (Math.random() * ceiling) / 2);
+  }
+
+  /** Two devices that both take over must not throw each other out all the time. */
+  #takeoverDelay() {
+    const now = performance.now();
+    const at = Math.max(now + this.#options.takeoverAfterMs, this.#lastTakeover + this.#scaled(60_000));
+    this.#lastTakeover = at;
+    return at - now;
   }
 
   #scaled(ms) {

@@ -1,0 +1,303 @@
+/**
+ * What is tried with every client and over every transport. A case gets a Lane; it throws, or its text is a note for
+ * the report. Every case also fails on a protocol violation that the mock recorded, unless it lists the rule in `allow`.
+ * `mock` are further arguments of `testline mock`, `schemes` the transports if not both.
+ */
+import { assert, assertEqual, kKeepAliveMs, kOpenWithinMs, kQrWithinMs } from './lane.mjs';
+
+const inspect = async (client, device) => (await client.command('inspect', device && { device })).credentials;
+
+/** What `<failure reason>` and stream errors end in: see scenarios/clients/baileys/close_policy.mjs. */
+const kStop = { erased: false, again: false };
+const kErased = { erased: true, again: false };
+const kAgain = { erased: false, again: true };
+
+const failures = {
+  400: ['connecting', kAgain],
+  401: ['logged_out', kErased],
+  402: ['temporarily_banned', kStop],
+  403: ['account_locked', kErased],
+  405: ['client_outdated', kStop],
+  406: ['banned', kErased],
+  409: ['config_error', kStop],
+  411: ['needs_relink', kStop],
+  413: ['config_error', kStop],
+  414: ['config_error', kStop],
+  415: ['config_error', kStop],
+  418: ['config_error', kStop],
+  500: ['connecting', kAgain],
+  501: ['connecting', kAgain],
+  503: ['connecting', kAgain],
+};
+
+/** name → [arguments of the fault, Baileys' status code, what it ends in]. 515 and "replaced" have cases of their own. */
+const streamErrors = {
+  'code-516': [{ code: 516 }, 516, ['logged_out', kErased]],
+  'code-503': [{ code: 503 }, 503, ['connecting', kAgain]],
+  'removed-401': [{ code: 401, conflict: 'device_removed' }, 401, ['logged_out', kErased]],
+  'code-401': [{ code: 401 }, 401, ['needs_relink', kStop]],
+  replaced: [{ conflict: 'replaced' }, 440, ['replaced', kStop]],
+  'removed-only': [{ conflict: 'device_removed' }, 440, ['logged_out', kErased]],
+  'code-409': [{ code: 409 }, 409, ['replaced', kStop]],
+  'code-429': [{ code: 429 }, 429, ['throttled', kAgain]],
+  'xml-not-well-formed': [{ child: 'xml-not-well-formed' }, 500, ['connecting', kAgain]],
+  ack: [{ child: 'ack' }, 500, ['connecting', kAgain]],
+};
+
+/** The end that a device reported is the one expected, and so is what became of its credentials. */
+async function seeEnd(client, device, code, [state, { erased, again }], earned) {
+  const event = await client.state(state, kOpenWithinMs, { device, code });
+  assertEqual(event.next_attempt_ms !== undefined, again, `${device}: will it try again (${JSON.stringify(event)})`);
+  assertEqual(await inspect(client, device), erased ? null : earned, `${device}: credentials after ${state}`);
+}
+
+export function makeCases({ pairings }) {
+  return {
+    'a QR picture pairs: pair-success, 515, reconnect, open': async (lane) => {
+      const client = await lane.launch('qr');
+      assertEqual(client.hello.protocol, 1, 'hello.protocol');
+      const { phone, jid } = await lane.pair(client);
+      const [device, ...others] = await lane.mock.devices(phone);
+      assertEqual(others, [], 'further devices of the phone');
+      assertEqual([device.device_jid, device.label, device.online], [jid, 'qr', true], 'the device as the server sees it');
+      assertEqual(client.states(), ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'], 'states');
+      const credentials = await inspect(client);
+      assert(/^[0-9a-f]{64}$/.test(credentials ?? ''), `a paired client has credentials: ${credentials}`);
+      await lane.end(client);
+    },
+
+    'a pairing code links as a QR does': async (lane) => {
+      const client = await lane.launch('code');
+      assert(client.hello.capabilities.includes('pairing_code'), 'hello lists pairing_code');
+      const phone = await lane.phone();
+      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
+      const code = await lane.pairingCode(client, 'code');
+      assert(/^[1-9A-HJ-NP-TV-Z]{8}$/.test(code), `a code has eight characters: ${code}`);
+      const { device_jid: jid } = await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code });
+      await client.state('connecting', kOpenWithinMs, { code: 515 });
+      await client.state('connected', kOpenWithinMs);
+      const [device, ...others] = await lane.mock.devices(phone);
+      assertEqual([device.device_jid, device.online, others], [jid, true, []], 'the device as the server sees it');
+      const credentials = await inspect(client);
+      await lane.end(client);
+      const again = await lane.launch('code');
+      await again.command('start');
+      await again.state('connected', kOpenWithinMs);
+      assertEqual(await inspect(again), credentials, 'credentials after a restart');
+      await lane.end(again);
+    },
+
+    'a pairing that is interrupted after its code begins anew with another code': async (lane) => {
+      const client = await lane.launch('cut-code');
+      const phone = await lane.phone();
+      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
+      const first = await lane.pairingCode(client, 'cut-code');
+      await lane.cut('cut-code', 'fin');
+      const second = await lane.pairingCode(client, 'cut-code');
+      assert(first !== second, 'the code of a new connection is new');
+      await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code: second });
+      await client.state('connected', kOpenWithinMs);
+      await lane.end(client);
+    },
+
+    'options: a window of codes that is not renewed ends in qr_expired, another version pairs all the same': {
+      mock: ['--set', 'refs.count=2', '--set', 'refs.first=600ms', '--set', 'refs.rest=300ms'],
+      async run(lane) {
+        const client = await lane.launch('options');
+        const options = { auto_renew_qr: 0, qr_first_ms: 300, qr_rest_ms: 300, version: '2.3000.1000000001' };
+        await client.command('start', { options });
+        for (const which of ['first', 'second']) await client.event('qr', kQrWithinMs, () => which);
+        await client.state('qr_expired', kQrWithinMs, { code: 408 });
+        assertEqual((await lane.mock.events({ kind: 'registration', device: 'options' })).events.length, 1, 'windows');
+        await lane.pair(client, { options: { ...options, qr_rest_ms: 5000 } });
+        await lane.end(client);
+      },
+    },
+
+    'options: a device that may take over logs in again, later': async (lane) => {
+      const first = await lane.launch('patient');
+      await lane.pair(first, { options: { takeover_after_ms: 400 } });
+      await lane.copyState('patient', 'rogue');
+      const rogue = await lane.launch('rogue');
+      await rogue.command('start');
+      await rogue.state('connected', kOpenWithinMs);
+      const replaced = await first.state('replaced', kOpenWithinMs, { code: 440 });
+      assertEqual(replaced.next_attempt_ms, 400, 'the next attempt of the one that was replaced');
+      await first.state('connected', kOpenWithinMs);
+      await rogue.state('replaced', kOpenWithinMs, { code: 440 });
+      await lane.end(first);
+      await lane.end(rogue);
+    },
+
+    'a restart of the process is a login without a QR': async (lane) => {
+      const first = await lane.launch('restart');
+      await lane.pair(first);
+      const credentials = await inspect(first);
+      await lane.end(first);
+      const second = await lane.launch('restart');
+      await second.command('start');
+      await second.state('connected', kOpenWithinMs);
+      assertEqual(second.states(), ['connecting', 'connected'], 'states');
+      assertEqual(await inspect(second), credentials, 'credentials after the restart');
+      await lane.end(second);
+    },
+
+    'ten keep-alives of an idle connection are seen by the server': async (lane) => {
+      const client = await lane.launch('idle', { TESTLINE_KEEPALIVE_MS: String(kKeepAliveMs) });
+      await lane.pair(client);
+      await lane.seePings('idle', 10);
+      assertEqual(client.events.rest().filter((event) => event.event === 'state'), [], 'states while idle');
+      await lane.end(client);
+    },
+
+    'a 515 in mid-session is a reconnect and a login': async (lane) => {
+      const client = await lane.launch('restarted');
+      const { phone, jid } = await lane.pair(client);
+      const credentials = await inspect(client);
+      await lane.strike('stream_error', { code: 515 }, 'restarted');
+      await client.state('connecting', kOpenWithinMs, { code: 515 });
+      await client.state('connected', kOpenWithinMs);
+      const [device] = await lane.mock.devices(phone);
+      assertEqual([device.device_jid, device.online], [jid, true], 'the device as the server sees it');
+      assertEqual(await inspect(client), credentials, 'credentials after the 515');
+      await lane.end(client);
+    },
+
+    'a cut connection is a reconnect, and a dead one does not delay the exit': async (lane) => {
+      const client = await lane.launch('cut');
+      const { phone } = await lane.pair(client);
+      for (const how of ['fin', 'rst']) {
+        await lane.cut('cut', how);
+        await client.state('connecting', kOpenWithinMs, { code: 428 });
+        await client.state('connected', kOpenWithinMs);
+      }
+      assertEqual((await lane.mock.devices(phone)).map((device) => device.online), [true], 'devices online');
+      await lane.cut('cut', 'blackhole');
+      await lane.end(client);  // throws after the 5 s of the protocol
+    },
+
+    'one process serves several devices, and deletes one of them': async (lane) => {
+      const client = await lane.launch('many');
+      assert(client.hello.capabilities.includes('multi_device'), 'hello lists multi_device');
+      const phones = {};
+      for (const device of ['left', 'right']) phones[device] = (await lane.pair(client, { device })).phone;
+      const kept = await inspect(client, 'right');
+      assert(kept && await inspect(client, 'left') !== kept, 'two devices have two sets of credentials');
+      await client.command('delete', { device: 'left' });
+      assertEqual([await inspect(client, 'left'), await inspect(client, 'right')], [null, kept],
+        'credentials after the delete');
+      await lane.mock.events({ kind: 'closed', device: 'left', count: 2 });  // the 515's, and the delete's
+      assertEqual(await lane.mock.devices(phones.left), [], 'devices of the phone whose companion was deleted');
+      assertEqual((await lane.mock.devices(phones.right)).map((device) => device.online), [true],
+        'devices of the other phone');
+      await lane.end(client);
+    },
+
+    'a second login with the same credentials replaces the first': async (lane) => {
+      const first = await lane.launch('first');
+      const { phone } = await lane.pair(first);
+      const credentials = await inspect(first);
+      await lane.copyState('first', 'second');
+      const second = await lane.launch('second', { TESTLINE_KEEPALIVE_MS: String(kKeepAliveMs) });
+      await second.command('start');
+      await second.state('connected', kOpenWithinMs);
+      await first.state('replaced', kOpenWithinMs, { code: 440 });
+      assertEqual(await inspect(first), credentials, 'credentials of the one that was replaced');
+      // The first must not fight back: by the time of five more pings of the second it would have.
+      await lane.seePings('second', 5);
+      assertEqual(first.states().at(-1), 'replaced', 'the last state of the first');
+      assertEqual(second.states().at(-1), 'connected', 'the last state of the second');
+      assertEqual((await lane.mock.devices(phone)).length, 1, 'devices of the phone');
+      await lane.end(first);
+      await lane.end(second);
+    },
+
+    'an unlink by the phone logs the client out for good': async (lane) => {
+      const client = await lane.launch('unlinked');
+      const { phone, jid } = await lane.pair(client);
+      await lane.mock.call('POST', `/v1/phones/${phone.id}/unlink`, { device_jid: jid });
+      await client.state('logged_out', kOpenWithinMs, { code: 401 });
+      assertEqual(await inspect(client), null, 'credentials after the unlink');
+      assertEqual(await lane.mock.devices(phone), [], 'devices of the phone');
+      await lane.end(client);
+    },
+
+    'a logout by the client removes the device from the phone': async (lane) => {
+      const client = await lane.launch('leaver');
+      const { phone } = await lane.pair(client);
+      const { next } = await lane.mock.events({ kind: 'login', device: 'leaver' });
+      await client.command('logout');
+      await client.state('logged_out', kOpenWithinMs);
+      await lane.mock.events({ kind: 'closed', device: 'leaver', from: next });
+      assertEqual(await lane.mock.devices(phone), [], 'devices of the phone');
+      await lane.end(client);
+    },
+
+    'a stop keeps the credentials, and a start after it logs in': async (lane) => {
+      const client = await lane.launch('stopped');
+      await lane.pair(client);
+      const credentials = await inspect(client);
+      await client.command('stop');
+      await client.state('disconnected', kOpenWithinMs, { reason: 'stopped' });
+      assertEqual(await inspect(client), credentials, 'credentials after the stop');
+      await client.command('start');
+      await client.state('connected', kOpenWithinMs);
+      await lane.end(client);
+    },
+
+    [`every failure at login ends as it should: ${Object.keys(failures).join(' ')}`]: async (lane) => {
+      const client = await lane.launch('failures', { TESTLINE_TIME_SCALE: '60' });  // "slow" is an hour: nobody retries
+      for (const [reason, end] of Object.entries(failures)) {
+        const device = `failure-${reason}`;
+        await lane.pair(client, { device });
+        const earned = await inspect(client, device);
+        const { id } = await lane.fault('failure', { reason: Number(reason) }, device);
+        await lane.strike('stream_error', { code: 515 }, device);
+        await seeEnd(client, device, Number(reason), end, earned);
+        await client.command('stop', { device });
+        await lane.mock.call('DELETE', `/v1/faults/${id}`);
+        // What was kept still is a login, what was erased is a device to be linked.
+        await client.command('start', { device, url: lane.url(device) });
+        await client.state(end[1].erased ? 'waiting_for_scan' : 'connected', kOpenWithinMs, { device });
+        await client.command('stop', { device });
+      }
+      await lane.end(client);
+    },
+
+    [`every stream error ends as it should: ${Object.keys(streamErrors).join(' ')}`]: async (lane) => {
+      const client = await lane.launch('errors', { TESTLINE_TIME_SCALE: '60' });
+      for (const [name, [args, code, end]] of Object.entries(streamErrors)) {
+        await lane.pair(client, { device: name });
+        const earned = await inspect(client, name);
+        await lane.strike('stream_error', args, name);
+        await seeEnd(client, name, code, end, earned);
+        await client.command('stop', { device: name });
+      }
+      await lane.end(client);
+    },
+
+    [`${pairings} pairings in a row, each a new process and a new phone`]: {
+      schemes: ['ws'],
+      async run(lane) {
+        const took = [];
+        for (let number = 1; number <= pairings; ++number) {
+          const label = `row-${number}`;
+          const began = performance.now();
+          try {
+            const client = await lane.launch(label);
+            await lane.pair(client);
+            took.push(performance.now() - began);
+            // Paired in one go: one connection to register, one to log in, and no state besides.
+            assertEqual(client.states(), ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'],
+              'states');
+            await lane.end(client, { forget: label });
+          } catch (error) {
+            throw new Error(`pairing ${number} of ${pairings}: ${error.message}`);
+          }
+        }
+        took.sort((a, b) => a - b);
+        return `process start to open: median ${took[took.length >> 1].toFixed(0)} ms, slowest ${took.at(-1).toFixed(0)} ms`;
+      },
+    },
+  };
+}

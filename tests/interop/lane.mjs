@@ -1,0 +1,135 @@
+/**
+ * One client command against one mock of its own, over ws: or wss:. What the cases are written in.
+ */
+import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from './client.mjs';
+import { describe } from './history.mjs';
+import { Mock } from './mock.mjs';
+
+export const kQrWithinMs = 10_000;
+export const kOpenWithinMs = 20_000;
+export const kKeepAliveMs = 100;
+
+export function assert(condition, text) {
+  if (!condition) throw new Error(text);
+}
+
+export function assertEqual(actual, expected, what) {
+  const [a, b] = [JSON.stringify(actual), JSON.stringify(expected)];
+  assert(a === b, `${what}: expected ${b}, found ${a}`);
+}
+
+export class Lane {
+  #folder;
+  #command;
+  #scheme;
+  #nextNumber = 15550200001;
+  #running = new Set();
+  #askedForCodes = 0;  // where to look for the next request
+
+  /** A mock, and a folder below `workFolder` for what its clients store. `extra` are arguments of the mock. */
+  static async open({ testline, command, scheme, workFolder, extra = [] }) {
+    const lane = new Lane();
+    lane.#folder = await mkdtemp(join(workFolder, 'lane-'));
+    lane.#command = command;
+    lane.#scheme = scheme;
+    const mockFolder = join(lane.#folder, 'mock');
+    await mkdir(mockFolder);
+    lane.mock = await Mock.launch(testline, mockFolder, extra);
+    lane.major = null;  // of the client, once one was launched
+    if (scheme === 'wss') {
+      assert(lane.mock.info.tls_ca_pem, 'the ready file has no tls_ca_pem');
+      await writeFile(lane.#caFile, lane.mock.info.tls_ca_pem);
+    }
+    return lane;
+  }
+
+  get #caFile() { return join(this.#folder, 'ca.pem'); }
+
+  /** Ends what the case left running, and the mock. */
+  async close() {
+    await Promise.all([...this.#running].map((client) => client.kill()));
+    await this.mock.stop();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  url(label) { return this.mock.url(label, this.#scheme); }
+  phone() { return this.mock.phone(String(this.#nextNumber++)); }
+  stateFolder(label) { return join(this.#folder, label); }
+  copyState(from, to) { return cp(this.stateFolder(from), this.stateFolder(to), { recursive: true }); }
+
+  /** A client process for one device with its own folder and label. */
+  async launch(label, environment = {}) {
+    const client = await Client.launch(this.#command, label, {
+      TESTLINE_WS_URL: this.url(label),
+      TESTLINE_NOISE_ROOT: this.mock.info.noise_root_public_key,
+      TESTLINE_STATE_DIR: this.stateFolder(label),
+      ...(this.#scheme === 'wss' && { TESTLINE_TLS_CA: this.#caFile }),
+      ...environment,
+    });
+    this.#running.add(client);
+    this.major = Number(client.hello.version.split('.')[0]);
+    return client;
+  }
+
+  /** Ends the client's stdin and waits for its exit. What it stored goes with `forget`. */
+  async end(client, { forget } = {}) {
+    this.#running.delete(client);
+    await client.close();
+    if (forget) await rm(this.stateFolder(forget), { recursive: true });  // 800 files each
+  }
+
+  /** Start, QR, picture, scan, 515, login. Every step once: a step that fails is the failure. */
+  async pair(client, { device, options } = {}) {
+    const of = device && { device };
+    const phone = await this.phone();
+    await client.command('start', { ...(device && { device, url: this.url(device) }), ...(options && { options }) });
+    await client.state('waiting_for_scan', kQrWithinMs, of);
+    const { data } = await client.event('qr', kQrWithinMs, (event) => event.device === device);
+    const { device_jid: jid } = await this.mock.scan(phone, data).catch((error) => {
+      throw new Error(`${error.message}; the client meanwhile: ${describe(client.events.rest())}`);
+    });
+    assert(/^\d+:\d+@/.test(jid ?? ''), `the scan answered no device_jid: ${jid}`);
+    await client.state('connecting', kOpenWithinMs, { code: 515, ...of });
+    await client.state('connected', kOpenWithinMs, of);
+    return { phone, jid };
+  }
+
+  /** The next pairing code that a client shows, once the server knows of it, too: clients do not wait for that. */
+  async pairingCode(client, label) {
+    const { code } = await client.event('pairing_code', kOpenWithinMs);
+    const asked = await this.mock.events({
+      kind: 'stanza_in', device: label, from: this.#askedForCodes, what: 'a request for a pairing code',
+      matches: ({ data }) => data.child === 'link_code_companion_reg',
+    });
+    this.#askedForCodes = asked.next;
+    return code;
+  }
+
+  /** Adds a fault that acts on one device. */
+  fault(fault, args, device, when) {
+    return this.mock.call('POST', '/v1/faults', { fault, args, where: { device }, ...(when && { when }) });
+  }
+
+  /** Adds a fault that acts at once, on the live connection of one device. */
+  async strike(fault, args, device) {
+    const { id } = await this.fault(fault, args, device, { manual: true });
+    await this.mock.call('POST', `/v1/faults/${id}/fire`);
+  }
+
+  /** Cuts the one live connection of a device. */
+  async cut(label, how) {
+    const live = (await this.mock.connections()).filter((connection) => connection.label === label);
+    assertEqual(live.length, 1, `connections of ${label} before ${how}`);
+    await this.mock.call('DELETE', `/v1/connections/${live[0].id}?how=${how}`);
+  }
+
+  /** Waits until the server has seen `count` more pings of a device. */
+  async seePings(label, count) {
+    await this.mock.events({
+      kind: 'stanza_in', device: label, count, withinMs: count * kKeepAliveMs * 5 + 5000, what: `w:p pings of ${label}`,
+      matches: (event) => JSON.stringify(event.data).includes('w:p'),
+    });
+  }
+}
