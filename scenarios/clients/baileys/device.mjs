@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { classify } from './close_policy.mjs';
-import { baileys } from './library.mjs';
+import { baileys, major } from './library.mjs';
 import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
@@ -39,6 +39,8 @@ export class Device {
   #running = false;
   #timer = null;
   #generation = 0;
+  #shown = null;                // {data, sequence} of the QR that a user sees now
+  #sequence = 0;
   #lastState = '';
   #url = null;
   #options = null;              // as options.mjs parsed them
@@ -154,7 +156,7 @@ export class Device {
       emitOwnEvents: false,
       getMessage: async (key) => this.#sent.get(key.id),
       ...this.#settings.socket,
-      ...qrTimeout(this.#options.qrFirstMs ?? this.#settings.qrFirstMs, this.#options.qrRestMs ?? this.#settings.qrRestMs),
+      ...qrTimeout(...this.#qrSchedule()),
       ...(this.#options.version && { version: this.#options.version }),
     });
     this.#auth = auth;
@@ -182,13 +184,14 @@ export class Device {
   #onUpdate(sock, link, { connection, qr, isNewLogin }) {
     if (qr) {
       this.#state('waiting_for_scan');
-      if (!this.#pairingNumber) this.#emit({ event: 'qr', data: qr });
+      if (!this.#pairingNumber) this.#show(qr, this.#qrLife(!link.sawQr));
       if (this.#pairingNumber && !link.sawQr) this.#askForCode(sock);
       link.sawQr = true;
       this.#closesBeforeFirstRef = 0;
     }
     if (isNewLogin) {
       link.sawPairSuccess = true;
+      this.#hideQr();
       this.#state('connecting', { reason: 'finishing' });
     }
     if (connection === 'open') {
@@ -215,6 +218,9 @@ export class Device {
     if (error) this.#emit({ event: 'log', text: `connection ended: ${error.message}` });
     const verdict = this.#withLimits(classify(error), link);
     if (verdict.wipe) await this.#wipe();
+    if (verdict.retry === 'stop' || verdict.reason === 'renewing_qr') this.#hideQr();
+    // Better an old code that says so than a gap: the next one is on its way.
+    if (this.#shown) this.#emit({ event: 'qr', ...this.#shown, stale: true, expires_ms: 0 });
     if (verdict.retry === 'stop') {
       this.#running = false;
       this.#state(verdict.state, { reason: verdict.reason, code: verdict.code, attempts: this.#attempts });
@@ -243,7 +249,7 @@ export class Device {
     if (link.sawPairSuccess && verdict.retry !== 'stop') {
       return { ...verdict, state: 'connecting', reason: 'finishing', retry: code === 515 ? 'now' : verdict.retry };
     }
-    if (verdict.state === 'qr_expired') {
+    if (verdict.state === 'qr_expired' && link.sawQr) {
       this.#windows += 1;
       if (this.#windows > this.#options.autoRenewQr) return { ...verdict, retry: 'stop' };
       return { ...verdict, state: 'connecting', reason: 'renewing_qr' };
@@ -262,11 +268,32 @@ export class Device {
       this.#unpairedRestarts += 1;
       return this.#unpairedRestarts >= this.#options.unpairedLimit ? gaveUp('restart_limit') : { ...verdict, retry: 'backoff' };
     }
-    if (!link.sawQr && verdict.state === 'connecting') {
+    if (!link.sawQr && ['connecting', 'qr_expired'].includes(verdict.state)) {
       this.#closesBeforeFirstRef += 1;
       if (this.#closesBeforeFirstRef >= this.#options.unpairedLimit) return gaveUp('closed_before_first_ref');
+      return { ...verdict, state: 'connecting', retry: 'backoff' };
     }
     return verdict;
+  }
+
+  #show(data, lifeMs) {
+    this.#shown = { data, sequence: ++this.#sequence };
+    this.#emit({ event: 'qr', ...this.#shown, stale: false, expires_ms: lifeMs });
+  }
+
+  #hideQr() {
+    if (this.#shown) this.#emit({ event: 'qr_gone' });
+    this.#shown = null;
+  }
+
+  /** How long Baileys shows a QR before the next one, see qrTimeout(). */
+  #qrLife(first) {
+    const [firstMs, restMs] = this.#qrSchedule();
+    return qrTimeout(firstMs, restMs).qrTimeout ?? (first ? firstMs : restMs);
+  }
+
+  #qrSchedule() {
+    return [this.#options.qrFirstMs ?? this.#settings.qrFirstMs, this.#options.qrRestMs ?? this.#settings.qrRestMs];
   }
 
   /** Milliseconds until the next dial. Half of a back-off is random, so that many devices do not return at once. */
@@ -361,6 +388,7 @@ export class Device {
       clearTimeout(cut);
     }
     await this.#settled();
+    this.#hideQr();
   }
 
   async #wipe() {
@@ -377,7 +405,10 @@ const kStoredKinds = [
 /** Baileys keeps the account as base64 text once it was read from disk, and as bytes before. */
 const bytesOf = (field) => (typeof field === 'string' ? Buffer.from(field, 'base64') : field);
 
-/** SHA-256 over what makes this device itself (hex), or null while it is unpaired. */
+/**
+ * SHA-256 over what makes this device itself (hex), or null while it is unpaired. Baileys 6 knows its LID only from the
+ * first login on, and never by heart: there it is no part of that.
+ */
 export function credentialsHash(creds) {
   if (!creds.account || !creds.me) return null;
   const registrationId = Buffer.alloc(4);
@@ -389,7 +420,7 @@ export function credentialsHash(creds) {
     registrationId,
     Buffer.from(creds.advSecretKey, 'base64'),
     Buffer.from(creds.me.id),
-    Buffer.from(creds.me.lid ?? ''),
+    Buffer.from((major > 6 && creds.me.lid) || ''),
     bytesOf(creds.account.accountSignature),
   ]) {
     hash.update(part);
