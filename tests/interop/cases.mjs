@@ -100,6 +100,34 @@ export function makeCases({ pairings }) {
       await lane.end(client);
     },
 
+    'a 515 while a QR is on show: it is marked stale, and gives way to a new one': async (lane) => {
+      const client = await lane.launch('unpaired');
+      const phone = await lane.phone();
+      await client.command('start');
+      const old = await client.event('qr', kQrWithinMs);
+      await lane.strike('stream_error', { code: 515 }, 'unpaired');
+      const marked = await client.event('qr', kQrWithinMs);
+      assertEqual([marked.data, marked.stale], [old.data, true], 'the old QR');
+      const fresh = await client.event('qr', kQrWithinMs);
+      assert(fresh.data !== old.data && !fresh.stale, 'the new QR is another');
+      await lane.mock.scan(phone, fresh.data);
+      await client.event('qr_gone', kOpenWithinMs);
+      await client.state('connected', kOpenWithinMs);
+      await lane.end(client);
+    },
+
+    'a list without a single ref is a close before the first, and is given up': {
+      mock: ['--set', 'refs.count=0'],
+      async run(lane) {
+        const client = await lane.launch('no-refs', { TESTLINE_TIME_SCALE: '0.02' });
+        await client.command('start');
+        await client.state('disconnected', kOpenWithinMs, { reason: 'closed_before_first_ref', code: 408 });
+        assertEqual((await lane.mock.events({ kind: 'registration', device: 'no-refs', count: 3 })).events.length, 3, 'tries');
+        assertEqual(client.events.all().filter(({ event }) => event === 'qr'), [], 'codes on show');
+        await lane.end(client);
+      },
+    },
+
     'options: a window of codes that is not renewed ends in qr_expired, another version pairs all the same': {
       mock: ['--set', 'refs.count=2', '--set', 'refs.first=600ms', '--set', 'refs.rest=300ms'],
       async run(lane) {
