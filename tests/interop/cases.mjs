@@ -157,6 +157,18 @@ export function makeCases({ pairings }) {
       await lane.end(rogue);
     },
 
+    'a server whose certificate authority the client does not know is not talked to': {
+      schemes: ['wss'],
+      async run(lane) {
+        const client = await lane.launch('wary', { TESTLINE_TLS_CA: '', NODE_EXTRA_CA_CERTS: '' });
+        await client.command('start');
+        const { next_attempt_ms: next } = await client.state('connecting', kOpenWithinMs, { reason: 'transport_closed' });
+        assert(next > 0, 'it tries again later');
+        assertEqual(await lane.mock.connections(), [], 'connections that the mock took for its own');
+        await lane.end(client);
+      },
+    },
+
     'a restart of the process is a login without a QR': async (lane) => {
       const first = await lane.launch('restart');
       await lane.pair(first);
