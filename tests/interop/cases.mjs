@@ -7,6 +7,9 @@ import { assert, assertEqual, kKeepAliveMs, kOpenWithinMs, kQrWithinMs } from '.
 
 const inspect = async (client, device) => (await client.command('inspect', device && { device })).credentials;
 
+/** How many one-time keys a version of Baileys uploads at its first login. */
+const kPreKeys = { 6: 30, 7: 812 };
+
 /** What `<failure reason>` and stream errors end in: see scenarios/clients/baileys/close_policy.mjs. */
 const kStop = { erased: false, again: false };
 const kErased = { erased: true, again: false };
@@ -61,6 +64,7 @@ export function makeCases({ pairings }) {
       assertEqual(others, [], 'further devices of the phone');
       assertEqual([device.device_jid, device.label, device.online], [jid, 'qr', true], 'the device as the server sees it');
       assertEqual(client.states(), ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'], 'states');
+      if (kPreKeys[lane.major]) assertEqual(device.prekeys, kPreKeys[lane.major], 'pre-keys at the server');
       const credentials = await inspect(client);
       assert(/^[0-9a-f]{64}$/.test(credentials ?? ''), `a paired client has credentials: ${credentials}`);
       await lane.end(client);
