@@ -170,7 +170,7 @@ TEST(SessionPairingCodeTest, ThePhoneThatKnowsTheCodePairsAndTheDeviceLogsIn) {
   world.advance(10ms);
   EXPECT_EQ(world.status().state, State::connected);
   EXPECT_EQ(world.dial_times.size(), 1u);  // since forget: the login
-  const auto& stored = world.store.at({"credentials", "self"});
+  const auto& stored = world.store.at("credentials").at("self");
   EXPECT_EQ(Credentials::decode(stored)->adv_secret, *secret);
 }
 
