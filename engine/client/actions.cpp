@@ -60,6 +60,12 @@ class Canonical {
       instant(qr.window_expires_at);
       number(qr.stale ? 1 : 0);
     });
+    optional(status.pairing_code, [this](const PairingCodeOnShow& code) {
+      text(code.code);
+      number(code.sequence);
+      instant(code.expires_at);
+    });
+    text(status.pairing_error);
     optional(status.last_close, [this](const LastClose& close) {
       optional(close.code, [this](int code) { number(code); });
       text(close.cause);
@@ -71,6 +77,21 @@ class Canonical {
     optional(status.until, [this](UnixMillis until) { number(until.value); });
     optional(status.clock_offset, [this](std::chrono::seconds offset) { number(offset.count()); });
     number(status.removal_pending ? 1 : 0);
+  }
+
+  void job(const ComputeJob& job) {
+    count(job.index());
+    std::visit(Overloaded{
+                   [this](const MakePreKeys& make) {
+                     bytes(make.seed);
+                     number(make.count);
+                   },
+                   [this](const DeriveLinkKey& derive) {
+                     text(derive.code);
+                     bytes(derive.salt);
+                   },
+               },
+               job);
   }
 
   void commit(const Commit& commit) {
@@ -100,12 +121,16 @@ class Canonical {
 }  // namespace
 
 ComputeValue compute(const ComputeJob& job) {
-  return std::visit(
-      [](const MakePreKeys& make) -> ComputeValue {
-        SeedStream stream(make.seed);
-        return crypto::generate_key_pairs(make.count, stream);
-      },
-      job);
+  return std::visit(Overloaded{
+                        [](const MakePreKeys& make) -> ComputeValue {
+                          SeedStream stream(make.seed);
+                          return crypto::generate_key_pairs(make.count, stream);
+                        },
+                        [](const DeriveLinkKey& derive) -> ComputeValue {
+                          return pairing::derive_link_key(derive.code, derive.salt);
+                        },
+                    },
+                    job);
 }
 
 void append_canonical(const Action& action, Bytes& out) {
@@ -128,9 +153,7 @@ void append_canonical(const Action& action, Bytes& out) {
                  [&](const Commit& commit) { canonical.commit(commit); },
                  [&](const Compute& compute) {
                    canonical.number(compute.job_id);
-                   const auto& make = std::get<MakePreKeys>(compute.job);
-                   canonical.bytes(make.seed);
-                   canonical.number(make.count);
+                   canonical.job(compute.job);
                  },
                  [&](const PublishStatus& publish) { canonical.status(publish.status); },
                  [&](const Report& report) {

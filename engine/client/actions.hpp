@@ -9,6 +9,7 @@
 #include "engine/client/status.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 #include "engine/protocol/pairing/client_payload.hpp"
+#include "engine/protocol/pairing/pairing_code.hpp"
 
 /// The outer alphabet of client::Session: what happened to it, what its shell must do.
 namespace wa::client {
@@ -26,6 +27,12 @@ enum class DialPhase { resolve, connect, proxy, tls, upgrade };
 
 /// The user wants the device running. Idempotent. From a final state it begins anew.
 struct StartRequested {};
+/// The user wants to link with a phone number: starts, if need be, and shows a code for `number`
+/// beside the QR. Every such request makes a new code. What is no number is ignored: a shell checks
+/// with pairing::parse_phone_number before.
+struct PairingCodeRequested {
+  std::string number;
+};
 /// The user wants it stopped; credentials are kept.
 struct StopRequested {};
 /// Unlink at the server, then forget the credentials.
@@ -62,8 +69,12 @@ struct MakePreKeys {
   ByteArray<32> seed{};
   std::uint32_t count = 0;
 };
-using ComputeJob = std::variant<MakePreKeys>;
-using ComputeValue = std::variant<std::vector<crypto::KeyPair>>;
+struct DeriveLinkKey {
+  std::string code;
+  pairing::CodeSalt salt{};
+};
+using ComputeJob = std::variant<MakePreKeys, DeriveLinkKey>;
+using ComputeValue = std::variant<std::vector<crypto::KeyPair>, pairing::LinkKey>;
 ComputeValue compute(const ComputeJob& job);
 
 struct Computed {
@@ -72,9 +83,9 @@ struct Computed {
 };
 struct DeadlineReached {};
 
-using Event =
-    std::variant<StartRequested, StopRequested, LogoutRequested, DeleteRequested, VersionChanged,
-                 Dialed, DialFailed, BytesReceived, SocketClosed, Computed, DeadlineReached>;
+using Event = std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
+                           DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived,
+                           SocketClosed, Computed, DeadlineReached>;
 
 // ---- actions: what the shell must do, in order ----------------------------------------------
 

@@ -22,7 +22,7 @@ Timings Timings::scaled(double factor) const {
        {&Timings::dial, &Timings::handshake, &Timings::first_ref, &Timings::login,
         &Timings::pairing_finish, &Timings::ping_answer, &Timings::dead_socket,
         &Timings::offline_marker, &Timings::request, &Timings::truthful, &Timings::logout,
-        &Timings::removal, &Timings::passkey}) {
+        &Timings::removal, &Timings::passkey, &Timings::code_request, &Timings::pairing_code}) {
     scale(timings.*deadline, factor, kShortestDeadline);
   }
   for (Duration Timings::*period :

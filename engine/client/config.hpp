@@ -28,6 +28,8 @@ struct Timings {
   Duration logout = 10s;          ///< a requested logout without the server's word; then forget
   Duration removal = 5s;          ///< the same of a delete, and of saying it later
   Duration passkey = 300s;        ///< `passkey_required` without an answer; then `pairing_failed`
+  Duration code_request = 20s;    ///< a pairing code is wanted → pair-device; then it is not
+  Duration pairing_code = 180s;   ///< validity of a pairing code
   // Periods and delays.
   Duration qr_first = 60s;
   Duration qr_rest = 20s;

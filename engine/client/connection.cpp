@@ -96,6 +96,7 @@ std::optional<Instant> Connection::next_deadline() const {
   if (stage_ == Stage::ending) return next;
   consider(keepalive_.next_deadline());
   consider(code_changes_at);
+  if (code) consider(code->ends_at());
   if (requests_) consider(requests_->next_deadline());
   return next;
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/client/actions.hpp"
+#include "engine/client/code_pairing.hpp"
 #include "engine/client/config.hpp"
 #include "engine/client/keepalive.hpp"
 #include "engine/client/login_sequence.hpp"
@@ -69,6 +70,7 @@ class Connection {
   std::optional<Tombstone> errand;  ///< it was opened to have this companion removed
   std::optional<PairingWindow> window;
   std::optional<Instant> code_changes_at;
+  std::optional<CodePairing> code;
   bool offered_qr = false;  ///< a ref came on this socket
   bool saw_pair_success = false;
   LoginSequence login;

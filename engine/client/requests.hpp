@@ -19,6 +19,8 @@ enum class Purpose : std::uint8_t {
   passive_active,
   clean_dirty,
   remove_companion,
+  companion_hello,
+  companion_finish,
 };
 
 /// The IQs of one stream that wait for their answer: draws ids, matches answers, knows deadlines.

@@ -117,6 +117,7 @@ std::optional<Instant> Session::Impl::next_deadline() const {
   }
   consider(reconnect_.next_deadline());
   if (farewell_) consider(farewell_->deadline);
+  if (code_wanted_) consider(code_wanted_->begin_by);
   if (finishing_) consider(finishing_->deadline);
   return next;
 }
@@ -238,6 +239,9 @@ void Session::Impl::on(const SocketClosed& event) {
 }
 
 void Session::Impl::on(const Computed& event) {
+  if (connection_ && connection_->code && connection_->code->job == event.job_id) {
+    return on_link_key(std::get<pairing::LinkKey>(event.value));
+  }
   if (!connection_ || connection_->key_job != event.job_id) {
     ++counters_.stale_events;
     return;
@@ -250,6 +254,9 @@ void Session::Impl::on(const Computed& event) {
 void Session::Impl::on(const DeadlineReached&) {
   if (farewell_ && now_.mono >= farewell_->deadline) return finish_farewell(false);
   if (errand_deadline_ && now_.mono >= *errand_deadline_) end_locally("removal_timeout");
+  if (code_wanted_ && code_wanted_->begin_by && now_.mono >= *code_wanted_->begin_by) {
+    fail_code("pairing_code_timeout", {});
+  }
   if (connection_) wake_connection();
   reconnect_.deadline_reached(now_.mono);
   status_.attempts = reconnect_.attempts();
@@ -280,10 +287,20 @@ void Session::Impl::wake_connection() {
   if (connection_ && connection_->code_changes_at && now_.mono >= *connection_->code_changes_at) {
     rotate_code();
   }
+  if (connection_ && connection_->code && now_.mono >= connection_->code->ends_at()) {
+    fail_code("pairing_code_expired", {});
+  }
 }
 
 void Session::Impl::rotate_code() {
   if (connection_->window->current(now_.mono)) return show_code();
+  if (!connection_->code) return refs_ended();
+  // A code that somebody types just now needs this stream, whatever became of the refs.
+  connection_->code_changes_at.reset();
+  status_.qr.reset();
+}
+
+void Session::Impl::refs_ended() {
   end_locally("refs_ended", "QR refs attempts ended");
 }
 

@@ -45,6 +45,7 @@ void Session::Impl::end_stream(StreamEnd end) {
   WA_ASSERT(connection_ && connection_->stage() != Stage::ending);  // the first reason wins
   if (connection_->errand) return end_errand(end);
   const ClosePolicy& policy = close_policy(end, situation());
+  drop_code();
   reconnect_.closed(now_.mono);
   status_.last_close = LastClose{end.code, end.cause, now_.wall};
   report(policy.retry == Retry::stop ? Report::Level::warning : Report::Level::info,
@@ -182,6 +183,7 @@ void Session::Impl::settle(State state, std::string_view reason) {
   dial_at_.reset();
   finishing_.reset();
   farewell_.reset();
+  forget_code();
   status_.state = state;
   status_.reason = reason;
   status_.qr.reset();

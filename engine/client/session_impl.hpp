@@ -8,6 +8,7 @@
 
 #include "engine/client/close_policy.hpp"
 #include "engine/client/connection.hpp"
+#include "engine/client/pair_success.hpp"
 #include "engine/client/server_clock.hpp"
 #include "engine/client/session.hpp"
 #include "engine/client/stored.hpp"
@@ -15,7 +16,7 @@
 /// The inside of Session, by file: session.cpp (commands, dialing, deadlines), session_ends.cpp
 /// (what follows the end of a stream), session_removal.cpp (logout, delete, and what they owe the
 /// server), session_stanzas.cpp (stanzas in general, login), session_pairing.cpp (stanzas of
-/// pairing).
+/// pairing), session_pairing_code.cpp (the code that is typed instead of a scan).
 namespace wa::client {
 
 class Session::Impl {
@@ -32,6 +33,7 @@ class Session::Impl {
  private:
   // ---- session.cpp ----
   void on(const StartRequested&);
+  void on(const PairingCodeRequested&);
   void on(const StopRequested&);
   void on(const VersionChanged& event);
   void on(const Dialed& event);
@@ -46,6 +48,7 @@ class Session::Impl {
   Connection* current(Generation generation);
   void wake_connection();
   void rotate_code();
+  void refs_ended();
   void dial();
   void open_connection();
   void begin_attempt();
@@ -131,9 +134,22 @@ class Session::Impl {
   bool on_pairing_iq(const wire::Node& iq);
   void on_pair_device(const wire::Node& iq, const wire::Node& pair_device);
   void on_pair_success(const wire::Node& iq, const wire::Node& pair_success);
+  Result<PairSuccess> accept_with_any_secret(const wire::Node& pair_success);
   bool on_pairing_notification(const wire::Node& notification);
   void show_code();
   void renew_adv_secret();
+
+  // ---- session_pairing_code.cpp ----
+  void begin_code();
+  void derive_link_key();
+  void on_link_key(const pairing::LinkKey& key);
+  void on_companion_hello_answered(const wire::Node* answer);
+  void on_link_code_notification(const wire::Node& notification);
+  /// The code on show is void; the next stream brings a new one.
+  void drop_code();
+  /// No code is wanted any more.
+  void forget_code();
+  void fail_code(std::string_view word, std::string text);
 
   // ---- all ----
   void store_credentials(std::string_view point, std::vector<Change> changes = {});
@@ -143,6 +159,12 @@ class Session::Impl {
   struct Finishing {
     Instant deadline;
     std::uint32_t failures = 0;
+  };
+
+  /// A user waits for a pairing code.
+  struct CodeWanted {
+    std::string number;
+    std::optional<Instant> begin_by;  ///< until the first one is begun
   };
 
   /// A logout or delete is wanted, and the server is told first.
@@ -177,6 +199,9 @@ class Session::Impl {
   std::uint32_t windows_renewed_ = 0;
   std::deque<Instant> renewals_;  ///< of windows, within the last hour
   std::uint32_t codes_shown_ = 0;
+  std::optional<CodeWanted> code_wanted_;
+  std::string_view code_failure_;  ///< why there is no code; shown as the reason beside a QR
+  std::uint32_t pairing_codes_shown_ = 0;
   std::uint32_t next_job_id_ = 1;
   std::optional<Instant> first_open_;  ///< of an account that was paired in this run
   std::optional<Instant> last_takeover_;

@@ -34,6 +34,7 @@ void Session::Impl::on_pair_device(const wire::Node& iq, const wire::Node& pair_
   fruitless_ = 0;
   reconnect_.opened(now_.mono);
   show_code();
+  if (code_wanted_ && !connection_->code) begin_code();
 }
 
 void Session::Impl::show_code() {
@@ -52,12 +53,12 @@ void Session::Impl::show_code() {
   connection_->code_changes_at = code->expires_at;
   status_.qr = std::move(qr);
   status_.state = State::waiting_for_scan;
-  status_.reason.clear();
+  status_.reason = code_failure_;
 }
 
 void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair_success) {
   const std::string id = iq.printed("id");
-  auto success = accept_pair_success(pair_success, *credentials_, random_);
+  auto success = accept_with_any_secret(pair_success);
   const bool wrong_number = success && !config_.expected_number.empty() &&
                             success->account.jid.user != config_.expected_number;
   if (!success || wrong_number) {
@@ -70,6 +71,7 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
                        wrong_number ? "pair-success of another number" : success.error().detail);
   }
 
+  forget_code();
   // Durable before the phone is told: it will believe that we know.
   credentials_->account = success->account;
   store_credentials(kPointPaired, {Erase{std::string(kLastCloseKind), {}}});
@@ -89,12 +91,28 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
   report(Report::Level::info, "paired as " + status_.jid);
 }
 
+/// The phone has the secret from a QR, or agreed on one by code: both may be on show.
+Result<PairSuccess> Session::Impl::accept_with_any_secret(const wire::Node& pair_success) {
+  if (connection_->code && connection_->code->adv_secret()) {
+    Credentials by_code = *credentials_;
+    by_code.adv_secret = *connection_->code->adv_secret();
+    auto success = accept_pair_success(pair_success, by_code, random_);
+    if (success) credentials_->adv_secret = by_code.adv_secret;
+    if (success) return success;
+  }
+  return accept_pair_success(pair_success, *credentials_, random_);
+}
+
 bool Session::Impl::on_pairing_notification(const wire::Node& notification) {
   if (paired() || connection_->stage() != Stage::showing_qr) return false;
   const std::string_view type = notification.attr("type");
   if (type == "companion_reg_refresh" && (notification.child("companion_reg_refresh") ||
                                           notification.child("pair-device-rotate-qr"))) {
     renew_adv_secret();
+    return true;
+  }
+  if (type == "link_code_companion_reg") {
+    on_link_code_notification(notification);
     return true;
   }
   if (type == "passkey_prologue_request") {
@@ -111,9 +129,11 @@ bool Session::Impl::on_pairing_notification(const wire::Node& notification) {
 }
 
 void Session::Impl::renew_adv_secret() {
+  // A pair-success that is bound to the agreed secret is on its way.
+  if (connection_->code && connection_->code->adv_secret()) return;
   credentials_->adv_secret = random_.array<32>();
   store_credentials(kPointSecret);
-  show_code();
+  if (connection_->window->current(now_.mono)) show_code();
 }
 
 }  // namespace wa::client

@@ -152,6 +152,8 @@ void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
       }
       if (!accepted) report(Report::Level::warning, "the server did not confirm the logout");
       return finish_farewell(accepted);
+    case Purpose::companion_hello: return on_companion_hello_answered(answer);
+    case Purpose::companion_finish: return;  // pair-success says whether the code was right
   }
 }
 

@@ -46,6 +46,14 @@ struct QrOnShow {
   bool operator==(const QrOnShow&) const = default;
 };
 
+/// The pairing code that a person may type into the phone now. A secret: only for who asked.
+struct PairingCodeOnShow {
+  std::string code;            ///< eight characters; shown to people as ABCD-1234
+  std::uint32_t sequence = 0;  ///< grows with every code of this session; an older code is void
+  Instant expires_at;
+  bool operator==(const PairingCodeOnShow&) const = default;
+};
+
 /// Why the last stream ended: the first classified reason of its generation.
 struct LastClose {
   std::optional<int>
@@ -60,6 +68,8 @@ struct Status {
   std::string
       reason;  ///< a stable word, or empty: `finishing`, `restart_limit`, `login_timeout`, …
   std::optional<QrOnShow> qr;
+  std::optional<PairingCodeOnShow> pairing_code;
+  std::string pairing_error;  ///< of reason `pairing_code_rejected`: the server's words
   std::optional<LastClose> last_close;
   std::optional<Instant> next_attempt_at;
   std::uint32_t attempts = 0;       ///< counted reconnects since the last stable connection

@@ -302,10 +302,11 @@ void World::send_and_close(const NodeBuilder& node) {
 }
 
 NodeBuilder World::pair_success(const Scan& scan) {
-  const auto qr = pairing::parse_qr_text(status().qr->text).value();
-  auto secret = qr.adv_secret;
+  const Credentials& companion = *session.credentials();
+  auto secret = scan.adv_secret.value_or(companion.adv_secret);
+  if (!scan.adv_secret) secret = pairing::parse_qr_text(status().qr->text).value().adv_secret;
   if (scan.spoil_hmac) secret[0] ^= std::byte{1};
-  auto identity = qr.identity_key;
+  auto identity = companion.identity.public_key;
   if (scan.spoil_signature) identity.bytes[5] ^= std::byte{1};
   issued_container_ =
       pairing::issue_device_identity({1234, 1'767'225'600, 3}, account_, identity, secret, random);

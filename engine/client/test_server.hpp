@@ -92,6 +92,7 @@ class World {
     bool spoil_hmac = false;
     bool spoil_signature = false;
     std::string jid = "15550100001:7@s.whatsapp.net";
+    std::optional<ByteArray<32>> adv_secret = {};  ///< instead of the QR's
   };
   /// The phone scans the QR on show.
   void scan(const Scan& scan);

@@ -8,6 +8,7 @@
 #include "engine/base/overloaded.hpp"
 #include "engine/client/records.hpp"
 #include "engine/net/websocket.hpp"
+#include "engine/protocol/pairing/pairing_code.hpp"
 #include "engine/runtime/action_gate.hpp"
 #include "engine/runtime/clock.hpp"
 
@@ -87,6 +88,13 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     });
   }
 
+  /// A command that cannot be begun.
+  void refuse(Error error, Done done) {
+    asio::post(io_, [weak = weak_from_this(), error = std::move(error), done = std::move(done)] {
+      if (weak.lock() && done) done(error);
+    });
+  }
+
   /// What is under way is void from here on.
   void end() {
     alarm_.cancel();
@@ -119,7 +127,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   // ---- commands ----
 
   void on_command(Command command) {
-    const bool starts = std::holds_alternative<client::StartRequested>(command.event);
+    const bool starts = std::holds_alternative<client::StartRequested>(command.event) ||
+                        std::holds_alternative<client::PairingCodeRequested>(command.event);
     const bool removes = std::holds_alternative<client::DeleteRequested>(command.event);
     if (phase_ == Phase::closed && !starts && !removes) return answer(command, {});
     wanted_ = command.event;
@@ -475,6 +484,11 @@ SessionShell::~SessionShell() {
 
 void SessionShell::start(Done done) {
   impl_->command(client::StartRequested{}, std::move(done));
+}
+void SessionShell::request_pairing_code(std::string_view number, Done done) {
+  auto parsed = pairing::parse_phone_number(number);
+  if (!parsed) return impl_->refuse(std::move(parsed).error(), std::move(done));
+  impl_->command(client::PairingCodeRequested{std::move(*parsed)}, std::move(done));
 }
 void SessionShell::stop(Done done) {
   impl_->command(client::StopRequested{}, std::move(done));

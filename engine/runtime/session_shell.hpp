@@ -62,6 +62,9 @@ class SessionShell {
   /// Errors: `malformed` (what is stored is damaged: state `store_error`, nothing is changed),
   /// `environment` (the store cannot be read).
   void start(Done done);
+  /// Links with a phone number: starts, and shows a code in the status. A device that is paired
+  /// only starts. Errors: `usage` (the number), those of start.
+  void request_pairing_code(std::string_view number, Done done);
   /// Nothing happens when the session was never started.
   void stop(Done done);
   void logout(Done done);

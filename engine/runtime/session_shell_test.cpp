@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <deque>
@@ -235,6 +236,27 @@ TEST_F(SessionShellTest, AUrlThatCannotBeReadIsAFailedDial) {
   tell(&SessionShell::start).value();
   ASSERT_TRUE(run_until([&] { return shell_->status().last_close.has_value(); }));
   EXPECT_THAT(shell_->status().last_close->cause, HasSubstr("resolve"));
+}
+
+TEST_F(SessionShellTest, APairingCodeIsAskedForWithANumberOnlyAndStarts) {
+  Result<void> refused;
+  bool answered = false;
+  shell_->request_pairing_code("12", [&](Result<void> result) {
+    refused = std::move(result);
+    answered = true;
+  });
+  EXPECT_FALSE(answered);
+  settle();
+  ASSERT_TRUE(answered);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::usage);
+  EXPECT_EQ(store_.opened, 0);
+
+  shell_->request_pairing_code("+1 555 010 0001", {});
+  EXPECT_TRUE(run_until([&] { return !peers_.empty(); }));
+  // This server never offers a ref.
+  EXPECT_TRUE(run_until(
+      [&] { return std::ranges::count(statuses_, "pairing_code_timeout", &Status::reason) > 0; }));
 }
 
 TEST_F(SessionShellTest, StopClosesTheSocketAndLeavesNothingUnderWay) {

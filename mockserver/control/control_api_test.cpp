@@ -161,10 +161,18 @@ TEST_F(ControlApiTest, BodiesThatAreTooLargeAreNotRead) {
 }
 
 TEST_F(ControlApiTest, WhatIsNotBuiltYetSaysSo) {
-  EXPECT_EQ(refused(501, "POST", "/v1/phones/1/pairing-code", R"({"code":"ABCD1234"})"),
-            "not_built_yet");
   EXPECT_EQ(refused(501, "POST", "/v1/phones/1/messages", R"({})"), "not_built_yet");
   EXPECT_EQ(refused(501, "GET", "/v1/phones/1/messages"), "not_built_yet");
+}
+
+TEST_F(ControlApiTest, PairingCodesAreForPhonesThatACompanionWaitsFor) {
+  const std::string enter = "/v1/phones/15550100001/pairing-code";
+  EXPECT_EQ(refused(404, "POST", enter, R"({"code":"ABCD1234"})"), "unknown_phone");
+  EXPECT_EQ(call("POST", "/v1/phones", R"({"number":"15550100001"})").status, 201);
+  EXPECT_EQ(refused(400, "POST", enter, R"({})"), "missing_member");
+  EXPECT_EQ(refused(400, "POST", enter, R"({"code":1})"), "wrong_type");
+  EXPECT_EQ(refused(422, "POST", enter, R"({"code":"ABCD"})"), "bad_code");
+  EXPECT_EQ(refused(409, "POST", enter, R"({"code":"abcd-1234"})"), "no_pairing_code");
 }
 
 // ---- scanning --------------------------------------------------------------------------------

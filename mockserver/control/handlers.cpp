@@ -115,6 +115,19 @@ void Handlers::scan(const Call& call) {
   if (!started) refuse(call.reply, Problem{503, "busy", started.error().detail, ""});
 }
 
+void Handlers::enter_pairing_code(const Call& call) {
+  const auto read = [&]() -> ApiResult<std::string> {
+    WA_TRY(const json::object body, read_object(call.request.body, {"code"}));
+    return required_text(body, "code");
+  };
+  auto code = read();
+  if (!code) return refuse(call.reply, code.error());
+  command(call, EnterPairingCode{call.parameter("id"), std::move(*code)}, 200,
+          [](const CommandResult& linked) {
+            return json::object{{"device_jid", linked.value}};
+          });
+}
+
 void Handlers::unlink(const Call& call) {
   const auto read = [&]() -> ApiResult<std::string> {
     WA_TRY(const json::object body, read_object(call.request.body, {"device_jid"}));
@@ -128,10 +141,9 @@ void Handlers::unlink(const Call& call) {
 }
 
 void Handlers::not_built_yet(const Call& call) {
-  refuse(call.reply,
-         Problem{501, "not_built_yet",
-                 call.request.method + " " + call.request.path + " is not built yet",
-                 "link a device with POST …/scan; docs/guides/control-api.md lists what there is"});
+  refuse(call.reply, Problem{501, "not_built_yet",
+                             call.request.method + " " + call.request.path + " is not built yet",
+                             "docs/guides/control-api.md lists what there is"});
 }
 
 // ---- connections and faults ------------------------------------------------------------------

@@ -38,6 +38,7 @@ class Handlers {
   void list_phones(const Call& call);
   void get_phone(const Call& call);
   void scan(const Call& call);
+  void enter_pairing_code(const Call& call);
   void unlink(const Call& call);
   void not_built_yet(const Call& call);
   void list_connections(const Call& call);

@@ -43,7 +43,7 @@ const std::vector<Route>& tenant_routes() {
       {"GET", "/phones", &Handlers::list_phones},
       {"GET", "/phones/{id}", &Handlers::get_phone},
       {"POST", "/phones/{id}/scan", &Handlers::scan, limits::kMaxHttpBodyBytes},
-      {"POST", "/phones/{id}/pairing-code", &Handlers::not_built_yet},
+      {"POST", "/phones/{id}/pairing-code", &Handlers::enter_pairing_code},
       {"POST", "/phones/{id}/messages", &Handlers::not_built_yet},
       {"GET", "/phones/{id}/messages", &Handlers::not_built_yet},
       {"POST", "/phones/{id}/unlink", &Handlers::unlink},

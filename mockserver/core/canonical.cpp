@@ -47,6 +47,13 @@ void append_canonical(const Action& action, Bytes& out) {
         put(out, switched.device);
         put(out, std::uint64_t{switched.on});
       },
+      [&](const Compute& compute) {
+        put(out, compute.job_id);
+        const auto& derive = std::get<DeriveLinkKeys>(compute.job);
+        put(out, derive.code);
+        put(out, ByteSpan(derive.companion_salt));
+        put(out, ByteSpan(derive.phone_salt));
+      },
       [&](const Record& record) {
         put(out, static_cast<std::uint64_t>(record.event.kind));
         put(out, record.event.device);

@@ -22,6 +22,7 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
         }
       },
       [&](const Scan& asked) { scan(request, asked, now); },
+      [&](const EnterPairingCode& entered) { enter_pairing_code(request, entered, now); },
       [&](const Unlink& asked) {
         const Phone* phone = accounts.find(asked.phone);
         if (phone == nullptr) {
@@ -144,6 +145,7 @@ void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now
 
 void Tenant::Impl::reset(Now now) {
   while (!peers_.empty()) close(peers_.begin()->second, CloseHow::fin, "reset", now);
+  refuse_early_codes(Instant::max());
   accounts.clear();
   faults.clear();
   violations.clear();

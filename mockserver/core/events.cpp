@@ -9,6 +9,7 @@ std::string_view to_string(EventKind kind) {
     case EventKind::registration: return "registration";
     case EventKind::pair_device: return "pair_device";
     case EventKind::scan: return "scan";
+    case EventKind::link_code: return "link_code";
     case EventKind::pair_success: return "pair_success";
     case EventKind::pair_sign: return "pair_sign";
     case EventKind::login: return "login";
@@ -49,6 +50,10 @@ const std::vector<ViolationRule>& violation_rules() {
       {"device-signature", "pair-device-sign carries a valid device signature",
        "pairing.md, Device identity"},
       {"key-index", "pair-device-sign repeats the issued key index", "pairing.md, Device identity"},
+      {"link-code",
+       "companion_hello and companion_finish carry every field in its size, and the connection's "
+       "keys",
+       "pairing.md, Pairing code"},
       {"before-login", "an unpaired client sends only pairing stanzas, pings and results",
        "connection.md, Login"},
       {"prekey-upload",

@@ -18,6 +18,7 @@ enum class EventKind {
   registration,
   pair_device,
   scan,
+  link_code,
   pair_success,
   pair_sign,
   login,

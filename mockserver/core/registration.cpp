@@ -60,12 +60,8 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
 }
 
 void Tenant::Impl::scan(RequestId request, const Scan& asked, Now now) {
-  Phone* phone = accounts.find(asked.phone);
-  if (phone == nullptr) {
-    answer(request, Problem{404, "unknown_phone", "there is no phone " + asked.phone,
-                            "POST /v1/phones {\"number\": \"15550100001\"} makes one"});
-    return;
-  }
+  Phone* phone = find_phone_for(request, asked.phone);
+  if (phone == nullptr) return;
   const auto payload = pairing::parse_qr_text(asked.qr_text);
   if (!payload) {
     answer(request, Problem{422, "not_a_whatsapp_qr", payload.error().detail,
@@ -106,27 +102,45 @@ void Tenant::Impl::scan(RequestId request, const Scan& asked, Now now) {
                             "the client mixes keys of two pairing attempts"});
     return;
   }
-  if (phone->next_device > kMaxDevice) {
-    answer(request, Problem{409, "too_many_devices",
-                            "phone " + phone->number + " has used up its device numbers",
-                            "make another phone, or reset"});
-    return;
-  }
+  if (!has_free_device(request, *phone)) return;
+  link(*peer, *phone, request, payload->adv_secret, EventKind::scan, {{"phone", phone->number}},
+       now);
+}
 
-  peer->ref_used = true;
-  cancel_timer(*peer, TimerKind::refs_end);
+Phone* Tenant::Impl::find_phone_for(RequestId request, const std::string& id_or_number) {
+  Phone* phone = accounts.find(id_or_number);
+  if (phone == nullptr) {
+    answer(request, Problem{404, "unknown_phone", "there is no phone " + id_or_number,
+                            "POST /v1/phones {\"number\": \"15550100001\"} makes one"});
+  }
+  return phone;
+}
+
+bool Tenant::Impl::has_free_device(RequestId request, const Phone& phone) {
+  if (phone.next_device <= kMaxDevice) return true;
+  answer(request, Problem{409, "too_many_devices",
+                          "phone " + phone.number + " has used up its device numbers",
+                          "make another phone, or reset"});
+  return false;
+}
+
+void Tenant::Impl::link(Peer& peer, Phone& phone, RequestId request,
+                        const pairing::AdvSecret& secret, EventKind how,
+                        std::vector<std::pair<std::string_view, std::string>> data, Now now) {
+  peer.ref_used = true;
+  cancel_timer(peer, TimerKind::refs_end);
   PendingScan pending;
   pending.request = request;
-  pending.phone_id = phone->id;
-  pending.device = phone->next_device++;
-  pending.key_index = phone->next_key_index++;
+  pending.phone_id = phone.id;
+  pending.device = phone.next_device++;
+  pending.key_index = phone.next_key_index++;
   pending.iq_id = next_stanza_id();
   pairing::DeviceIdentitySpec spec;
-  spec.raw_id = phone->raw_id;
+  spec.raw_id = phone.raw_id;
   spec.timestamp = static_cast<std::uint64_t>(now.wall.seconds());
   spec.key_index = pending.key_index;
-  pending.container = pairing::issue_device_identity(
-      spec, phone->identity, peer->registration->identity, payload->adv_secret, random);
+  pending.container = pairing::issue_device_identity(spec, phone.identity,
+                                                     peer.registration->identity, secret, random);
   const NodeBuilder pair_success =
       NodeBuilder("iq")
           .attr("from", Jid::server_itself())
@@ -138,17 +152,17 @@ void Tenant::Impl::scan(RequestId request, const Scan& asked, Now now) {
                      .child(NodeBuilder("device-identity").bytes(pending.container))
                      .child(NodeBuilder("platform").attr("name", "android"))
                      .child(NodeBuilder("device")
-                                .attr("jid", phone->jid(pending.device))
-                                .attr("lid", phone->lid(pending.device))));
-  peer->scan = std::move(pending);
-  set_timer(*peer, TimerKind::scan, now.mono + settings.scan_timeout);
-  const ConnectionId id = peer->id;
-  notice(EventKind::scan, *peer, {{"phone", phone->number}}, now);
-  peer = find(id);
-  if (peer == nullptr || withheld("pair-success", *peer, now)) return;
-  send(*peer, pair_success, now);
+                                .attr("jid", phone.jid(pending.device))
+                                .attr("lid", phone.lid(pending.device))));
+  peer.scan = std::move(pending);
+  set_timer(peer, TimerKind::scan, now.mono + settings.scan_timeout);
+  const ConnectionId id = peer.id;
+  notice(how, peer, std::move(data), now);
+  Peer* linking = find(id);
+  if (linking == nullptr || withheld("pair-success", *linking, now)) return;
+  send(*linking, pair_success, now);
   if (Peer* still = find(id))
-    notice(EventKind::pair_success, *still, {{"phone", phone->number}}, now);
+    notice(EventKind::pair_success, *still, {{"phone", phone.number}}, now);
 }
 
 void Tenant::Impl::answer_scan(Peer& peer, std::variant<CommandResult, Problem> result) {
@@ -163,13 +177,17 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
     cover(std::string(tag), "accepted");
     return;
   }
+  if (tag == "ack") {
+    cover("ack", "accepted");
+    return check_ack(peer, node);
+  }
   if (tag != "iq") {
     violate(peer, "before-login", "<" + std::string(tag) + "> on an unpaired connection", &node);
     return;
   }
   const std::string_view type = node.attr("type");
   if (type != "result" && type != "error") {
-    answer_iq(peer, node, now);
+    if (!on_link_code_iq(peer, node, now)) answer_iq(peer, node, now);
     return;
   }
   const std::string_view id = node.attr("id");

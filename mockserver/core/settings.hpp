@@ -24,6 +24,7 @@ struct Settings {
   Duration restart_delay = 100ms;     ///< restart_delay: pair-device-sign → stream:error 515
   Duration first_frame_delay = 50ms;  ///< first_frame_delay: after the handshake, dictionary 2 only
   Duration scan_timeout = 10s;        ///< scan_timeout: pair-success → pair-device-sign
+  Duration pairing_code_life = 180s;  ///< pairing_code.life: companion_hello → no phone takes it
   Duration handshake_timeout = 20s;   ///< handshake_timeout: socket open → ClientFinish
   Duration server_ping = 0s;          ///< server_ping: the server pings this often; 0: never
   bool edge_routing = true;           ///< edge_routing: send routing info after login

@@ -79,6 +79,11 @@ std::vector<Action> Tenant::deadline_reached(Now now) {
   return impl_->take_actions(now);
 }
 
+std::vector<Action> Tenant::computed(std::uint64_t job_id, const ComputeValue& value, Now now) {
+  impl_->on_computed(job_id, value, now);
+  return impl_->take_actions(now);
+}
+
 std::optional<Instant> Tenant::next_deadline() const {
   return impl_->next_deadline();
 }
@@ -357,10 +362,14 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
                       "the companion's connection ended before it answered pair-success: " + detail,
                       "look at /v1/events for what it sent last"});
   }
+  give_up_code(peer, Problem{409, "connection_lost",
+                             "the companion's connection ended before it was linked: " + detail,
+                             "look at /v1/events for what it sent last"});
   for (Ref& ref : peer.refs) old_refs.push_back(std::move(ref.text));
   while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();
-  for (const TimerKind kind : {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end,
-                               TimerKind::scan, TimerKind::restart, TimerKind::server_ping}) {
+  for (const TimerKind kind :
+       {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end, TimerKind::scan,
+        TimerKind::companion_finish, TimerKind::restart, TimerKind::server_ping}) {
     cancel_timer(peer, kind);
   }
   // Out of the map first: a fault on `closed` must not find it alive.
@@ -476,10 +485,14 @@ std::optional<Instant> Tenant::Impl::next_deadline() const {
     const Instant first = std::get<Instant>(*timers_.begin());
     if (!next || first < *next) next = first;
   }
+  if (!early_codes_.empty() && (!next || early_codes_.front().until < *next)) {
+    next = early_codes_.front().until;
+  }
   return next;
 }
 
 void Tenant::Impl::on_deadline(Now now) {
+  refuse_early_codes(now.mono);
   while (!timers_.empty() && std::get<Instant>(*timers_.begin()) <= now.mono) {
     const auto [at, id, kind] = *timers_.begin();
     Peer* peer = find(id);
@@ -511,11 +524,23 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
         actions_.push_back({peer.id, SendBytes{std::move(message)}});
       }
       break;
-    case TimerKind::refs_end: close(peer, CloseHow::normal, "QR refs used up", now); break;
+    case TimerKind::refs_end:
+      // Somebody may be typing its code.
+      if (peer.shown_code && now.mono < peer.shown_code->expires_at) {
+        set_timer(peer, kind, peer.shown_code->expires_at + settings.refs_linger);
+      } else {
+        close(peer, CloseHow::normal, "QR refs used up", now);
+      }
+      break;
     case TimerKind::scan:
       answer_scan(peer, Problem{504, "no_pair_device_sign",
                                 "the companion did not answer pair-success in time",
                                 "look at /v1/events for what it sent last"});
+      break;
+    case TimerKind::companion_finish:
+      give_up_code(peer, Problem{504, "no_companion_finish",
+                                 "the companion did not answer primary_hello in time",
+                                 "look at /v1/events for what it sent last"});
       break;
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
     case TimerKind::server_ping: ping(peer, now); break;

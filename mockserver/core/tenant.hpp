@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "engine/base/now.hpp"
+#include "mockserver/core/compute.hpp"
 #include "mockserver/core/events.hpp"
 #include "mockserver/core/fault_engine.hpp"
 #include "mockserver/core/server_keys.hpp"
@@ -46,6 +47,12 @@ struct Scan {
   std::string phone;  ///< id or number
   std::string qr_text;
 };
+/// Somebody types the pairing code of a companion into the phone. Answered once pair-device-sign is
+/// verified, or when the companion's key bundle shows that the code was wrong.
+struct EnterPairingCode {
+  std::string phone;  ///< id or number
+  std::string code;   ///< as people type it
+};
 struct Unlink {
   std::string phone;
   std::string device_jid;
@@ -69,8 +76,8 @@ struct HealFault {
 };
 /// Close streams; forget accounts, faults and violations.
 struct Reset {};
-using Command = std::variant<AddPhone, Scan, Unlink, CloseConnection, AddFault, RemoveFault,
-                             FireFault, HealFault, Reset>;
+using Command = std::variant<AddPhone, Scan, EnterPairingCode, Unlink, CloseConnection, AddFault,
+                             RemoveFault, FireFault, HealFault, Reset>;
 
 /// Why a command failed, as the control API and Lua say it.
 struct Problem {
@@ -107,6 +114,11 @@ struct Answer {
   RequestId request = 0;
   std::variant<CommandResult, Problem> result;
 };
+/// Run the job elsewhere; answer with Tenant::computed.
+struct Compute {
+  std::uint64_t job_id = 0;
+  ComputeJob job;
+};
 /// For the event log, subscribers and traces.
 struct Record {
   TenantEvent event;
@@ -120,8 +132,8 @@ struct HostFaultSwitched {
   bool on = false;
 };
 struct Action {
-  ConnectionId connection = 0;  ///< 0 for Answer, HostFaultSwitched, and some events
-  std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Record,
+  ConnectionId connection = 0;  ///< 0 for Answer, Compute, HostFaultSwitched, and some events
+  std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Compute, Record,
                HostFaultSwitched>
       what;
 };
@@ -181,6 +193,8 @@ class Tenant {
   std::vector<Action> step(ConnectionId connection, const ConnectionEvent& event, Now now);
   std::vector<Action> command(RequestId request, const Command& command, Now now);
   std::vector<Action> deadline_reached(Now now);
+  /// The value of a Compute. Late ones are dropped.
+  std::vector<Action> computed(std::uint64_t job_id, const ComputeValue& value, Now now);
   std::optional<Instant> next_deadline() const;
 
   std::vector<PhoneInfo> phones() const;

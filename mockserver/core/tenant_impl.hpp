@@ -12,8 +12,8 @@
 namespace wa::mock {
 
 /// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults),
-/// registration.cpp (refs, scan, pair-success) and login.cpp (success, IQs, acks). Private to
-/// mockserver/core.
+/// registration.cpp (refs, scan, pair-success), link_code.cpp (codes instead of scans) and
+/// login.cpp (success, IQs, acks). Private to mockserver/core.
 class Tenant::Impl {
  public:
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
@@ -34,6 +34,30 @@ class Tenant::Impl {
     std::string iq_id;
     Bytes container;
   };
+  /// The code that a companion shows for a phone to be linked with.
+  struct ShownCode {
+    std::string number;
+    pairing::WrappedEphemeral companion_ephemeral;
+    Bytes ref;
+    std::uint64_t order = 0;  ///< of several for one number the newest counts
+    Instant expires_at;
+  };
+  /// A code that was typed into a phone, until the bundle of companion_finish was judged.
+  struct TypedCode {
+    RequestId request = 0;
+    std::string phone_id;
+    std::uint64_t job = 0;
+    crypto::KeyPair ephemeral;
+    pairing::CodeSalt salt{};
+    crypto::PublicKey companion_ephemeral;  ///< as the code opens it; nonsense if it is wrong
+    Bytes bundle;
+  };
+  /// A code that was typed before any companion asked for one with this number.
+  struct EarlyCode {
+    RequestId request = 0;
+    EnterPairingCode entered;
+    Instant until;
+  };
   /// A stanza of ours that wants an ack: class → what the ack must repeat.
   struct OwedAck {
     std::string ack_class;
@@ -43,7 +67,15 @@ class Tenant::Impl {
   };
 
   /// What a connection waits for. One deadline of each kind at a time.
-  enum class TimerKind { handshake, first_frame, refs_end, scan, restart, server_ping };
+  enum class TimerKind {
+    handshake,
+    first_frame,
+    refs_end,
+    scan,
+    companion_finish,
+    restart,
+    server_ping
+  };
 
   struct Peer {
     ConnectionId id = 0;
@@ -61,6 +93,8 @@ class Tenant::Impl {
     bool pair_device_answered = false;
     bool ref_used = false;
     std::optional<PendingScan> scan;
+    std::optional<ShownCode> shown_code;
+    std::optional<TypedCode> typed_code;
     // Login.
     std::optional<CompanionKey> companion;
     std::string device_jid;
@@ -96,7 +130,30 @@ class Tenant::Impl {
   // registration.cpp
   void offer_refs(Peer& peer, Now now);
   void scan(RequestId request, const Scan& scan, Now now);
+  /// Sends pair-success, bound to the secret that phone and companion share; what the companion
+  /// answers is the answer to the request. `how` is noted before, with `data`.
+  void link(Peer& peer, Phone& phone, RequestId request, const pairing::AdvSecret& secret,
+            EventKind how, std::vector<std::pair<std::string_view, std::string>> data, Now now);
+  /// Null, false: the request has been answered.
+  Phone* find_phone_for(RequestId request, const std::string& id_or_number);
+  bool has_free_device(RequestId request, const Phone& phone);
   void on_pairing_node(Peer& peer, const wire::Node& node, Now now);
+
+  // link_code.cpp
+  /// False when the iq is about something else.
+  bool on_link_code_iq(Peer& peer, const wire::Node& iq, Now now);
+  Result<wire::NodeBuilder> on_companion_hello(Peer& peer, const wire::Node& iq,
+                                               const wire::Node& hello, Now now);
+  Result<wire::NodeBuilder> on_companion_finish(Peer& peer, const wire::Node& iq,
+                                                const wire::Node& finish);
+  void judge_bundle(Peer& peer, Now now);
+  Peer* newest_code_for(std::string_view number);
+  void enter_pairing_code(RequestId request, const EnterPairingCode& entered, Now now);
+  void enter_early_codes(const std::string& number, Now now);
+  void refuse_early_codes(Instant until);
+  void on_computed(std::uint64_t job, const ComputeValue& value, Now now);
+  void give_up_code(Peer& peer, Problem problem);
+  void notice_link_code(Peer& peer, std::string_view stage, std::string number, Now now);
 
   // login.cpp
   void log_in(Peer& peer, const pairing::Login& login, Now now);
@@ -169,6 +226,10 @@ class Tenant::Impl {
   std::vector<Action> actions_;
   std::map<std::pair<std::string, std::string>, std::uint64_t> coverage_;
   std::uint64_t next_stanza_id_ = 1;
+  std::map<std::uint64_t, ConnectionId> jobs_;
+  std::uint64_t next_job_id_ = 1;
+  std::uint64_t last_shown_code_ = 0;
+  std::deque<EarlyCode> early_codes_;  ///< by time
   Bytes certificate_chain_;
   std::optional<UnixMillis> certificate_issued_;
 

@@ -45,9 +45,18 @@ void Bench::take(std::vector<Action> actions) {
       answers.emplace(answer->request, std::move(answer->result));
     } else if (auto* record = std::get_if<Record>(&action.what)) {
       events.push_back(std::move(record->event));
+    } else if (auto* compute = std::get_if<Compute>(&action.what)) {
+      jobs.push_back(std::move(*compute));
     } else if (const auto* refuse = std::get_if<RefuseUpgrade>(&action.what)) {
       refused[action.connection] = refuse->status;
     }
+  }
+  if (!hold_jobs) finish_jobs();
+}
+
+void Bench::finish_jobs() {
+  for (const Compute& job : std::exchange(jobs, {})) {
+    take(tenant.computed(job.job_id, compute(job.job), now_));
   }
 }
 

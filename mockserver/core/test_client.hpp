@@ -37,6 +37,9 @@ class Bench {
   std::map<ConnectionId, int> refused;
   std::map<RequestId, std::variant<CommandResult, Problem>> answers;
   std::vector<TenantEvent> events;
+  bool hold_jobs = false;     ///< else computed at once
+  std::vector<Compute> jobs;  ///< held
+  void finish_jobs();
   RequestId next_request = 1;
 
  private:

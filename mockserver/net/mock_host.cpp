@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "mockserver/net/chat_path.hpp"
+#include "mockserver/net/compute_thread.hpp"
 #include "mockserver/net/listen_address.hpp"
 #include "mockserver/net/tenant_shell.hpp"
 
@@ -82,6 +83,10 @@ class MockHost::Impl final : public TenantSurroundings {
     on_event_.call(logged);
   }
 
+  void compute(ComputeJob job, std::function<void(ComputeValue)> done) override {
+    compute_.run(std::move(job), std::move(done));
+  }
+
   void settled(const std::string& tenant) override { on_settled_.call(tenant); }
 
   Result<void> add_tenant(std::string_view name, Settings settings) {
@@ -119,6 +124,7 @@ class MockHost::Impl final : public TenantSurroundings {
     if (std::exchange(stopped_, true)) return;
     if (server_) server_->stop();
     for (auto& [name, entry] : entries_) entry->shell->stop();
+    compute_.stop();
   }
 
   struct Entry {
@@ -133,6 +139,7 @@ class MockHost::Impl final : public TenantSurroundings {
   Random& random_;
   Instant started_ = now().mono;
   std::unique_ptr<net::WebSocketServer> server_;
+  ComputeThread compute_{io_};
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;
   Listeners<LoggedEvent> on_event_;
   Listeners<std::string> on_settled_;

@@ -67,6 +67,15 @@ void TenantShell::perform(Action& action) {
     if (found && found.mapped()) found.mapped()(answer->result);
     return;
   }
+  if (auto* compute = std::get_if<Compute>(&action.what)) {
+    host_.compute(std::move(compute->job),
+                  [weak = weak_from_this(), job = compute->job_id](const ComputeValue& value) {
+                    const auto self = weak.lock();
+                    if (!self || self->stopped_) return;
+                    self->take(self->tenant_.computed(job, value, self->host_.now()));
+                  });
+    return;
+  }
   const auto link = links_.find(action.connection);
   if (link == links_.end()) return;  // it went while the action was on its way
   if (auto* accepting = std::get_if<Accepting>(&link->second)) {

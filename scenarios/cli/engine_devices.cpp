@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "engine/client/records.hpp"
+#include "engine/protocol/pairing/pairing_code.hpp"
 #include "engine/runtime/clock.hpp"
 #include "scenarios/stage/device.hpp"
 
@@ -65,6 +66,15 @@ Result<std::string> text(const json::object& object, std::string_view name) {
   if (!value->is_string())
     return wrong(std::string(name) + " is not a text: " + json::serialize(*value));
   return std::string(value->get_string());
+}
+
+/// The digits of `pairing_number`; empty when it is not there.
+Result<std::string> pairing_number(const json::object& command) {
+  WA_TRY(const std::string written, text(command, "pairing_number"));
+  if (!command.contains("pairing_number")) return written;
+  auto digits = pairing::parse_phone_number(written);
+  if (!digits) return wrong("pairing_number: " + digits.error().detail);
+  return digits;
 }
 
 std::string_view word(client::Report::Level level) {
@@ -166,8 +176,6 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   WA_TRY(config.url, text(command, "url"));
   if (config.url.empty()) config.url = settings.url;
   if (settings.noise_root) config.noise_root = *settings.noise_root;
-  if (command.contains("pairing_number"))
-    return wrong("pairing_number: pairing codes are not built in yet");
 
   const json::value* given = command.if_contains("options");
   if (!given) return config;
@@ -253,6 +261,8 @@ void EngineDevices::perform(const json::object& command, Request request) {
 }
 
 void EngineDevices::start(Device& device, const json::object& command, const Request& request) {
+  const auto number = pairing_number(command);
+  if (!number) return error(request, "bad_request", number.error().detail);
   json::object what;
   for (const std::string_view name : {"url", "options"}) {
     if (const json::value* value = command.if_contains(name)) what[name] = *value;
@@ -272,7 +282,8 @@ void EngineDevices::start(Device& device, const json::object& command, const Req
     make_shell(device, std::move(*config));
     device.start_text = std::move(start_text);
   }
-  device.shell->start(answer(request));
+  if (number->empty()) return device.shell->start(answer(request));
+  device.shell->request_pairing_code(*number, answer(request));
 }
 
 void EngineDevices::inspect(const Device& device, const Request& request) {
@@ -342,6 +353,7 @@ void EngineDevices::on_status(Device& device, const client::Status& status, Now 
   const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
   for (stage::Entry& entry : stage::entries_of(device.shown, status, now)) {
     if (entry.kind == "qr") entry.data["data"] = status.qr->text;
+    if (entry.kind == "pairing_code") entry.data["code"] = entry.pairing_code;
     emit(entry.kind == "status" ? "state" : entry.kind, name, std::move(entry.data), entry.at);
   }
   device.shown = status;

@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "engine/protocol/pairing/pairing_code.hpp"
 #include "scenarios/loopback/device.hpp"
 
 namespace wa::loopback {
@@ -186,6 +187,7 @@ void Client::on_event(std::string_view event, json::object line) {
   }
   if (!device) {
     if (event == "log") return world_.log(name_, text_of(line, "text"));
+    for (const char* secret : {"code", "data", "base64"}) line.erase(secret);
     return nonsense("an event of no device that it runs", json::serialize(line));
   }
 
@@ -204,6 +206,11 @@ void Client::on_event(std::string_view event, json::object line) {
     entry.kind = "qr";
     entry.qr = stage::QrPicture::from_png(std::move(*picture));
     line.erase("base64");
+  } else if (event == "pairing_code") {
+    auto code = pairing::parse_pairing_code(text_of(line, "code"));
+    if (!code) return nonsense("a pairing_code without a code", {});
+    entry.pairing_code = std::move(*code);
+    line.erase("code");
   } else if (event == "state") {
     if (!stage::check_state_word(text_of(line, "state"))) {
       return nonsense("a state that does not exist", json::serialize(line));

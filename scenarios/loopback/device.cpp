@@ -31,14 +31,19 @@ Device::Device(ClientSurroundings& world, Client& client, std::string engine, st
       client_(client),
       setup_(std::move(setup)) {}
 
-void Device::do_start(Ref ref) {
+void Device::do_start(Ref ref, std::string pairing_number) {
   if (const auto clone = std::exchange(setup_.clone, {})) {
     if (const auto cloned = clone(*this); !cloned)
       return error(ref, "environment", cloned.error().detail);
   }
   if (const auto run = client_.run(); !run) return error(ref, "environment", run.error().detail);
+  if (!pairing_number.empty() && world_.hello() && !world_.hello()->can("pairing_code")) {
+    setup_.lacks("pairing_code");
+    return error(ref, "unsupported", "the client lacks the capability pairing_code");
+  }
   json::object fields;
   fields["url"] = setup_.url;
+  if (!pairing_number.empty()) fields["pairing_number"] = std::move(pairing_number);
   json::object chosen = start_options(options(), setup_.scale);
   // Fewer keys than a client makes by itself save time, and change nothing a scenario looks at.
   if (world_.hello() && world_.hello()->can_option("initial_prekeys")) {

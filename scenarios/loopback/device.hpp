@@ -39,7 +39,7 @@ class Device final : public stage::Device {
   void said(stage::Entry entry) { push(std::move(entry)); }
 
  private:
-  void do_start(stage::Ref ref) override;
+  void do_start(stage::Ref ref, std::string pairing_number) override;
   /// Sends a command; to a process that does not run there is nothing to say.
   stage::Ref tell(std::string_view command);
   /// Sends a command that needs a capability, and a process.

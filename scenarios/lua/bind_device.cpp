@@ -32,7 +32,10 @@ int wait_for_answer(lua_State* L, stage::Device& device, stage::Ref ref, const c
 
 int device_start(lua_State* L) {
   stage::Device& device = device_at(L);
-  return wait_for_answer(L, device, device.start(), "start", {});
+  const Options options(L, 2, "device:start", {"pairing_number"});
+  const auto number = options.text("pairing_number");
+  const stage::Ref ref = number ? device.start_with_code(*number) : device.start();
+  return wait_for_answer(L, device, ref, "start", {});
 }
 int device_stop(lua_State* L) {
   stage::Device& device = device_at(L);
@@ -85,9 +88,9 @@ int device_await(lua_State* L) {
   Wait wait = Wait::for_state(Impl::world_of(L), device, state, options.text("reason").value_or(""),
                               within_of(options));
   return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
-    push_strict(
-        S, ended.entry()->data,
-        {"state", "reason", "attempts", "code", "cause", "next_attempt_ms", "jid", "until_ms"});
+    push_strict(S, ended.entry()->data,
+                {"state", "reason", "attempts", "code", "cause", "next_attempt_ms", "jid",
+                 "until_ms", "pairing_error"});
     return 1;
   });
 }
@@ -111,6 +114,16 @@ int device_qr(lua_State* L) {
   const stage::QrPicture& picture = device_at(L).qr();
   if (picture.empty()) return lua_pushnil(L), 1;
   return push_picture(L, picture), 1;
+}
+
+int device_await_pairing_code(lua_State* L) {
+  stage::Device& device = device_at(L);
+  const Options options(L, 2, "device:await_pairing_code", {"within"});
+  Wait wait = Wait::for_pairing_code(Impl::world_of(L), device, within_of(options));
+  return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
+    push_text(S, ended.entry()->pairing_code);
+    return 1;
+  });
 }
 
 int device_history(lua_State* L) {
@@ -161,6 +174,7 @@ constexpr Member kDevice[] = {
     {"inspect", device_inspect},
     {"await", device_await},
     {"await_qr", device_await_qr},
+    {"await_pairing_code", device_await_pairing_code},
     {"history", device_history},
     {"name",
      [](lua_State* L) {
@@ -183,6 +197,12 @@ constexpr Member kDevice[] = {
     {"states", device_states, true},
     {"attempts", [](lua_State* L) { return push_count(L, device_at(L).attempts()); }, true},
     {"qr", device_qr, true},
+    {"pairing_code",
+     [](lua_State* L) {
+       push_text_or_nil(L, device_at(L).pairing_code());
+       return 1;
+     },
+     true},
     {"last_close", device_last_close, true},
     {"connects",
      [](lua_State* L) {

@@ -41,6 +41,14 @@ int phone_scan(lua_State* L) {
   return wait_for_outcome(L, phone.scan(as_bytes(picture)), within_of(options, 15s));
 }
 
+int phone_enter_code(lua_State* L) {
+  stage::Phone& phone = phone_at(L);
+  std::string code(text_at(L, 2, "phone:enter_code takes a code, such as \"ABCD-1234\""));
+  const Options options(L, 3, "phone:enter_code", {"within"});
+  // The mock gives up after 10 s without companion_finish, and 10 s without pair-device-sign.
+  return wait_for_outcome(L, phone.enter_code(std::move(code)), within_of(options, 25s));
+}
+
 int phone_unlink(lua_State* L) {
   stage::Phone& phone = phone_at(L);
   std::string jid;
@@ -70,6 +78,7 @@ int phone_companions(lua_State* L) {
 
 constexpr Member kPhone[] = {
     {"scan", phone_scan},
+    {"enter_code", phone_enter_code},
     {"unlink", phone_unlink},
     {"companions", phone_companions, true},
     {"id",

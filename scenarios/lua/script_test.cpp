@@ -151,6 +151,7 @@ TEST(ScriptTest, UnknownNamesRaiseWithTheNearest) {
            {"device.start()", "called with a colon"},
            {"device.state = 'x'", "cannot be changed"},
            {"device:await_qr { within = 2 }", "a duration with a unit"},
+           {"device:start { pairing_nmuber = '15550100001' }", "did you mean \"pairing_number\"?"},
            {"scenario { name = 'again' }", "called once"}}) {
     SCOPED_TRACE(text);
     const Played played = play(text);

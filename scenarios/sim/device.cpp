@@ -1,6 +1,7 @@
 #include "scenarios/sim/device.hpp"
 
 #include "engine/base/overloaded.hpp"
+#include "engine/protocol/pairing/pairing_code.hpp"
 
 namespace wa::sim {
 
@@ -69,7 +70,15 @@ Device::Device(DeviceSurroundings& surroundings, std::string engine, std::string
 
 // ---- commands -----------------------------------------------------------------------------------
 
-void Device::do_start(Ref ref) {
+void Device::do_start(Ref ref, std::string pairing_number) {
+  if (!pairing_number.empty()) {
+    auto number = pairing::parse_phone_number(pairing_number);
+    if (!number) {
+      json::object data{{"ref", ref}, {"code", "bad_request"}, {"text", number.error().detail}};
+      return push({world_.now().mono, "error", std::move(data), {}});
+    }
+    pairing_number = std::move(*number);
+  }
   world_.started_by_user(setup_.index);
   stopping_ = false;
   if (!setup_.store->acquire(owner(), world_.now().mono)) {
@@ -90,6 +99,7 @@ void Device::do_start(Ref ref) {
     return;
   }
   done(ref);
+  if (!pairing_number.empty()) return feed(client::PairingCodeRequested{std::move(pairing_number)});
   feed(client::StartRequested{});
 }
 

@@ -65,7 +65,7 @@ class Device final : public stage::Device {
   bool committing() const { return gate_.committing(); }
 
  private:
-  void do_start(stage::Ref ref) override;
+  void do_start(stage::Ref ref, std::string pairing_number) override;
   stage::Ref command(client::Event event);
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();

@@ -23,6 +23,7 @@ struct Happening {
     client_hears_end,  ///< target: link
     commit_durable,    ///< target: device; number: incarnation
     computed,          ///< target: device; number: incarnation; extra: job
+    tenant_computed,   ///< number: place of the job
     check,             ///< target: device; invariants after something ended
   };
   Kind kind = Kind::alarm;

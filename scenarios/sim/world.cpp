@@ -186,6 +186,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
   std::map<mock::RequestId, Done> asked_;
   mock::RequestId next_request_ = 1;
+  std::map<std::uint32_t, mock::Compute> tenant_jobs_;
+  std::uint32_t last_tenant_job_ = 0;
   std::uint64_t steps_ = 0;
   std::uint64_t steps_at_now_ = 0;
   std::uint64_t messages_ = 0;
@@ -213,6 +215,11 @@ bool World::Impl::perform(Happening& happening) {
     case Kind::computed:
       devices_[happening.target]->computed(happening.number, happening.extra);
       return true;
+    case Kind::tenant_computed: {
+      const mock::Compute job = std::move(tenant_jobs_.extract(happening.number).mapped());
+      perform(tenant_.computed(job.job_id, mock::compute(job.job), now()));
+      return true;
+    }
     case Kind::check: check(happening.target); return false;
     default: break;
   }
@@ -298,6 +305,9 @@ void World::Impl::record(const mock::Action& action) {
         const auto* problem = std::get_if<mock::Problem>(&answer.result);
         line("answer", {{"request", answer.request}, {"problem", problem ? problem->code : ""}});
       },
+      [&](const mock::Compute& compute) {
+        line("compute", {{"job", compute.job_id}});
+      },
       [](const mock::Record&) {},  // the Server's line says more
       [&](const mock::HostFaultSwitched& switched) {
         line("host_fault",
@@ -323,6 +333,13 @@ void World::Impl::perform(mock::Action& action) {
         const Done done = std::move(asked->second);
         asked_.erase(asked);
         done(answer.result);
+      },
+      [&](mock::Compute& compute) {
+        Happening happening;
+        happening.kind = Kind::tenant_computed;
+        happening.number = ++last_tenant_job_;
+        tenant_jobs_.emplace(last_tenant_job_, std::move(compute));
+        queue_.push(now_ + options.costs.compute, std::move(happening));
       },
       [&](mock::Record& record) {
         note_event(record.event);

@@ -58,6 +58,7 @@ std::vector<Entry> entries_of(const client::Status& before, const client::Status
   std::vector<Entry> entries;
   client::Status rest = after;
   rest.qr = before.qr;
+  rest.pairing_code = before.pairing_code;
   if (!(rest == before)) {
     json::object data;
     data["state"] = client::to_string(after.state);
@@ -70,6 +71,7 @@ std::vector<Entry> entries_of(const client::Status& before, const client::Status
     if (after.next_attempt_at)
       data["next_attempt_ms"] = milliseconds(*after.next_attempt_at - now.mono);
     if (!after.jid.empty()) data["jid"] = after.jid;
+    if (!after.pairing_error.empty()) data["pairing_error"] = after.pairing_error;
     if (after.until) data["until_ms"] = after.until->value - now.wall.value;
     const bool other_state = after.state != before.state || after.reason != before.reason;
     entries.push_back({now.mono, other_state ? "state" : "status", std::move(data), {}});
@@ -83,6 +85,14 @@ std::vector<Entry> entries_of(const client::Status& before, const client::Status
     entries.push_back({now.mono, "qr", std::move(data), QrPicture::from_text(after.qr->text)});
   } else if (!after.qr && before.qr) {
     entries.push_back({now.mono, "qr_gone", {}, {}});
+  }
+  if (after.pairing_code && after.pairing_code != before.pairing_code) {
+    json::object data;
+    data["sequence"] = after.pairing_code->sequence;
+    data["expires_ms"] = milliseconds(after.pairing_code->expires_at - now.mono);
+    entries.push_back({now.mono, "pairing_code", std::move(data), {}, after.pairing_code->code});
+  } else if (!after.pairing_code && before.pairing_code) {
+    entries.push_back({now.mono, "pairing_code_gone", {}, {}});
   }
   return entries;
 }
@@ -113,6 +123,7 @@ std::string describe(const Entry& entry) {
     if (stale && stale->is_bool() && stale->get_bool()) text += " (stale)";
     return text;
   }
+  if (entry.kind == "pairing_code") return "pairing_code " + text_of(entry.data, "sequence");
   if (entry.kind == "log") return "log \"" + text_of(entry.data, "text") + "\"";
   if (entry.data.empty()) return entry.kind;
   return entry.kind + " " + json::serialize(entry.data);
@@ -126,10 +137,18 @@ Device::Device(std::string engine, std::string name, DeviceOptions options, Trac
       trace_actor_(trace.actor("device " + engine_ + "/" + name_)) {}
 
 Ref Device::start() {
+  return begin({});
+}
+
+Ref Device::start_with_code(std::string number) {
+  return begin(std::move(number));
+}
+
+Ref Device::begin(std::string pairing_number) {
   move_cursor(history_.size());
   if (!started_at_) started_at_ = history_.size();
   const Ref ref = next_ref();
-  do_start(ref);
+  do_start(ref, std::move(pairing_number));
   return ref;
 }
 
@@ -162,13 +181,21 @@ void Device::push(Entry entry) {
       last_close_ = std::move(close);
     }
     // Clients that never say so show no code any more in these states.
-    if (state_ != "waiting_for_scan" && state_ != "connecting") qr_ = {};
+    if (state_ != "waiting_for_scan" && state_ != "connecting") {
+      qr_ = {};
+      pairing_code_.clear();
+    }
   } else if (entry.kind == "qr") {
     qr_ = entry.qr;
   } else if (entry.kind == "qr_gone") {
     qr_ = {};
+  } else if (entry.kind == "pairing_code") {
+    pairing_code_ = entry.pairing_code;
+  } else if (entry.kind == "pairing_code_gone") {
+    pairing_code_.clear();
   } else if (entry.kind == "killed" || entry.kind == "exited") {
     qr_ = {};
+    pairing_code_.clear();
     state_.clear();
     reason_.clear();
   }

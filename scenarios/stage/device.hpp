@@ -40,6 +40,8 @@ class QrPicture {
 /// - `status`: the same members; something else of them changed
 /// - `qr`: {sequence, stale, expires_ms, window_ms}, both from now; the picture is in `qr`
 /// - `qr_gone`: nothing is on show any more
+/// - `pairing_code`: {sequence, expires_ms}; the code itself is in `pairing_code`, not in traces
+/// - `pairing_code_gone`: it is void
 /// - `log`: {level, text}
 /// - `done`: {ref} and what the command yields; for inspect: credentials (text or null),
 ///   generation, stored {kind: count}, …
@@ -51,6 +53,7 @@ struct Entry {
   std::string kind;
   boost::json::object data;
   QrPicture qr;
+  std::string pairing_code = {};  ///< eight characters: a secret
 };
 
 /// Entries that a change of status amounts to, in order: state or status, then qr. The simulator
@@ -99,6 +102,8 @@ class Device {
 
   /// Places the cursor at the end of the history, then starts (or starts again).
   Ref start();
+  /// The same, and links with a phone number: the device is to show a pairing code.
+  Ref start_with_code(std::string number);
   virtual Ref stop() = 0;
   virtual Ref logout() = 0;
   virtual Ref remove() = 0;
@@ -125,19 +130,24 @@ class Device {
   const std::optional<boost::json::object>& last_close() const { return last_close_; }
   /// The code on show now; empty when there is none.
   const QrPicture& qr() const { return qr_; }
+  /// The pairing code on show now; empty when there is none.
+  const std::string& pairing_code() const { return pairing_code_; }
   /// The answer to a command, if it has come.
   const Entry* answer(Ref ref) const;
 
  protected:
   Device(std::string engine, std::string name, DeviceOptions options, Trace& trace);
 
-  virtual void do_start(Ref ref) = 0;
+  /// `pairing_number`: empty unless it is to link with a code.
+  virtual void do_start(Ref ref, std::string pairing_number) = 0;
   Ref next_ref() { return next_ref_++; }
   /// Appends to the history and updates the fields. A `state` that repeats state and reason becomes
   /// a `status`.
   void push(Entry entry);
 
  private:
+  Ref begin(std::string pairing_number);
+
   std::string engine_;
   std::string name_;
   DeviceOptions options_;
@@ -153,6 +163,7 @@ class Device {
   std::uint32_t attempts_ = 0;
   std::optional<boost::json::object> last_close_;
   QrPicture qr_;
+  std::string pairing_code_;
 };
 
 }  // namespace wa::stage

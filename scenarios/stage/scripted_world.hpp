@@ -22,7 +22,7 @@ class ScriptedDevice final : public Device {
   Ref inspect() override { return next_ref(); }
 
  private:
-  void do_start(Ref) override {}
+  void do_start(Ref, std::string) override {}
 };
 
 class ScriptedWorld final : public World, public ServerPort {

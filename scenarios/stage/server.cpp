@@ -65,6 +65,11 @@ OutcomePtr Phone::scan(ByteSpan picture) {
   return server_.command(mock::Scan{id_, std::move(*text)}, what);
 }
 
+OutcomePtr Phone::enter_code(std::string code) {
+  return server_.command(mock::EnterPairingCode{id_, std::move(code)},
+                         "pairing code typed into phone " + number_);
+}
+
 OutcomePtr Phone::unlink(std::string device_jid) {
   std::string what = "unlink of " + device_jid + " by phone " + number_;
   return server_.command(mock::Unlink{id_, std::move(device_jid)}, std::move(what));

@@ -58,6 +58,8 @@ class Phone {
   /// Looks at the picture (PNG or JPEG) and links what it shows. Answered when the server has
   /// verified the companion; a picture without exactly one QR is a Problem 422 at once.
   OutcomePtr scan(ByteSpan picture);
+  /// Somebody types the pairing code that a client shows for this number.
+  OutcomePtr enter_code(std::string code);
   /// Removes a companion.
   OutcomePtr unlink(std::string device_jid);
   std::vector<mock::CompanionInfo> companions() const;

@@ -58,6 +58,17 @@ TEST(PhoneTest, APictureWithDamagedPixelsIsNoCode) {
   EXPECT_EQ(outcome->problem()->status, 422);
 }
 
+TEST(PhoneTest, ACodeIsTypedAsItIsAndInNoTrace) {
+  ScriptedWorld world(true);
+  Phone& phone = **world.server().phone("15550100001");
+  const OutcomePtr outcome = phone.enter_code("ABCD-1234");
+  const auto& entered = std::get<mock::EnterPairingCode>(world.commands.back());
+  EXPECT_EQ(entered.code, "ABCD-1234");
+  EXPECT_EQ(entered.phone, phone.id());
+  EXPECT_EQ(outcome->what, "pairing code typed into phone 15550100001");
+  for (const std::string& line : world.trace().lines()) EXPECT_THAT(line, Not(HasSubstr("ABCD")));
+}
+
 TEST(PhoneTest, ANumberHasOnePhone) {
   ScriptedWorld world;
   Phone* first = *world.server().phone("15550100001");
@@ -149,6 +160,36 @@ TEST(DeviceTest, NoEntryHoldsTheTextOfTheCode) {
   }
   for (const std::string& line : world.trace().lines()) EXPECT_THAT(line, Not(HasSubstr("secret")));
   EXPECT_EQ(*mock::camera::read_picture(*device.qr().png()), "the-secret-text");
+}
+
+TEST(DeviceTest, APairingCodeComesAndGoesAndIsInNoTrace) {
+  client::Status waiting = status(client::State::waiting_for_scan);
+  waiting.pairing_code = client::PairingCodeOnShow{"ABCD1234", 2, Instant(180s)};
+  ScriptedWorld world(true);
+  ScriptedDevice& device = world.add_device("shop-1");
+  const auto show = [&](const client::Status& before, const client::Status& after) {
+    std::vector<std::string> shown;
+    for (Entry& entry : entries_of(before, after, Now{Instant(1s), {}})) {
+      shown.push_back(describe(entry));
+      EXPECT_THAT(boost::json::serialize(entry.data), Not(HasSubstr("ABCD")));
+      if (entry.kind == "pairing_code") {
+        EXPECT_EQ(entry.data.at("expires_ms"), 179'000);
+      }
+      device.push(std::move(entry));
+    }
+    return shown;
+  };
+  EXPECT_THAT(show(status(client::State::waiting_for_scan), waiting),
+              ElementsAre("pairing_code 2"));
+  EXPECT_EQ(device.pairing_code(), "ABCD1234");
+  client::Status gone = waiting;
+  gone.pairing_code.reset();
+  EXPECT_THAT(show(waiting, gone), ElementsAre("pairing_code_gone"));
+  EXPECT_EQ(device.pairing_code(), "");
+  (void)show(gone, waiting);
+  (void)show(waiting, status(client::State::connected));
+  EXPECT_EQ(device.pairing_code(), "");
+  for (const std::string& line : world.trace().lines()) EXPECT_THAT(line, Not(HasSubstr("ABCD")));
 }
 
 TEST(DeviceTest, RemembersTheLastCloseAndEveryState) {

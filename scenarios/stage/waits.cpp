@@ -82,6 +82,13 @@ Wait Wait::for_qr(World& world, Device& device, Duration within) {
   return for_entry(world, device, "a QR code", matcher, within);
 }
 
+Wait Wait::for_pairing_code(World& world, Device& device, Duration within) {
+  auto matcher = [](const Entry& entry) -> Match {
+    return {entry.kind == "pairing_code" ? Grade::full : Grade::none, {}};
+  };
+  return for_entry(world, device, "a pairing code", matcher, within);
+}
+
 Wait Wait::for_answer(World& world, Device& device, Ref ref, std::string what, Duration within) {
   Wait wait(world, Kind::answer, "device " + device.name() + ": answer to " + what, within);
   wait.device_ = &device;

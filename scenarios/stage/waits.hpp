@@ -35,6 +35,8 @@ class Wait {
                         Duration within);
   /// The next code shown that is not stale.
   static Wait for_qr(World& world, Device& device, Duration within);
+  /// The next pairing code.
+  static Wait for_pairing_code(World& world, Device& device, Duration within);
   using EntryMatcher = std::function<Match(const Entry&)>;
   static Wait for_entry(World& world, Device& device, std::string what, EntryMatcher matcher,
                         Duration within);
