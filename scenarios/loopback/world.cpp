@@ -14,6 +14,7 @@
 #include "engine/protocol/crypto/system_random.hpp"
 #include "mockserver/net/mock_host.hpp"
 #include "scenarios/loopback/client.hpp"
+#include "scenarios/loopback/clone_stored.hpp"
 #include "scenarios/loopback/command_line.hpp"
 #include "scenarios/loopback/device.hpp"
 
@@ -45,11 +46,6 @@ constexpr int kMostReady = 10'000;
 std::string milliseconds(Duration duration) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
   return std::to_string(std::max<std::int64_t>(1, ms));
-}
-
-/// Whether a file in a state directory belongs to this device: `NAME`, `NAME.store`, …
-bool belongs_to(const std::string& file, const std::string& device) {
-  return file == device || file.starts_with(device + ".");
 }
 
 }  // namespace
@@ -136,6 +132,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     return {{"TESTLINE_WS_URL", url_of(client.label())},
             {"TESTLINE_NOISE_ROOT", to_hex(host_->keys().root.public_key.bytes)},
             {"TESTLINE_STATE_DIR", client.state_dir()},
+            {"TESTLINE_OWNER", client.owner()},
             {"TESTLINE_KEEPALIVE_MS", milliseconds(keepalive)},
             {"TESTLINE_QR_FIRST_MS", milliseconds(options.settings.refs_first)},
             {"TESTLINE_QR_MS", milliseconds(options.settings.refs_rest)},
@@ -297,27 +294,15 @@ Result<Device*> World::Impl::original_of(const std::string& clone_of) {
   return Error{Errc::usage, "clone_of: there is no device \"" + clone_of + "\""};
 }
 
-/// The files of one device become those of another, whatever their client keeps in them: all that
-/// is in its directory, or what is named after it where a directory is shared.
 Result<void> World::Impl::clone(Device& from, Device& to) {
-  const bool shared = hello_->can("multi_device");
-  const fs::path source = from.client().state_dir();
-  const fs::path target = to.client().state_dir();
-  std::error_code failure;
-  for (fs::directory_iterator file(source, failure), end; !failure && file != end;
-       file.increment(failure)) {
-    std::string name = file->path().filename();
-    if (shared) {
-      if (!belongs_to(name, from.name())) continue;
-      name = to.name() + name.substr(from.name().size());
-    }
-    fs::copy(file->path(), target / name,
-             fs::copy_options::recursive | fs::copy_options::overwrite_existing, failure);
-    if (failure) break;
-  }
-  if (!failure) return {};
-  return Error{Errc::environment,
-               "clone_of: cannot copy what " + from.name() + " has stored: " + failure.message()};
+  const auto place = [&](const Device& device) {
+    return StoredDevice{device.client().state_dir(),
+                        hello_->can("multi_device") ? device.name() : std::string()};
+  };
+  auto cloned = clone_stored(place(from), place(to));
+  if (cloned) return {};
+  return Error{Errc::environment, "clone_of: cannot copy what " + from.name() +
+                                      " has stored: " + cloned.error().detail};
 }
 
 void World::Impl::lacks(std::string_view capability) {

@@ -14,6 +14,7 @@
 #include "engine/net/process_limits.hpp"
 #include "scenarios/loopback/child_process.hpp"
 #include "scenarios/loopback/lines.hpp"
+#include "tests/loopback/sqlite_query.hpp"
 #include "tests/support/test_support.hpp"
 
 // `testline engine` as a program: its lines, its environment, its end. What it does on a server is
@@ -253,8 +254,10 @@ TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
   }
   process_->write(R"({"cmd":"start","ref":0,"device":"last"})");
   // Megabytes of answers wait, and still it obeys.
-  const fs::path stored = directory_ / "state/last.store";
-  ASSERT_TRUE(run_until([&] { return fs::exists(stored); }));
+  ASSERT_TRUE(run_until([&] {
+    return test::query_sqlite(directory_ / "state/testline.db",
+                              "SELECT count(*) FROM record WHERE device = 'last'") != "0";
+  }));
 
   int answers = 0;
   const LineReader reader(
