@@ -51,6 +51,7 @@ class ManualStore final : public store::Store {
     auto answer = [this, on_opened](Result<Opened> result) {
       if (fail_opens > 0) {
         --fail_opens;
+        result = open_error;  // nobody has it open
         return on_opened(open_error);
       }
       if (result && forget_generation) result->stored.generation = 0;

@@ -295,7 +295,7 @@ Result<Device*> World::Impl::original_of(const std::string& clone_of) {
 }
 
 Result<void> World::Impl::clone(Device& from, Device& to) {
-  const auto place = [&](const Device& device) {
+  const auto place = [&](Device& device) {
     return StoredDevice{device.client().state_dir(),
                         hello_->can("multi_device") ? device.name() : std::string()};
   };
