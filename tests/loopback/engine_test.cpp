@@ -85,6 +85,12 @@ class EngineTest : public testing::Test {
     EXPECT_TRUE(answer) << "no answer to " << line;
     return answer ? *answer : json::object{};
   }
+  bool stores(const std::string& device) {
+    const std::string path = directory_ / "state/testline.db";
+    return fs::exists(path) &&
+           test::query_sqlite(path,
+                              "SELECT count(*) FROM record WHERE device = '" + device + "'") != "0";
+  }
   void close() {
     process_->close_stdin();
     ASSERT_TRUE(run_until([&] { return exit_.has_value(); }, 5s));
@@ -165,7 +171,7 @@ TEST_F(EngineTest, WithoutADeviceTheLinesHaveNone) {
   EXPECT_FALSE(find("state", "state", "connecting")->contains("device"));
   EXPECT_TRUE(find("state", "state", "connecting")->at("t_us").is_int64());
   close();
-  EXPECT_TRUE(fs::exists(directory_ / "state/store"));
+  EXPECT_TRUE(stores(""));
 }
 
 TEST_F(EngineTest, AServerThatIsNotThereIsTriedAgain) {
@@ -254,10 +260,7 @@ TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
   }
   process_->write(R"({"cmd":"start","ref":0,"device":"last"})");
   // Megabytes of answers wait, and still it obeys.
-  ASSERT_TRUE(run_until([&] {
-    return test::query_sqlite(directory_ / "state/testline.db",
-                              "SELECT count(*) FROM record WHERE device = 'last'") != "0";
-  }));
+  ASSERT_TRUE(run_until([&] { return stores("last"); }));
 
   int answers = 0;
   const LineReader reader(

@@ -114,8 +114,9 @@ class WorldTest : public testing::Test {
   std::string query(const std::string& sql) const {
     return test::query_sqlite(world_->state_dir() + "/1/testline.db", sql);
   }
-  std::string records_of(const std::string& device) const {
-    return query("SELECT count(*) FROM record WHERE device = '" + device + "'");
+  std::string stored_credentials(const std::string& device) const {
+    return query("SELECT count(*) FROM record WHERE kind = 'credentials' AND device = '" + device +
+                 "'");
   }
 
   void finish_quietly() {
@@ -307,7 +308,7 @@ TEST_F(WorldTest, ALogoutForgetsTheCredentials) {
   shop.logout();
   expect_state(shop, "logged_out");
   EXPECT_EQ(credentials(shop), "none") << "inspect waits for what is being written";
-  EXPECT_EQ(records_of("shop-1"), "0");
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   finish_quietly();
 }
 
@@ -318,7 +319,7 @@ TEST_F(WorldTest, ADeletedDeviceHasNothingStored) {
   shop.kill();
   answer(shop, shop.remove());
   EXPECT_EQ(credentials(shop), "none") << "inspect waits for what is being written";
-  EXPECT_EQ(records_of("shop-1"), "0");
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   finish_quietly();
 }
 
@@ -340,7 +341,7 @@ TEST_F(WorldTest, DamagedCredentialsAreAStoreErrorAndAreNotReplaced) {
   // Only somebody who says so deletes it.
   answer(shop, shop.remove());
   EXPECT_EQ(credentials(shop), "none");
-  EXPECT_EQ(records_of("shop-1"), "0");
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   shop.start();
   expect_state(shop, "waiting_for_scan");
   finish_quietly();
