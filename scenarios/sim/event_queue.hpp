@@ -23,7 +23,6 @@ struct Happening {
     client_hears_end,  ///< target: link
     commit_durable,    ///< target: device; number: incarnation
     computed,          ///< target: device; number: incarnation; extra: job
-    check,             ///< target: device; invariants after something ended
   };
   Kind kind = Kind::alarm;
   std::uint32_t target = 0;

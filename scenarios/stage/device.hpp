@@ -99,13 +99,20 @@ class Device {
 
   /// Places the cursor at the end of the history, then starts (or starts again).
   Ref start();
-  virtual Ref stop() = 0;
-  virtual Ref logout() = 0;
-  virtual Ref remove() = 0;
+  Ref stop();
+  Ref logout();
+  Ref remove();
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
   virtual Ref inspect() = 0;
+
+  /// A command that changes what may be expected of the device.
+  struct Asked {
+    Instant at;
+    std::string_view what;  ///< start, stop, logout or delete
+  };
+  const std::vector<Asked>& asked() const { return asked_; }
 
   const std::vector<Entry>& history() const { return history_; }
   std::size_t cursor() const { return cursor_; }
@@ -132,18 +139,28 @@ class Device {
   Device(std::string engine, std::string name, DeviceOptions options, Trace& trace);
 
   virtual void do_start(Ref ref) = 0;
+  virtual void do_stop(Ref ref) = 0;
+  virtual void do_logout(Ref ref) = 0;
+  virtual void do_remove(Ref ref) = 0;
+  virtual Instant now() const = 0;
+  /// For worlds that look at once.
+  virtual void was_asked(const Asked&) {}
+  virtual void pushed(const Entry&) {}
   Ref next_ref() { return next_ref_++; }
   /// Appends to the history and updates the fields. A `state` that repeats state and reason becomes
   /// a `status`.
   void push(Entry entry);
 
  private:
+  void note(std::string_view what);
+
   std::string engine_;
   std::string name_;
   DeviceOptions options_;
   Trace& trace_;
   std::uint16_t trace_actor_ = 0;
   Ref next_ref_ = 1;
+  std::vector<Asked> asked_;
   std::vector<Entry> history_;
   std::size_t cursor_ = 0;
   std::optional<std::size_t> started_at_;
