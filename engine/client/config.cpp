@@ -28,7 +28,7 @@ Timings Timings::scaled(double factor) const {
   for (Duration Timings::*period :
        {&Timings::qr_first, &Timings::qr_rest, &Timings::ping_min, &Timings::ping_max,
         &Timings::backoff_first, &Timings::backoff_max, &Timings::slow, &Timings::stable,
-        &Timings::restart_close}) {
+        &Timings::restart_close, &Timings::owned_retry}) {
     scale(timings.*period, factor, kShortestPeriod);
   }
   return timings;

@@ -40,6 +40,8 @@ struct Timings {
   Duration slow = 60s;          ///< first delay of class `slow`
   Duration stable = 60s;        ///< of connection, until the back-off counter returns to zero
   Duration restart_close = 1s;  ///< after its last word: how long the server may take to close
+  Duration owned_retry =
+      5s;  ///< of shells: until a device that another process runs is tried again
 
   /// Every field multiplied; deadlines not below 250 ms, periods and delays not below 20 ms.
   Timings scaled(double factor) const;

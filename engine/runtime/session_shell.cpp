@@ -22,8 +22,9 @@ namespace {
 
 /// The server refuses clients that do not come from its own pages.
 constexpr const char* kOrigin = "https://web.whatsapp.com";
-/// Failed commits in a row, then `store_error`.
-constexpr int kCommitFailures = 3;
+/// Failures of the store in a row, then `store_error`.
+constexpr int kStoreFailures = 3;
+constexpr std::string_view kOwnedElsewhere = "owned_elsewhere";
 
 client::DialPhase phase_of(net::DialPhase phase) {
   switch (phase) {
@@ -110,7 +111,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   const client::Status& status() const { return status_; }
-  bool has_timer() const { return session_ && session_->next_deadline(); }
+  bool has_timer() const { return reopen_at_ || (session_ && session_->next_deadline()); }
   bool idle() const {
     return phase_ != Phase::opening && posted_ == 0 && !link_ && closing_.empty() &&
            !store_deadline_ && !erasing_ && !has_timer();
@@ -130,7 +131,12 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     const bool starts = std::holds_alternative<client::StartRequested>(command.event) ||
                         std::holds_alternative<client::PairingCodeRequested>(command.event);
     const bool removes = std::holds_alternative<client::DeleteRequested>(command.event);
-    if (phase_ == Phase::closed && !starts && !removes) return answer(command, {});
+    const bool waited = std::exchange(reopen_at_, {}).has_value();
+    if (phase_ == Phase::closed && !starts && !removes) {
+      answer(command, {});
+      if (waited) show_stopped();
+      return;
+    }
     wanted_ = command.event;
     if (phase_ == Phase::running) {
       answer(command, {});
@@ -149,25 +155,37 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   void open() {
     phase_ = Phase::opening;
     expect_store();
-    store_.open(device_, [weak = weak_from_this(), incarnation = ++incarnation_](auto opened) {
+    const std::uint32_t incarnation = ++incarnation_;
+    auto on_opened = [weak = weak_from_this(), incarnation](auto opened) {
       const auto self = weak.lock();
       if (!self || self->incarnation_ != incarnation) return;
       self->on_opened(std::move(opened));
       self->arm();
-    });
+    };
+    auto on_lost = [weak = weak_from_this(), incarnation](const std::string& why) {
+      const auto self = weak.lock();
+      if (!self || self->incarnation_ != incarnation) return;
+      self->on_fenced(why);
+      self->arm();
+    };
+    store_.open(device_, std::move(on_opened), std::move(on_lost));
     arm();
   }
 
   void on_opened(Result<store::Store::Opened> opened) {
     store_deadline_.reset();
     if (!opened) return on_open_failed(std::move(opened).error());
-    auto stored = client::Stored::read(opened->records);
-    if (!stored) return on_open_failed(std::move(stored).error());
+    auto stored = usable(opened->stored);
+    if (!stored) {
+      opened->device.reset();  // given back before anybody may want to delete it
+      return on_open_failed(std::move(stored).error());
+    }
 
     session_ = std::make_unique<client::Session>(options_.config, std::move(*stored), random_);
     device_store_ = std::move(opened->device);
+    generation_ = opened->stored.generation;
     phase_ = Phase::running;
-    if (std::exchange(rebuilding_, false)) feed(wanted_);
+    if (std::exchange(reopening_, false)) feed(wanted_);
     std::vector<Command> commands;
     commands.swap(waiting_);
     for (Command& command : commands) {
@@ -177,11 +195,28 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     }
   }
 
+  Result<client::Stored> usable(const store::Stored& stored) const {
+    if (stored.generation < generation_) {
+      return Error{Errc::malformed, "an old copy of the store was put in its place: generation " +
+                                        std::to_string(stored.generation) + " instead of " +
+                                        std::to_string(generation_)};
+    }
+    return client::Stored::read(stored.records);
+  }
+
   void on_open_failed(Error error) {
     ++incarnation_;
     store_deadline_.reset();
     phase_ = Phase::closed;
-    bool show = std::exchange(rebuilding_, false);
+    const bool fenced = error.code == Errc::fenced;
+    const bool reopening = std::exchange(reopening_, false);
+    // One failure of the store is no more than another.
+    if (reopening && waiting_.empty() && error.code == Errc::environment &&
+        ++store_failures_ < kStoreFailures) {
+      report(client::Report::Level::warning, error.detail);
+      return reopen();
+    }
+    bool show = reopening;
     std::vector<Command> commands;
     commands.swap(waiting_);
     for (Command& command : commands) {
@@ -189,13 +224,21 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
         erase(std::move(command));
         show = false;
       } else {
-        answer(command, error);
+        // Who starts a device that runs elsewhere gets it when it is free.
+        answer(command, fenced ? Result<void>() : error);
         show = true;
       }
     }
+    store_failures_ = 0;  // the next start has as many
     if (!show) return;
+    if (fenced) return show_fenced(error.detail);
     report(client::Report::Level::warning, error.detail);
     show_store_error(error.code == Errc::malformed ? "damaged" : "unavailable");
+  }
+
+  void reopen() {
+    reopening_ = true;
+    open();
   }
 
   /// What cannot be opened can still be deleted.
@@ -208,17 +251,23 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
       answer(command, result);
       client::Status status;
       status.reason = "deleted";
-      if (result) self->publish(std::move(status));
-      if (!result) self->show_store_error("unavailable");
+      if (result) {
+        self->generation_ = 0;
+        self->publish(std::move(status));
+      } else if (result.error().code == Errc::fenced) {
+        self->show_fenced(result.error().detail);
+      } else {
+        self->show_store_error("unavailable");
+      }
       self->arm();
     };
     store_.erase(device_, std::move(done));
   }
 
-  void commit(std::vector<client::Change> changes) {
+  void commit(client::Commit commit) {
     expect_store();
     device_store_->commit(
-        stored_form(std::move(changes)),
+        commit.point, stored_form(std::move(commit.changes)),
         [weak = weak_from_this(), incarnation = incarnation_](Result<void> result) {
           const auto self = weak.lock();
           if (!self || self->incarnation_ != incarnation) return;
@@ -229,35 +278,70 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void on_committed(Result<void> result) {
     store_deadline_.reset();
+    if (!result && result.error().code == Errc::fenced) return on_fenced(result.error().detail);
     if (!result) return rebuild(result.error().detail);
-    commit_failures_ = 0;
+    store_failures_ = 0;
+    ++generation_;
     perform(gate_.durable());
   }
 
-  /// What the machine believes to be durable is not: it is made anew from what is.
-  void rebuild(std::string_view why) {
+  /// Its sockets are closed, what it held back is dropped, and nothing of it is written.
+  void destroy_machine() {
     ++incarnation_;
     store_deadline_.reset();
-    report(client::Report::Level::warning, "a commit failed: " + std::string(why));
     close_link(client::CloseHow::normal);
     session_.reset();
     gate_.clear();
     device_store_.reset();
     phase_ = Phase::closed;
-    if (++commit_failures_ >= kCommitFailures) {
-      commit_failures_ = 0;  // the next start has as many
+  }
+
+  /// What the machine believes to be durable is not: it is made anew from what is.
+  void rebuild(std::string_view why) {
+    destroy_machine();
+    report(client::Report::Level::warning, "a commit failed: " + std::string(why));
+    if (++store_failures_ >= kStoreFailures) {
+      store_failures_ = 0;  // the next start has as many
       return show_store_error("commit_failed");
     }
-    client::Status status;
-    status.jid = status_.jid;
-    status.last_close = status_.last_close;
+    client::Status status = without_session();
     if (std::holds_alternative<client::StartRequested>(wanted_)) {
       status.state = State::connecting;
       status.reason = "rebuilding";
     }
     publish(std::move(status));
-    rebuilding_ = true;
-    open();
+    reopen();
+  }
+
+  /// Another process owns the device by now: this one does nothing more in its name.
+  void on_fenced(const std::string& why) {
+    destroy_machine();
+    show_fenced(why);
+  }
+
+  void show_fenced(const std::string& why) {
+    if (status_.reason != kOwnedElsewhere) report(client::Report::Level::warning, why);
+    client::Status status = without_session();
+    status.reason = kOwnedElsewhere;
+    if (std::holds_alternative<client::StartRequested>(wanted_)) {
+      reopen_at_ = read_clocks().mono + options_.config.timings.owned_retry;
+      status.next_attempt_at = reopen_at_;
+    }
+    publish(std::move(status));
+  }
+
+  void show_stopped() {
+    client::Status status = without_session();
+    status.reason = "stopped";
+    publish(std::move(status));
+  }
+
+  /// What stays true without a machine.
+  client::Status without_session() const {
+    client::Status status;
+    status.jid = status_.jid;
+    status.last_close = status_.last_close;
+    return status;
   }
 
   void expect_store() { store_deadline_ = read_clocks().mono + options_.store_patience; }
@@ -269,11 +353,9 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void show_store_error(std::string_view reason) {
-    client::Status status;
+    client::Status status = without_session();
     status.state = State::store_error;
     status.reason = reason;
-    status.jid = status_.jid;
-    status.last_close = status_.last_close;
     publish(std::move(status));
   }
 
@@ -300,7 +382,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
         [&](const client::CloseSocket& close) {
           if (link_ && link_->generation == close.generation) close_link(close.how);
         },
-        [&](client::Commit& changes) { commit(std::move(changes.changes)); },
+        [&](client::Commit& changes) { commit(std::move(changes)); },
         [&](client::Compute& compute) { run_job(std::move(compute)); },
         [&](client::PublishStatus& published) { publish(std::move(published.status)); },
         [&](const client::Report& said) { report(said.level, said.text); },
@@ -412,9 +494,9 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void set_alarm() {
-    std::optional<Instant> next = store_deadline_;
-    if (session_) {
-      const auto deadline = session_->next_deadline();
+    std::optional<Instant> next;
+    for (const auto& deadline :
+         {store_deadline_, reopen_at_, session_ ? session_->next_deadline() : std::nullopt}) {
       if (deadline && (!next || *deadline < *next)) next = deadline;
     }
     if (next == armed_) return;
@@ -432,8 +514,12 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void on_alarm() {
     armed_.reset();
-    if (store_deadline_ && read_clocks().mono >= *store_deadline_) {
+    const Instant now = read_clocks().mono;
+    if (store_deadline_ && now >= *store_deadline_) {
       on_store_late();
+    } else if (reopen_at_ && now >= *reopen_at_) {
+      reopen_at_.reset();
+      reopen();
     } else {
       feed(client::DeadlineReached{});
     }
@@ -454,11 +540,13 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   std::size_t posted_ = 0;
   std::vector<Command> waiting_;  ///< for the store
   client::Event wanted_;          ///< the last command
-  bool rebuilding_ = false;
-  bool idle_ = true;  ///< as last told
+  bool reopening_ = false;        ///< by itself, to go on with wanted_
+  bool idle_ = true;              ///< as last told
   bool erasing_ = false;
-  int commit_failures_ = 0;  ///< in a row
+  int store_failures_ = 0;        ///< in a row
+  std::uint64_t generation_ = 0;  ///< of what is durable, as far as known: it never falls
   std::optional<Instant> store_deadline_;
+  std::optional<Instant> reopen_at_;  ///< the device may be free again
 
   std::unique_ptr<client::Session> session_;
   std::shared_ptr<store::DeviceStore> device_store_;

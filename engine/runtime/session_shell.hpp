@@ -34,6 +34,10 @@ struct Surroundings {
 /// its sockets are then closed, since frames that were numbered are lost, and what it knew is void.
 /// After three failures in a row the state is `store_error`.
 ///
+/// When another process owns the device, or takes it over, there is no machine: its sockets are
+/// closed, nothing is written, the state is `disconnected`, reason `owned_elsewhere`, and the store
+/// is asked again every Timings::owned_retry.
+///
 /// Source: docs/ARCHITECTURE.md, "Writes are actions".
 class SessionShell {
  public:
@@ -60,7 +64,8 @@ class SessionShell {
   /// `done` comes before anything that the command leads to.
   using Done = std::function<void(Result<void>)>;
   /// Errors: `malformed` (what is stored is damaged: state `store_error`, nothing is changed),
-  /// `environment` (the store cannot be read).
+  /// `environment` (the store cannot be read). A device that another process runs is no error: it
+  /// starts when it is free.
   void start(Done done);
   /// Links with a phone number: starts, and shows a code in the status. A device that is paired
   /// only starts. Errors: `usage` (the number), those of start.
@@ -68,7 +73,7 @@ class SessionShell {
   /// Nothing happens when the session was never started.
   void stop(Done done);
   void logout(Done done);
-  /// Forgets everything, also what is damaged. Errors: `environment`.
+  /// Forgets everything, also what is damaged. Errors: `environment`, `fenced`.
   void remove(Done done);
 
   /// Calls `then` once nothing is being written, maybe before this returns.

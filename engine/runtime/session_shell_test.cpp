@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <deque>
@@ -11,6 +12,8 @@
 #include "engine/client/records.hpp"
 #include "engine/net/websocket.hpp"
 #include "engine/store/memory_store.hpp"
+#include "engine/store/sqlite_store.hpp"
+#include "tests/support/test_support.hpp"
 
 namespace wa::runtime {
 namespace {
@@ -28,22 +31,30 @@ class ManualStore final : public store::Store {
   explicit ManualStore(boost::asio::io_context& io) : below_(io) {}
 
   int fail_opens = 0;
+  Error open_error{Errc::malformed, "a damaged file"};
+  Error commit_error{Errc::environment, "disk full"};
   int fail_commits = 0;
   bool hold_commits = false;
   bool hold_opens = false;
+  bool forget_generation = false;
   int opened = 0;
   int erased = 0;
+  OnLost lose;  ///< of who opened last
   std::deque<std::function<void()>> held;
+  std::vector<std::string> points;
 
   store::MemoryStore& below() { return below_; }
 
-  void open(std::string device, OnOpened on_opened) override {
+  void open(std::string device, OnOpened on_opened, OnLost on_lost = {}) override {
     ++opened;
+    lose = std::move(on_lost);
     auto answer = [this, on_opened](Result<Opened> result) {
       if (fail_opens > 0) {
         --fail_opens;
-        return on_opened(Error{Errc::malformed, "a damaged file"});
+        result = open_error;  // nobody has it open
+        return on_opened(open_error);
       }
+      if (result && forget_generation) result->stored.generation = 0;
       if (result) result->device = std::make_shared<Device>(*this, std::move(result->device));
       if (!hold_opens) return on_opened(std::move(result));
       held.push_back([on_opened, result]() mutable { on_opened(std::move(result)); });
@@ -64,19 +75,26 @@ class ManualStore final : public store::Store {
     Device(ManualStore& owner, std::shared_ptr<DeviceStore> below)
         : owner_(owner), below_(std::move(below)) {}
 
-    void commit(std::vector<store::Change> changes, store::Done done) override {
+    void commit(std::string_view point, std::vector<store::Change> changes,
+                store::Done done) override {
+      owner_.points.emplace_back(point);
       if (owner_.hold_commits) {
-        // Durable only when it is let go.
-        owner_.held.push_back([below = below_, changes = std::move(changes), done]() mutable {
-          below->commit(std::move(changes), done);
-        });
+        // Durable only when it is let go, unless its owner is gone.
+        owner_.held.push_back(
+            [below = std::weak_ptr(below_), changes = std::move(changes), done]() mutable {
+              if (const auto device = below.lock()) {
+                device->commit({}, std::move(changes), done);
+              } else {
+                done({});
+              }
+            });
         return;
       }
       const bool fails = owner_.fail_commits > 0;
       if (fails) --owner_.fail_commits;
-      below_->commit(fails ? std::vector<store::Change>{} : std::move(changes),
-                     [done, fails](Result<void> result) {
-                       done(fails ? Result<void>(Error{Errc::environment, "disk full"}) : result);
+      below_->commit(point, fails ? std::vector<store::Change>{} : std::move(changes),
+                     [done, fails, error = owner_.commit_error](Result<void> result) {
+                       done(fails ? Result<void>(error) : result);
                      });
     }
 
@@ -160,10 +178,11 @@ class SessionShellTest : public testing::Test {
     return states;
   }
   std::optional<client::Credentials> stored() {
-    std::optional<store::Records> records;
-    store_.read("a", [&](Result<store::Records> read) { records = std::move(*read); });
-    run_until([&] { return records.has_value(); });
-    const Bytes* record = store::find(*records, client::kCredentialsKind, client::kCredentialsKey);
+    std::optional<store::Stored> read_back;
+    store_.read("a", [&](Result<store::Stored> read) { read_back = std::move(*read); });
+    run_until([&] { return read_back.has_value(); });
+    const Bytes* record =
+        store::find(read_back->records, client::kCredentialsKind, client::kCredentialsKey);
     if (!record) return {};
     return client::Credentials::decode(*record).value();
   }
@@ -313,15 +332,16 @@ TEST_F(SessionShellTest, CredentialsThatCannotBeDecodedAreDamagedAndStay) {
   store_.below().open("a", [&](Result<store::Store::Opened> opened) { device = opened->device; });
   settle();
   const Bytes nonsense = to_bytes("nonsense");
-  device->commit({store::Put{"credentials", "self", nonsense}}, [](Result<void>) {});
+  device->commit({}, {store::Put{"credentials", "self", nonsense}}, [](Result<void>) {});
+  device.reset();
   settle();
 
   ASSERT_FALSE(tell(&SessionShell::start));
   EXPECT_TRUE(shows(State::store_error, "damaged"));
-  std::optional<store::Records> records;
-  store_.read("a", [&](Result<store::Records> read) { records = std::move(*read); });
+  std::optional<store::Stored> read_back;
+  store_.read("a", [&](Result<store::Stored> read) { read_back = std::move(*read); });
   settle();
-  EXPECT_EQ(*store::find(*records, "credentials", "self"), nonsense);
+  EXPECT_EQ(*store::find(read_back->records, "credentials", "self"), nonsense);
 
   ASSERT_TRUE(tell(&SessionShell::remove)) << "who says so gets rid of it";
   EXPECT_EQ(store_.erased, 1);
@@ -379,6 +399,123 @@ TEST_F(SessionShellTest, AStoreThatDoesNotOpenInTimeIsAnError) {
   store_.held.front()();
   settle();
   EXPECT_THAT(origins_, IsEmpty());
+}
+
+TEST_F(SessionShellTest, EveryCommitSaysWhatMadeIt) {
+  tell(&SessionShell::start).value();
+  ASSERT_TRUE(run_until([&] { return !origins_.empty(); }));
+  EXPECT_EQ(store_.points, std::vector<std::string>{std::string(client::kPointKeys)});
+}
+
+TEST_F(SessionShellTest, AFailureToOpenCountsAsAFailedCommitDoes) {
+  store_.fail_commits = 1;
+  store_.open_error = {Errc::environment, "no space"};
+  tell(&SessionShell::start).value();
+  store_.fail_opens = 1;
+  ASSERT_TRUE(run_until([&] { return !origins_.empty(); }));
+  EXPECT_EQ(store_.opened, 3);
+  EXPECT_THAT(states(), testing::Not(Contains(State::store_error)));
+}
+
+TEST_F(SessionShellTest, AStoreThatFailsThreeTimesOneWayOrTheOtherIsAStoreError) {
+  store_.fail_commits = 1;
+  store_.open_error = {Errc::environment, "no space"};
+  ASSERT_TRUE(tell(&SessionShell::start));
+  store_.fail_opens = 2;
+  EXPECT_TRUE(shows(State::store_error, "unavailable"));
+  EXPECT_TRUE(shell_->idle());
+  EXPECT_THAT(origins_, IsEmpty());
+}
+
+TEST_F(SessionShellTest, AnOldCopyOfTheStoreIsDamage) {
+  tell(&SessionShell::start).value();
+  ASSERT_TRUE(run_until([&] { return peers_.size() == 1; }));
+  store_.forget_generation = true;
+  store_.fail_commits = 1;
+  ASSERT_TRUE(tell(&SessionShell::remove));
+  EXPECT_TRUE(shows(State::store_error, "damaged"));
+  EXPECT_THAT(reports_, Contains(HasSubstr("an old copy")));
+}
+
+// ---- owners -------------------------------------------------------------------------------------
+
+TEST_F(SessionShellTest, ADeviceThatRunsElsewhereIsTriedAgainUntilItIsFree) {
+  options_.config.timings.owned_retry = 20ms;
+  make_shell();
+  store_.fail_opens = 3;
+  store_.open_error = {Errc::fenced, "run by another"};
+  ASSERT_TRUE(tell(&SessionShell::start));
+  ASSERT_TRUE(shows(State::disconnected, "owned_elsewhere"));
+  EXPECT_TRUE(shell_->status().next_attempt_at);
+  EXPECT_FALSE(shell_->idle());
+  EXPECT_THAT(origins_, IsEmpty());
+  ASSERT_TRUE(run_until([&] { return !origins_.empty(); }));
+  EXPECT_EQ(store_.opened, 4);
+  EXPECT_EQ(std::ranges::count(reports_, "run by another"), 1);
+}
+
+TEST_F(SessionShellTest, StopEndsTheWaitForAnotherOwner) {
+  store_.fail_opens = 1;
+  store_.open_error = {Errc::fenced, "run by another"};
+  ASSERT_TRUE(tell(&SessionShell::start));
+  ASSERT_TRUE(shows(State::disconnected, "owned_elsewhere"));
+  ASSERT_TRUE(tell(&SessionShell::stop));
+  EXPECT_TRUE(shows(State::disconnected, "stopped"));
+  EXPECT_FALSE(shell_->status().next_attempt_at);
+  EXPECT_TRUE(shell_->idle());
+}
+
+TEST_F(SessionShellTest, ALostLeaseClosesTheSocketAtOnceAndWritesNothing) {
+  tell(&SessionShell::start).value();
+  ASSERT_TRUE(run_until([&] { return peers_.size() == 1 && !peers_[0].messages.empty(); }));
+  const auto commits = store_.points.size();
+  store_.lose("taken over");
+  EXPECT_TRUE(shows(State::disconnected, "owned_elsewhere"));
+  ASSERT_TRUE(run_until([&] { return peers_[0].closed; }));
+  EXPECT_EQ(store_.points.size(), commits);
+  EXPECT_TRUE(shell_->status().next_attempt_at);
+  EXPECT_THAT(reports_, Contains("taken over"));
+}
+
+TEST_F(SessionShellTest, AFencedCommitIsNoFailureOfTheStore) {
+  store_.fail_commits = 1;
+  store_.commit_error = {Errc::fenced, "no longer ours"};
+  ASSERT_TRUE(tell(&SessionShell::start));
+  EXPECT_TRUE(shows(State::disconnected, "owned_elsewhere"));
+  EXPECT_EQ(store_.opened, 1) << "it is not rebuilt at once";
+  EXPECT_THAT(origins_, IsEmpty());
+}
+
+TEST_F(SessionShellTest, OfTwoProcessesOnOneFileOneRunsTheDevice) {
+  test::TemporaryDirectory directory;
+  std::atomic<Duration::rep> time = Duration(1h).count();
+  const auto store_of = [&](const char* owner) {
+    store::SqliteStore::Options stored;
+    stored.path = directory / "testline.db";
+    stored.owner = owner;
+    stored.clock = [&] { return Instant(Duration(time.load())); };
+    stored.renew = 1ms;
+    return std::move(*store::SqliteStore::at(io_, std::move(stored)));
+  };
+  const auto one = store_of("one");
+  const auto two = store_of("two");
+  options_.config.timings.owned_retry = 20ms;
+  const auto shell_on = [&](store::Store& on) {
+    return std::make_unique<SessionShell>(Surroundings{io_, pool_, on, random_}, "a", options_,
+                                          SessionShell::Events{});
+  };
+  auto first = shell_on(*one);
+  auto second = shell_on(*two);
+  first->start({});
+  ASSERT_TRUE(run_until([&] { return peers_.size() == 1; }));
+  second->start({});
+  ASSERT_TRUE(run_until([&] { return second->status().reason == "owned_elsewhere"; }));
+  EXPECT_EQ(peers_.size(), 1u);
+
+  // A clean end gives it back.
+  first.reset();
+  ASSERT_TRUE(run_until([&] { return peers_.size() == 2; }));
+  EXPECT_NE(second->status().reason, "owned_elsewhere");
 }
 
 TEST_F(SessionShellTest, DeleteForgetsEverything) {

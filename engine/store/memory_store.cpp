@@ -9,40 +9,64 @@ namespace asio = boost::asio;
 
 class MemoryStore::Device final : public DeviceStore {
  public:
-  Device(asio::io_context& io, std::shared_ptr<Records> records)
-      : io_(io), records_(std::move(records)) {}
+  Device(asio::io_context& io, std::shared_ptr<Stored> stored)
+      : io_(io), stored_(std::move(stored)) {}
 
-  void commit(std::vector<Change> changes, Done done) override {
-    apply(std::move(changes), *records_);
+  void commit(std::string_view, std::vector<Change> changes, Done done) override {
+    apply(std::move(changes), stored_->records);
+    ++stored_->generation;
     asio::post(io_, [done = std::move(done)] { done({}); });
   }
 
  private:
   asio::io_context& io_;
-  std::shared_ptr<Records> records_;
+  std::shared_ptr<Stored> stored_;
 };
+
+namespace {
+
+Error owned(const std::string& device) {
+  return Error{Errc::fenced, "device \"" + device + "\" is open already"};
+}
+
+}  // namespace
 
 MemoryStore::MemoryStore(asio::io_context& io) : io_(io) {}
 
-void MemoryStore::open(std::string device, OnOpened on_opened) {
-  std::shared_ptr<Records>& records = devices_[std::move(device)];
-  if (!records) records = std::make_shared<Records>();
-  asio::post(io_, [this, records, on_opened = std::move(on_opened)] {
-    on_opened(Opened{std::make_shared<Device>(io_, records), *records});
+void MemoryStore::open(std::string device, OnOpened on_opened, OnLost) {
+  Entry& entry = devices_[device];
+  if (!entry.owner.expired()) {
+    asio::post(io_,
+               [error = owned(device), on_opened = std::move(on_opened)] { on_opened(error); });
+    return;
+  }
+  auto opened = std::make_shared<Device>(io_, entry.stored);
+  entry.owner = opened;
+  asio::post(io_, [opened = std::move(opened), stored = *entry.stored,
+                   on_opened = std::move(on_opened)]() mutable {
+    on_opened(Opened{std::move(opened), std::move(stored)});
   });
 }
 
 void MemoryStore::read(std::string device, OnRead on_read) {
   const auto found = devices_.find(device);
-  Records records = found == devices_.end() ? Records{} : *found->second;
-  asio::post(io_, [records = std::move(records), on_read = std::move(on_read)]() mutable {
-    on_read(std::move(records));
+  Stored stored = found == devices_.end() ? Stored{} : *found->second.stored;
+  asio::post(io_, [stored = std::move(stored), on_read = std::move(on_read)]() mutable {
+    on_read(std::move(stored));
   });
 }
 
 void MemoryStore::erase(std::string device, Done done) {
-  if (const auto found = devices_.find(device); found != devices_.end()) found->second->clear();
-  asio::post(io_, [done = std::move(done)] { done({}); });
+  Result<void> result;
+  if (const auto found = devices_.find(device); found != devices_.end()) {
+    if (!found->second.owner.expired()) {
+      result = owned(device);
+    } else {
+      found->second.stored->records.clear();
+      ++found->second.stored->generation;
+    }
+  }
+  asio::post(io_, [result = std::move(result), done = std::move(done)] { done(result); });
 }
 
 }  // namespace wa::store

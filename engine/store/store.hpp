@@ -32,16 +32,23 @@ void apply(std::vector<Change> changes, Records& records);
 /// Null when there is none.
 const Bytes* find(const Records& records, std::string_view kind, std::string_view key);
 
+/// What is durable of one device.
+struct Stored {
+  Records records;
+  std::uint64_t generation = 0;  ///< grows with every commit, and never falls
+};
+
 using Done = std::function<void(Result<void>)>;
 
-/// One device, opened by who runs its session. Dropping it ends the ownership; commits under way
-/// are finished.
+/// One device, opened by who runs its session: its only owner. Dropping it ends the ownership;
+/// commits under way are finished.
 class DeviceStore {
  public:
   virtual ~DeviceStore() = default;
-  /// Makes all of the changes durable, or none. `done` may come after this object is gone.
-  /// Errors: `environment`.
-  virtual void commit(std::vector<Change> changes, Done done) = 0;
+  /// Makes all of the changes durable, or none. `point` names what made the commit, and is a
+  /// literal (client::Commit). `done` may come after this object is gone.
+  /// Errors: `fenced` (the device has another owner), `environment`, `malformed`.
+  virtual void commit(std::string_view point, std::vector<Change> changes, Done done) = 0;
 };
 
 class Store {
@@ -50,18 +57,24 @@ class Store {
 
   struct Opened {
     std::shared_ptr<DeviceStore> device;
-    Records records;  ///< all that is durable
+    Stored stored;
   };
   using OnOpened = std::function<void(Result<Opened>)>;
-  /// A device that was never stored has no records. `device` matches [A-Za-z0-9_-]{0,64}.
-  /// Errors: `malformed` (what is stored is damaged; it is left as it is), `environment`.
-  virtual void open(std::string device, OnOpened on_opened) = 0;
+  /// The ownership was lost: whoever has the device must do nothing more in its name. `why` is for
+  /// humans. Called once at most, never after the DeviceStore was dropped.
+  using OnLost = std::function<void(const std::string& why)>;
+  /// Makes the caller the only owner of a device. One that was never stored has no records.
+  /// `device` matches [A-Za-z0-9_-]{0,64}; `on_lost` may be empty.
+  /// Errors: `fenced` (another owner has it; the message says who and until when), `malformed`
+  /// (what is stored is damaged; it is left as it is), `environment`.
+  virtual void open(std::string device, OnOpened on_opened, OnLost on_lost = {}) = 0;
 
-  using OnRead = std::function<void(Result<Records>)>;
-  /// Looks without owning. Errors: as of open().
+  using OnRead = std::function<void(Result<Stored>)>;
+  /// Looks without owning. Errors: `malformed`, `environment`, as of open().
   virtual void read(std::string device, OnRead on_read) = 0;
 
-  /// Removes all records of a device that nobody has open, damaged ones too. Errors: `environment`.
+  /// Removes all records of a device that nobody has open, damaged ones too.
+  /// Errors: `fenced`, `environment`.
   virtual void erase(std::string device, Done done) = 0;
 };
 

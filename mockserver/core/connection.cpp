@@ -1,6 +1,9 @@
 #include "mockserver/core/connection.hpp"
 
+#include <algorithm>
+
 #include "engine/base/limits.hpp"
+#include "engine/protocol/schema/whatsapp.pb.h"
 
 namespace wa::mock {
 namespace {
@@ -11,6 +14,20 @@ constexpr std::size_t kEdgeRoutingHeaderBytes = 7;  // ED 00 01 and a 3-byte len
 /// Real routing info is a few dozen bytes; the length field could announce 16 MiB.
 constexpr std::size_t kMaxEdgeRoutingBytes = 4096;
 constexpr std::size_t kClientHeaderBytes = 4;
+/// So many counters before and after the expected one are tried on a frame that does not
+/// authenticate.
+constexpr std::uint64_t kExplainedCounters = 64;
+
+/// Of a ClientHello that the responder has accepted.
+ByteArray<32> ephemeral_of(ByteSpan client_hello) {
+  schema::HandshakeMessage message;
+  ByteArray<32> ephemeral{};
+  if (!message.ParseFromArray(client_hello.data(), static_cast<int>(client_hello.size())))
+    return ephemeral;
+  const ByteSpan bytes = as_bytes(message.client_hello().ephemeral());
+  if (bytes.size() == ephemeral.size()) std::ranges::copy(bytes, ephemeral.begin());
+  return ephemeral;
+}
 
 }  // namespace
 
@@ -63,8 +80,9 @@ Result<bool> Connection::take_header() {
 Result<void> Connection::on_frame(Bytes payload, std::vector<Output>& outputs) {
   ++frames_in_;
   if (receive_cipher_) {
-    WA_TRY(Bytes plaintext, receive_cipher_->open(payload));
-    WA_TRY(wire::Frame frame, wire::decode(std::move(plaintext), dictionary_));
+    Result<Bytes> plaintext = receive_cipher_->open(payload);
+    if (!plaintext) return explain(plaintext.error(), payload);
+    WA_TRY(wire::Frame frame, wire::decode(std::move(*plaintext), dictionary_));
     outputs.push_back(NodeReceived{std::move(frame)});
     return {};
   }
@@ -76,7 +94,7 @@ Result<void> Connection::on_frame(Bytes payload, std::vector<Output>& outputs) {
     Bytes message;
     wire::append_frame_header(answer.server_hello.size(), message);
     append(message, answer.server_hello);
-    outputs.push_back(SendHello{std::move(message)});
+    outputs.push_back(SendHello{std::move(message), ephemeral_of(payload)});
     if (answer.client) outputs.push_back(handshake_ends(std::move(*answer.client)));
     return {};
   }
@@ -87,11 +105,26 @@ Result<void> Connection::on_frame(Bytes payload, std::vector<Output>& outputs) {
 
 Connection::HandshakeDone Connection::handshake_ends(noise::Responder::ClientAnswer client) {
   const noise::SymmetricState::Keys keys = responder_->split();
-  receive_cipher_.emplace(keys.client_to_server);
+  receive_key_ = keys.client_to_server;
+  receive_cipher_.emplace(receive_key_);
   send_cipher_.emplace(keys.server_to_client);
   responder_.reset();
   certificate_chain_ = {};
-  return HandshakeDone{pattern_, client.client_static, std::move(client.payload)};
+  return HandshakeDone{pattern_, client.client_static, std::move(client.payload), receive_key_};
+}
+
+Error Connection::explain(Error failure, ByteSpan payload) const {
+  if (failure.code != Errc::auth_failed) return failure;
+  const std::uint64_t expected = receive_cipher_->counter();
+  const std::uint64_t first = expected - std::min(expected, kExplainedCounters);
+  for (std::uint64_t counter = first; counter <= expected + kExplainedCounters; ++counter) {
+    if (!noise::TransportCipher(receive_key_, counter).open(payload)) continue;
+    failure.detail =
+        (counter < expected ? "the frame repeats counter " : "the frame skips to counter ") +
+        std::to_string(counter) + ", expected " + std::to_string(expected);
+    break;
+  }
+  return failure;
 }
 
 std::vector<Connection::Output> Connection::receive(ByteSpan bytes, const FrameHook& arrived) {

@@ -28,7 +28,8 @@ class Connection {
   struct HandshakeDone {
     noise::Pattern pattern = noise::Pattern::xx;
     crypto::PublicKey client_static;
-    Bytes payload;  ///< serialized ClientPayload
+    Bytes payload;               ///< serialized ClientPayload
+    ByteArray<32> client_key{};  ///< which seals its frames
   };
   /// A stanza of the client.
   struct NodeReceived {
@@ -37,6 +38,7 @@ class Connection {
   /// The ServerHello, ready to be sent as one WebSocket message, of its own.
   struct SendHello {
     Bytes message;
+    ByteArray<32> client_ephemeral{};
   };
   /// The connection is to be closed. `rule` is the violation rule that the peer broke; empty when
   /// it did nothing wrong and is refused all the same.
@@ -74,6 +76,8 @@ class Connection {
   Result<bool> take_header();
   Result<void> on_frame(Bytes payload, std::vector<Output>& outputs);
   HandshakeDone handshake_ends(noise::Responder::ClientAnswer client);
+  /// Says of a frame that does not authenticate whether it does so with another counter.
+  Error explain(Error failure, ByteSpan payload) const;
 
   crypto::KeyPair noise_static_;
   Bytes certificate_chain_;
@@ -87,6 +91,7 @@ class Connection {
   std::optional<noise::Responder> responder_;
   bool hello_sent_ = false;
   noise::Pattern pattern_ = noise::Pattern::xx;
+  ByteArray<32> receive_key_{};
   std::optional<noise::TransportCipher> receive_cipher_;
   std::optional<noise::TransportCipher> send_cipher_;
   bool broken_ = false;

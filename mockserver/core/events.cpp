@@ -37,6 +37,8 @@ const std::vector<ViolationRule>& violation_rules() {
        "transport.md, Noise XX"},
       {"decrypt", "every transport frame authenticates with the next counter",
        "transport.md, Noise XX"},
+      {"key-reused", "no two handshakes share an ephemeral key, no two connections a transport key",
+       "transport.md, Noise XX"},
       {"node", "every plaintext is exactly one node within the limits", "nodes.md, Limits"},
       {"client-payload", "the client payload has all its fields", "transport.md, ClientPayload"},
       {"signed-prekey-signature",

@@ -9,6 +9,7 @@
 namespace wa::mock {
 namespace {
 
+using namespace std::chrono_literals;
 using wire::Jid;
 using wire::Node;
 using wire::NodeBuilder;
@@ -55,7 +56,9 @@ void Tenant::Impl::offer_refs(Peer& peer, Now now) {
            .child(std::move(pair_device)),
        now);
   if (Peer* still = find(id)) {
-    notice(EventKind::pair_device, *still, {{"refs", std::to_string(count)}}, now);
+    const auto ms = [](Duration duration) { return std::to_string(duration / 1ms); };
+    notice(EventKind::pair_device, *still,
+           {{"refs", std::to_string(count)}, {"first_ms", ms(first)}, {"rest_ms", ms(rest)}}, now);
   }
 }
 

@@ -198,6 +198,9 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
     Peer* current = find(id);
     if (current == nullptr) return;
     if (auto* hello = std::get_if<Connection::SendHello>(&output)) {
+      if (!recent_keys.add(hello->client_ephemeral))
+        violate(*current, "key-reused", "the ephemeral key of the ClientHello came before",
+                nullptr);
       send_bytes(*current, std::move(hello->message));
     } else if (const auto* done = std::get_if<Connection::HandshakeDone>(&output)) {
       on_handshake(*current, *done, now);
@@ -219,6 +222,8 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
 void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& done, Now now) {
   cancel_timer(peer, TimerKind::handshake);
   peer.client_static = done.client_static;
+  if (!recent_keys.add(done.client_key))
+    violate(peer, "key-reused", "the keys of the transport came before", nullptr);
   const ConnectionId id = peer.id;
   if (peer.link->dictionary() == wire::Dictionary::v2 && settings.first_frame_delay.count() > 0) {
     // Clients of dictionary 2 derive their keys asynchronously and lose what comes at once.

@@ -7,6 +7,7 @@
 #include "engine/protocol/pairing/qr_text.hpp"
 #include "mockserver/core/accounts.hpp"
 #include "mockserver/core/connection.hpp"
+#include "mockserver/core/recent_keys.hpp"
 #include "mockserver/core/tenant.hpp"
 
 namespace wa::mock {
@@ -236,6 +237,8 @@ class Tenant::Impl {
  public:
   /// Refs that were offered and are no longer accepted, newest last: a late scan is `stale_ref`.
   std::deque<std::string> old_refs;
+  /// Ephemeral keys of clients, and the keys that seal their frames.
+  RecentKeys recent_keys;
   std::map<ConnectionId, Peer>& peers() { return peers_; }
 };
 

@@ -1,6 +1,6 @@
 #include "mockserver/core/tenant.hpp"
 
-#include <gtest/gtest.h>
+#include <gmock/gmock.h>
 #include <boost/json/parse.hpp>
 
 #include "engine/protocol/pairing/device_identity.hpp"
@@ -14,6 +14,10 @@ using test::Bench;
 using test::DeviceKeys;
 using test::Linked;
 using test::TestClient;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 using wire::Jid;
 using wire::NodeBuilder;
 
@@ -263,6 +267,59 @@ TEST(TenantLoginTest, AnUnlinkedDeviceIsToldAndRefusedAfterwards) {
   TestClient again(bench, keys, "again");
   again.log_in(linked.phone, linked.device);
   EXPECT_EQ(again.receive().root().attr("reason"), "401");
+}
+
+// ---- keys that are used twice ------------------------------------------------------------------
+
+class TenantKeysTest : public testing::Test {
+ protected:
+  TenantKeysTest() : keys_(bench_.random()), linked_(link_device(bench_, keys_)) {}
+  std::string last_detail() const { return bench_.tenant.violations().back().detail; }
+
+  Bench bench_;
+  DeviceKeys keys_;
+  Linked linked_;
+};
+
+TEST_F(TenantKeysTest, AFrameThatComesTwiceIsToldByItsCounter) {
+  TestClient client(bench_, keys_);
+  client.log_in(linked_.phone, linked_.device);
+  const Bytes frame = client.seal(query("w:p", "get", "a"));
+  client.send_raw(frame);
+  EXPECT_THAT(bench_.rules(), IsEmpty());
+  client.send_raw(frame);
+  EXPECT_THAT(bench_.rules(), ElementsAre("decrypt"));
+  EXPECT_EQ(last_detail(), "auth_failed: the frame repeats counter 0, expected 1");
+  EXPECT_TRUE(client.closed());
+}
+
+TEST_F(TenantKeysTest, AFrameThatIsMissingIsToldByTheNext) {
+  TestClient client(bench_, keys_);
+  client.log_in(linked_.phone, linked_.device);
+  (void)client.seal(query("w:p", "get", "a"));
+  client.send(query("w:p", "get", "b"));
+  EXPECT_EQ(last_detail(), "auth_failed: the frame skips to counter 1, expected 0");
+}
+
+TEST_F(TenantKeysTest, AFrameOfNoCounterIsOnlyUnauthentic) {
+  TestClient client(bench_, keys_);
+  client.log_in(linked_.phone, linked_.device);
+  Bytes frame = client.seal(query("w:p", "get", "a"));
+  frame.back() ^= std::byte{1};
+  client.send_raw(frame);
+  EXPECT_THAT(bench_.rules(), ElementsAre("decrypt"));
+  EXPECT_THAT(last_detail(), Not(HasSubstr("counter")));
+}
+
+TEST_F(TenantKeysTest, AnEphemeralKeyServesOneConnection) {
+  for (const int round : {1, 2}) {
+    SeededRandom random(7, "the same again");
+    TestClient client(bench_, keys_);
+    client.connect(pairing::encode_registration(keys_.registration()), &random);
+    client.disconnect();
+    EXPECT_EQ(bench_.rules().size(), round == 1 ? 0u : 1u);
+  }
+  EXPECT_THAT(bench_.rules(), ElementsAre("key-reused"));
 }
 
 // ---- IQs, acks, violations ---------------------------------------------------------------------

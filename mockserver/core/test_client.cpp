@@ -133,10 +133,10 @@ TestClient::TestClient(Bench& bench, const DeviceKeys& keys, std::string label,
   bench_.messages[id];
 }
 
-void TestClient::connect(ByteSpan payload) {
+void TestClient::connect(ByteSpan payload, Random* random) {
   bench_.step(id, UpgradeRequested{"/ws/chat?device=" + label_, "127.0.0.1:1"});
   const auto prologue = noise::prologue(static_cast<std::uint8_t>(dictionary_));
-  noise::Initiator initiator(prologue, keys_.noise, bench_.random());
+  noise::Initiator initiator(prologue, keys_.noise, random ? *random : bench_.random());
   const Bytes client_hello =
       resume_with ? *initiator.resume_hello(*resume_with, payload) : initiator.client_hello();
   first_bytes = concat(ByteSpan(prologue), ByteSpan(framed(client_hello)));
@@ -171,10 +171,10 @@ void TestClient::log_in(const PhoneInfo& phone, std::uint32_t device, bool passi
   connect(pairing::encode_login(login));
 }
 
-void TestClient::send(const wire::NodeBuilder& node) {
+Bytes TestClient::seal(const wire::NodeBuilder& node) {
   Bytes message;
-  ASSERT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
-  send_raw(message);
+  EXPECT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
+  return message;
 }
 
 Bytes TestClient::receive_plaintext() {

@@ -64,13 +64,16 @@ class TestClient {
              wire::Dictionary dictionary = wire::Dictionary::v3);
 
   /// Upgrade and handshake up to ClientFinish around this payload; with `resume_with` set, by IK
-  /// with the server whose static key that is.
-  void connect(ByteSpan payload);
+  /// with the server whose static key that is. `random`: of the ephemeral key; null: the
+  /// bench's.
+  void connect(ByteSpan payload, Random* random = nullptr);
   void register_device();
   void log_in(const PhoneInfo& phone, std::uint32_t device, bool passive = true);
   void disconnect() { bench_.step(id, Disconnected{"end of file"}); }
 
-  void send(const wire::NodeBuilder& node);
+  void send(const wire::NodeBuilder& node) { send_raw(seal(node)); }
+  /// Its next frame, not sent.
+  Bytes seal(const wire::NodeBuilder& node);
   void send_raw(ByteSpan bytes) { bench_.step(id, BytesReceived{to_bytes(bytes)}); }
   /// The next stanza from the server; the test ends if there is none.
   wire::Frame receive();

@@ -21,6 +21,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
+/// However much time is scaled: a deadline.
+constexpr Duration kShortestLease = 250ms;
+
 Error wrong(std::string detail) {
   return Error{Errc::usage, std::move(detail)};
 }
@@ -87,8 +90,12 @@ std::string_view word(client::Report::Level level) {
 }
 
 std::string_view code_of(const Error& error) {
-  return error.code == Errc::malformed || error.code == Errc::environment ? "store_error"
-                                                                          : "failed";
+  switch (error.code) {
+    case Errc::malformed:
+    case Errc::environment: return "store_error";
+    case Errc::fenced: return "owned_elsewhere";
+    default: return "failed";
+  }
 }
 
 /// Second field of /proc/self/statm, in bytes.
@@ -113,19 +120,18 @@ std::uint64_t open_files() {
 }
 
 /// {credentials, generation, stored} of `inspect`.
-Result<json::object> describe_stored(const store::Records& records) {
+Result<json::object> describe_stored(const store::Stored& stored) {
   json::object data;
   data["credentials"] = nullptr;
-  data["generation"] = nullptr;
+  data["generation"] = stored.generation;
   if (const Bytes* record =
-          store::find(records, client::kCredentialsKind, client::kCredentialsKey)) {
+          store::find(stored.records, client::kCredentialsKind, client::kCredentialsKey)) {
     WA_TRY(const client::Credentials credentials, client::Credentials::decode(*record));
     if (credentials.account) data["credentials"] = credentials.fingerprint();
-    data["generation"] = credentials.attempt_id;
   }
-  json::object stored;
-  for (const auto& [kind, of_kind] : records) stored[kind] = of_kind.size();
-  data["stored"] = std::move(stored);
+  json::object counts;
+  for (const auto& [kind, of_kind] : stored.records) counts[kind] = of_kind.size();
+  data["stored"] = std::move(counts);
   return data;
 }
 
@@ -153,6 +159,8 @@ Result<EngineSettings> EngineSettings::from(const std::function<const char*(cons
   }
   client::Timings& timings = settings.timings;
   if (scale != 1) timings = timings.scaled(scale);
+  settings.owner = variable("TESTLINE_OWNER");
+  settings.lease = std::max(milliseconds(scale * 30'000), kShortestLease);
   // These are given as they are to be: the harness has scaled them.
   if (const auto given = variable("TESTLINE_KEEPALIVE_MS"); !given.empty()) {
     WA_TRY(const double ms, positive("TESTLINE_KEEPALIVE_MS", given));
@@ -293,9 +301,9 @@ void EngineDevices::inspect(const Device& device, const Request& request) {
 
 void EngineDevices::read_stored(const Device& device, const Request& request) {
   const bool has_timer = device.shell && device.shell->has_timer();
-  surroundings_.store.read(device.name, [this, has_timer, request](Result<store::Records> records) {
-    if (!records) return error(request, "store_error", records.error().detail);
-    auto data = describe_stored(*records);
+  surroundings_.store.read(device.name, [this, has_timer, request](Result<store::Stored> stored) {
+    if (!stored) return error(request, "store_error", stored.error().detail);
+    auto data = describe_stored(*stored);
     if (!data) return error(request, "store_error", data.error().detail);
     (*data)["rss_bytes"] = resident_bytes();
     (*data)["open_files"] = open_files();

@@ -17,6 +17,8 @@ struct EngineSettings {
   std::string url;  ///< empty: `start` must say
   std::optional<crypto::PublicKey> noise_root;
   std::string state_dir;
+  std::string owner;  ///< empty: one that nobody else has
+  Duration lease{};   ///< of its devices
   client::Timings timings;
 
   /// `get` looks up a variable; null when it is not set. Errors: `usage`, naming the variable.

@@ -13,7 +13,7 @@
 
 #include "engine/net/process_limits.hpp"
 #include "engine/protocol/crypto/system_random.hpp"
-#include "engine/store/file_store.hpp"
+#include "engine/store/sqlite_store.hpp"
 #include "scenarios/cli/engine_devices.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
@@ -118,7 +118,12 @@ int run_engine(const EngineOptions& options) {
   }
   net::raise_open_file_limit();
   asio::io_context io(1);
-  auto store = store::FileStore::at(io, settings->state_dir);
+  store::SqliteStore::Options stored;
+  stored.path = settings->state_dir + "/testline.db";
+  stored.owner = settings->owner;
+  stored.lease = settings->lease;
+  stored.renew = settings->lease / 3;
+  auto store = store::SqliteStore::at(io, std::move(stored));
   if (!store) {
     complain("engine: TESTLINE_STATE_DIR: " + store.error().detail);
     return kEnvironment;

@@ -11,8 +11,9 @@ namespace wa::cli {
 /// |---|---|
 /// | TESTLINE_WS_URL | where devices connect, unless their `start` says |
 /// | TESTLINE_NOISE_ROOT | hex: the root key that signs the server's Noise certificates |
-/// | TESTLINE_STATE_DIR | where credentials are kept; required |
-/// | TESTLINE_KEEPALIVE_MS | longest time between two pings; the shortest is half of it |
+/// | TESTLINE_STATE_DIR | where credentials are kept, in testline.db; required |
+/// | TESTLINE_OWNER | who it is to other processes on that file: one that comes back has its
+/// devices | | TESTLINE_KEEPALIVE_MS | longest time between two pings; the shortest is half of it |
 /// | TESTLINE_QR_FIRST_MS, TESTLINE_QR_MS | life of the first QR code and of each later one |
 /// | TESTLINE_TIME_SCALE | factor on every other duration of the engine |
 struct EngineOptions {

@@ -40,6 +40,7 @@ Client::Client(ClientSurroundings& surroundings, std::string name, std::string l
                std::string state_dir)
     : world_(surroundings),
       name_(std::move(name)),
+      owner_(name_),
       label_(std::move(label)),
       state_dir_(std::move(state_dir)) {}
 Client::~Client() = default;

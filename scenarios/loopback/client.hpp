@@ -57,6 +57,8 @@ class Client {
 
   const std::string& name() const { return name_; }
   void rename(std::string_view name) { name_ = name; }
+  /// Stays the same for all processes that it is one after the other.
+  const std::string& owner() const { return owner_; }
   const std::string& label() const { return label_; }
   const std::string& state_dir() const { return state_dir_; }
   void add(Device& device) { devices_.push_back(&device); }
@@ -99,6 +101,7 @@ class Client {
 
   ClientSurroundings& world_;
   std::string name_;
+  const std::string owner_;
   const std::string label_;
   const std::string state_dir_;
   std::vector<Device*> devices_;

@@ -53,34 +53,24 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   client_.send(*this, ref, "start", std::move(fields));
 }
 
-Ref Device::stop() {
-  return tell("stop");
-}
-Ref Device::logout() {
-  return tell("logout");
-}
-Ref Device::remove() {
-  return ask("delete", "delete");
-}
 Ref Device::inspect() {
-  return ask("inspect", "inspect");
+  const Ref ref = next_ref();
+  ask(ref, "inspect", "inspect");
+  return ref;
 }
 void Device::kill() {
   client_.kill();
 }
 
-Ref Device::tell(std::string_view command) {
-  const Ref ref = next_ref();
+void Device::tell(Ref ref, std::string_view command) {
   if (client_.running()) {
     client_.send(*this, ref, command);
   } else {
     done(ref);
   }
-  return ref;
 }
 
-Ref Device::ask(std::string_view command, std::string_view capability) {
-  const Ref ref = next_ref();
+void Device::ask(Ref ref, std::string_view command, std::string_view capability) {
   if (world_.hello() && !world_.hello()->can(capability)) {
     setup_.lacks(capability);
     error(ref, "unsupported", "the client lacks the capability " + std::string(capability));
@@ -89,7 +79,6 @@ Ref Device::ask(std::string_view command, std::string_view capability) {
   } else {
     client_.send(*this, ref, command);
   }
-  return ref;
 }
 
 void Device::done(Ref ref) {

@@ -28,9 +28,6 @@ class Device final : public stage::Device {
   Device(ClientSurroundings& world, Client& client, std::string engine, std::string name,
          stage::DeviceOptions options, stage::Trace& trace, Setup setup);
 
-  stage::Ref stop() override;
-  stage::Ref logout() override;
-  stage::Ref remove() override;
   void kill() override;
   stage::Ref inspect() override;
 
@@ -40,10 +37,14 @@ class Device final : public stage::Device {
 
  private:
   void do_start(stage::Ref ref, std::string pairing_number) override;
+  void do_stop(stage::Ref ref) override { tell(ref, "stop"); }
+  void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
+  void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
+  Instant now() const override { return world_.now().mono; }
   /// Sends a command; to a process that does not run there is nothing to say.
-  stage::Ref tell(std::string_view command);
+  void tell(stage::Ref ref, std::string_view command);
   /// Sends a command that needs a capability, and a process.
-  stage::Ref ask(std::string_view command, std::string_view capability);
+  void ask(stage::Ref ref, std::string_view command, std::string_view capability);
   void done(stage::Ref ref);
   void error(stage::Ref ref, std::string_view code, std::string_view text);
 

@@ -14,8 +14,10 @@
 #include "engine/protocol/crypto/system_random.hpp"
 #include "mockserver/net/mock_host.hpp"
 #include "scenarios/loopback/client.hpp"
+#include "scenarios/loopback/clone_stored.hpp"
 #include "scenarios/loopback/command_line.hpp"
 #include "scenarios/loopback/device.hpp"
+#include "scenarios/stage/invariants.hpp"
 
 namespace wa::loopback {
 
@@ -35,8 +37,8 @@ constexpr Duration kExitWithin = 5s;
 constexpr Duration kClosesWithin = 3s;
 /// The same, when some of them will not arrive.
 constexpr Duration kSilentWithin = 250ms;
-/// How long `connected` may outlive its stream at the end of a scenario. Invariant truthful-status.
-constexpr Duration kTruthfulWithin = 1s;
+/// What two processes and the kernel between them may need to agree, on a busy machine.
+constexpr Duration kNews = 1s;
 /// What clients ping at, unscaled.
 constexpr Duration kKeepalive = 30s;
 /// Handlers that are run because they were ready when the time was up.
@@ -45,11 +47,6 @@ constexpr int kMostReady = 10'000;
 std::string milliseconds(Duration duration) {
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
   return std::to_string(std::max<std::int64_t>(1, ms));
-}
-
-/// Whether a file in a state directory belongs to this device: `NAME`, `NAME.store`, …
-bool belongs_to(const std::string& file, const std::string& device) {
-  return file == device || file.starts_with(device + ".");
 }
 
 }  // namespace
@@ -80,6 +77,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     host.seed = options.seed;
     WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_),
                                         random_));
+    server.begin(now().mono);
     events_ = host_->subscribe([this](const mock::LoggedEvent& logged) {
       server.record(host_->now().mono, logged.event);
     });
@@ -136,6 +134,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     return {{"TESTLINE_WS_URL", url_of(client.label())},
             {"TESTLINE_NOISE_ROOT", to_hex(host_->keys().root.public_key.bytes)},
             {"TESTLINE_STATE_DIR", client.state_dir()},
+            {"TESTLINE_OWNER", client.owner()},
             {"TESTLINE_KEEPALIVE_MS", milliseconds(keepalive)},
             {"TESTLINE_QR_FIRST_MS", milliseconds(options.settings.refs_first)},
             {"TESTLINE_QR_MS", milliseconds(options.settings.refs_rest)},
@@ -183,8 +182,9 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   }
 
   // The end.
-  void check_truthful_status();
-  void check_single_owner();
+  void judge();
+  /// Asks each running device; true once all have answered as `holds` wants, within kNews.
+  bool inspect_all(const std::function<bool(const boost::json::object&)>& holds);
   void end_clients();
   void end_server();
   void broken(std::string_view rule, std::string message);
@@ -297,27 +297,15 @@ Result<Device*> World::Impl::original_of(const std::string& clone_of) {
   return Error{Errc::usage, "clone_of: there is no device \"" + clone_of + "\""};
 }
 
-/// The files of one device become those of another, whatever their client keeps in them: all that
-/// is in its directory, or what is named after it where a directory is shared.
 Result<void> World::Impl::clone(Device& from, Device& to) {
-  const bool shared = hello_->can("multi_device");
-  const fs::path source = from.client().state_dir();
-  const fs::path target = to.client().state_dir();
-  std::error_code failure;
-  for (fs::directory_iterator file(source, failure), end; !failure && file != end;
-       file.increment(failure)) {
-    std::string name = file->path().filename();
-    if (shared) {
-      if (!belongs_to(name, from.name())) continue;
-      name = to.name() + name.substr(from.name().size());
-    }
-    fs::copy(file->path(), target / name,
-             fs::copy_options::recursive | fs::copy_options::overwrite_existing, failure);
-    if (failure) break;
-  }
-  if (!failure) return {};
-  return Error{Errc::environment,
-               "clone_of: cannot copy what " + from.name() + " has stored: " + failure.message()};
+  const auto place = [&](Device& device) {
+    return StoredDevice{device.client().state_dir(),
+                        hello_->can("multi_device") ? device.name() : std::string()};
+  };
+  auto cloned = clone_stored(place(from), place(to));
+  if (cloned) return {};
+  return Error{Errc::environment, "clone_of: cannot copy what " + from.name() +
+                                      " has stored: " + cloned.error().detail};
 }
 
 void World::Impl::lacks(std::string_view capability) {
@@ -351,33 +339,53 @@ void World::Impl::remove_state_dir() {
 
 // ---- the end ------------------------------------------------------------------------------------
 
-void World::Impl::check_truthful_status() {
-  for (const auto& device : devices_) {
-    const auto holds = [&] {
+void World::Impl::judge() {
+  // What is on its way may arrive.
+  run_until(kNews, [&] {
+    return std::ranges::all_of(devices_, [&](const auto& device) {
       return device->state() != "connected" || server.logged_in(device->name());
-    };
-    if (run_until(kTruthfulWithin, holds)) continue;
-    broken("truthful-status",
-           "device " + device->name() +
-               " shows connected, but the server holds no logged-in stream of it");
-  }
+    });
+  });
+  const Instant end = now().mono;
+  inspect_all([](const auto&) { return true; });  // credentials, once more
+  stage::Invariants::Bounds bounds;
+  bounds.early = bounds.late = kNews;
+  bounds.truthful = options.scale.apply(bounds.truthful, DurationKind::deadline);
+  bounds.scale = options.scale.factor;
+  bounds.refs_grace = options.settings.refs_grace;
+  for (Failure& failure : stage::judge_histories(server, device_list, bounds, end))
+    failures_.push_back(std::move(failure));
 }
 
-void World::Impl::check_single_owner() {
-  std::map<std::string, int> streams;
-  for (const mock::ConnectionInfo& connection : server.connections()) {
-    if (connection.phase == "open" && !connection.device_jid.empty())
-      ++streams[connection.device_jid];
+bool World::Impl::inspect_all(const std::function<bool(const boost::json::object&)>& holds) {
+  if (!hello_ || !hello_->can("inspect")) return true;
+  std::vector<std::pair<Device*, stage::Ref>> asked;
+  for (const auto& device : devices_) {
+    if (device->client().greeted() && device->started_at())
+      asked.emplace_back(device.get(), device->inspect());
   }
-  for (const auto& [jid, count] : streams) {
-    if (count > 1) broken("single-owner", std::to_string(count) + " live streams of " + jid);
-  }
+  return run_until(kNews, [&] {
+    std::erase_if(asked, [&](auto& question) {
+      auto& [device, ref] = question;
+      const stage::Entry* answer = device->answer(ref);
+      if (!answer) return false;
+      if (answer->kind != "done" || holds(answer->data)) return true;
+      ref = device->inspect();
+      return false;
+    });
+    return asked.empty();
+  });
 }
 
 void World::Impl::end_clients() {
   for (const auto& device : devices_) {
     if (device->client().running()) device->stop();
   }
+  const auto no_timer = [](const boost::json::object& answer) {
+    const auto* timers = answer.if_contains("timers");
+    return !timers || *timers == 0;
+  };
+  if (!inspect_all(no_timer)) broken("quiet-end", "a device that was stopped still has a timer");
   for (const auto& client : clients_) client->close();
   const auto ended = [&] { return processes().empty(); };
   run_until(kExitWithin, ended);
@@ -414,8 +422,7 @@ void World::Impl::broken(std::string_view rule, std::string message) {
 std::vector<Failure> World::Impl::finish() {
   WA_ASSERT(!finished_);
   finished_ = true;
-  check_truthful_status();
-  check_single_owner();
+  judge();
   end_clients();
   end_server();
   for (const int pid : processes())

@@ -137,7 +137,7 @@ int device_history(lua_State* L) {
     if (!kind.empty() && entry.kind != kind) continue;
     json::object row = entry.data;
     row["kind"] = entry.kind;
-    row["at"] = seconds_of(entry.at);
+    row["at"] = seconds_of(L, entry.at);
     list.push_back(std::move(row));
   }
   push_json(L, list);

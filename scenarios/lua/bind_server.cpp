@@ -202,13 +202,14 @@ stage::Match match_data(const mock::TenantEvent& event, const json::object& want
   return {stage::Match::Grade::full, {}};
 }
 
-json::object event_row(stage::Server& server, const stage::ServerEntry& entry) {
+json::object event_row(lua_State* L, const stage::ServerEntry& entry) {
+  const stage::Server& server = Impl::world_of(L).server();
   json::object data;
   for (const auto& [key, value] : entry.event.data) data[key] = value;
   return {{"kind", mock::to_string(entry.event.kind)},
           {"device", server.label_of(entry)},
           {"connection", entry.event.connection},
-          {"at", seconds_of(entry.at)},
+          {"at", seconds_of(L, entry.at)},
           {"data", std::move(data)}};
 }
 
@@ -236,7 +237,7 @@ int server_await(lua_State* L) {
   Wait wait = Wait::for_event(Impl::world_of(L), kind, options.text("device").value_or(""), matcher,
                               within_of(options));
   return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
-    push_json(S, event_row(Impl::world_of(S).server(), *ended.event()));
+    push_json(S, event_row(S, *ended.event()));
     return 1;
   });
 }
@@ -252,7 +253,7 @@ int server_history(lua_State* L) {
   for (const stage::ServerEntry& entry : server.history()) {
     if (entry.event.kind != kind || (!label.empty() && server.label_of(entry) != label)) continue;
     if (match_data(entry.event, wanted).grade == stage::Match::Grade::full)
-      list.push_back(event_row(server, entry));
+      list.push_back(event_row(L, entry));
   }
   push_json(L, list);
   return 1;

@@ -157,8 +157,8 @@ Duration within_of(const Options& options, Duration otherwise) {
   return options.duration("within").value_or(otherwise);
 }
 
-double seconds_of(Instant at) {
-  return std::chrono::duration<double>(at.time_since_epoch()).count();
+double seconds_of(lua_State* L, Instant at) {
+  return std::chrono::duration<double>(at - Impl::world_of(L).server().began()).count();
 }
 
 }  // namespace wa::lua

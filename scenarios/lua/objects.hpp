@@ -61,7 +61,7 @@ int expect_value(lua_State* L);
 /// How long verbs wait that do not say `within`.
 inline constexpr Duration kDefaultWithin = std::chrono::seconds(10);
 Duration within_of(const Options& options, Duration otherwise = kDefaultWithin);
-/// As `at` of histories.
-double seconds_of(Instant at);
+/// As `at` of histories: since the scenario began.
+double seconds_of(lua_State* L, Instant at);
 
 }  // namespace wa::lua

@@ -337,9 +337,13 @@ TEST(ScriptTest, AViolationThatWasNotDeclaredFails) {
   const std::uint64_t kMessage = 5;
   const auto undeclared = try_play("scenario { name = 'a' } " + text, 1, kMessage);
   ASSERT_TRUE(undeclared);
-  EXPECT_THAT(undeclared->failures, ElementsAre(HasSubstr("protocol violation decrypt")));
+  EXPECT_THAT(undeclared->failures, ElementsAre(HasSubstr("no-key-reuse: device a"),
+                                                HasSubstr("protocol violation decrypt")));
   const auto declared = try_play(
-      "scenario { name = 'a', allow = { violations = {'decrypt'} } } " + text, 1, kMessage);
+      "scenario { name = 'a', allow = { violations = {'decrypt'}, invariants = {'no-key-reuse'} } "
+      "} " +
+          text,
+      1, kMessage);
   ASSERT_TRUE(declared);
   EXPECT_THAT(declared->failures, IsEmpty());
 }

@@ -79,9 +79,8 @@ void Device::do_start(Ref ref, std::string pairing_number) {
     }
     pairing_number = std::move(*number);
   }
-  world_.started_by_user(setup_.index);
   stopping_ = false;
-  if (!setup_.store->acquire(owner(), world_.now().mono)) {
+  if (!setup_.store->acquire(owner(), world_.now().mono) && !setup_.sabotage->ignores_lease) {
     done(ref);
     push({world_.now().mono,
           "state",
@@ -103,30 +102,23 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   feed(client::StartRequested{});
 }
 
-Ref Device::command(client::Event event) {
-  const Ref ref = next_ref();
+void Device::do_stop(Ref ref) {
   done(ref);
-  if (session_) feed(std::move(event));
-  return ref;
-}
-
-Ref Device::stop() {
-  const Ref ref = command(client::StopRequested{});
+  feed(client::StopRequested{});
   stopping_ = gate_.committing();
   if (!stopping_) setup_.store->release(owner());
-  return ref;
 }
 
-Ref Device::logout() {
-  forget_asked_ = true;
-  return command(client::LogoutRequested{});
+void Device::do_logout(Ref ref) {
+  done(ref);
+  feed(client::LogoutRequested{});
 }
 
-Ref Device::remove() {
-  forget_asked_ = true;
+void Device::do_remove(Ref ref) {
   // Nobody runs that could forget by itself.
   if (!session_ && !boot()) *setup_.store = Store{};
-  return command(client::DeleteRequested{});
+  done(ref);
+  feed(client::DeleteRequested{});
 }
 
 void Device::kill() {
@@ -192,8 +184,11 @@ bool Device::boot() {
 
 void Device::feed(client::Event event) {
   if (!session_) return;
-  const Now now = world_.now();
-  perform(gate_.admit(session_->step(event, now)));
+  const Sabotage& sabotage = *setup_.sabotage;
+  if (sabotage.hears && !sabotage.hears(event)) return;
+  std::vector<client::Action> actions = session_->step(event, world_.now());
+  if (sabotage.actions) sabotage.actions(actions);
+  perform(gate_.admit(std::move(actions)));
   world_.set_alarm(setup_.index, session_->next_deadline());
 }
 
@@ -201,9 +196,7 @@ void Device::commit_durable(std::uint32_t incarnation) {
   if (incarnation != incarnation_) return;  // its process was killed before
   const bool had_account = has_account();
   setup_.store->apply(committing_);
-  if (had_account && !has_account()) {
-    world_.account_forgotten(setup_.index, std::exchange(forget_asked_, false));
-  }
+  if (had_account && !has_account()) world_.account_gone(*this);
   committing_.clear();
   perform(gate_.durable());
   if (stopping_ && !gate_.committing()) {
@@ -276,7 +269,6 @@ void Device::publish(const client::Status& status) {
   std::vector<stage::Entry> entries = stage::entries_of(status_, status, world_.now());
   status_ = status;
   for (stage::Entry& entry : entries) push(std::move(entry));
-  world_.published(setup_.index);
 }
 
 }  // namespace wa::sim

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 
@@ -21,10 +22,10 @@ class DeviceSurroundings {
   virtual void dial(std::uint32_t device, const client::DialSocket& dial) = 0;
   virtual void send(std::uint32_t device, client::Generation generation, Bytes bytes) = 0;
   virtual void close(std::uint32_t device, client::Generation generation, client::CloseHow how) = 0;
-  /// It shows another status: look at its invariants.
-  virtual void published(std::uint32_t device) = 0;
-  virtual void started_by_user(std::uint32_t device) = 0;
-  virtual void account_forgotten(std::uint32_t device, bool user_asked) = 0;
+  // For the invariants.
+  virtual void said(const stage::Device& device, const stage::Entry& entry) = 0;
+  virtual void asked(const stage::Device& device, const stage::Device::Asked& asked) = 0;
+  virtual void account_gone(const stage::Device& device) = 0;
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
@@ -33,6 +34,17 @@ class DeviceSurroundings {
   virtual stage::Trace& trace() = 0;
   /// For tests: may change a message before it is sent.
   virtual void touch(Bytes& message) = 0;
+};
+
+/// For tests of the invariants: how devices misbehave.
+struct Sabotage {
+  std::function<void(client::Config&)> config;
+  /// May lose or change what a step of the session leads to, before it is performed.
+  std::function<void(std::vector<client::Action>&)> actions;
+  /// False: the session never hears of it.
+  std::function<bool(const client::Event&)> hears;
+  /// Runs without owning what is stored.
+  bool ignores_lease = false;
 };
 
 /// A client::Session with its shell in virtual time: the gate, the alarm, the store, and the
@@ -45,13 +57,11 @@ class Device final : public stage::Device {
     client::Config config;
     std::shared_ptr<Store> store;
     std::shared_ptr<const Store> cloned_from;  ///< null: none
+    const Sabotage* sabotage = nullptr;
   };
   Device(DeviceSurroundings& surroundings, std::string engine, std::string name,
          stage::DeviceOptions options, Setup setup);
 
-  stage::Ref stop() override;
-  stage::Ref logout() override;
-  stage::Ref remove() override;
   void kill() override;
   stage::Ref inspect() override;
 
@@ -66,7 +76,12 @@ class Device final : public stage::Device {
 
  private:
   void do_start(stage::Ref ref, std::string pairing_number) override;
-  stage::Ref command(client::Event event);
+  void do_stop(stage::Ref ref) override;
+  void do_logout(stage::Ref ref) override;
+  void do_remove(stage::Ref ref) override;
+  Instant now() const override { return world_.now().mono; }
+  void was_asked(const Asked& asked) override { world_.asked(*this, asked); }
+  void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();
   std::string owner() const { return engine() + "/" + name(); }
@@ -82,7 +97,6 @@ class Device final : public stage::Device {
   stage::Trace::Actor actor_;
   std::uint32_t epoch_ = 0;        ///< of the store that session_ was built from
   bool stopping_ = false;          ///< gives the store back once nothing is being written
-  bool forget_asked_ = false;      ///< logout or remove
   std::uint32_t incarnation_ = 0;  ///< of the process; what an earlier one began is void
   std::unique_ptr<SeededRandom> random_;
   std::unique_ptr<client::Session> session_;

@@ -24,7 +24,6 @@ struct Happening {
     commit_durable,    ///< target: device; number: incarnation
     computed,          ///< target: device; number: incarnation; extra: job
     tenant_computed,   ///< number: place of the job
-    check,             ///< target: device; invariants after something ended
   };
   Kind kind = Kind::alarm;
   std::uint32_t target = 0;

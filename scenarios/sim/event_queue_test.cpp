@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 
 Happening numbered(std::uint32_t number) {
   Happening happening;
-  happening.kind = Happening::Kind::check;
+  happening.kind = Happening::Kind::computed;
   happening.number = number;
   return happening;
 }

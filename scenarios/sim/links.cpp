@@ -74,7 +74,6 @@ void Links::client_closes(std::uint32_t link, client::CloseHow how, Instant now)
 void Links::server_closes(std::uint32_t link, mock::CloseHow how, Instant now) {
   Link& closing = links_[link];
   if (!closing.server_open) return;
-  closing.ended_at = now;
   if (how == mock::CloseHow::blackhole) {
     closing.blackholed = true;  // the tenant keeps the connection, and nobody hears of it
     return;

@@ -22,7 +22,6 @@ struct Link {
   bool lost_to_server = false;  ///< reset by the client: what is under way to the server is lost
   bool lost_to_client = false;
   bool blackholed = false;
-  std::optional<Instant> ended_at;  ///< when the server's end ended, or went dark
 };
 
 /// The virtual network: every link has the same latency, each way, and keeps order. A side that

@@ -1,17 +1,15 @@
 #include "scenarios/sim/world.hpp"
 
 #include <algorithm>
-#include <set>
 
 #include "engine/base/overloaded.hpp"
 #include "scenarios/sim/device.hpp"
 #include "scenarios/sim/event_queue.hpp"
-#include "scenarios/sim/invariants.hpp"
 #include "scenarios/sim/links.hpp"
+#include "scenarios/stage/invariants.hpp"
 
 namespace wa::sim {
 
-using client::State;
 using Kind = Happening::Kind;
 using stage::Failure;
 using stage::TraceKind;
@@ -40,7 +38,9 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
         tenant_(options.settings, keys_, options.seed, tenant_random_),
         links_(queue_, options.costs.latency),
         tenant_actor_(trace_.actor("tenant")),
-        server_(*this, trace_) {
+        server_(*this, trace_),
+        invariants_(server_,
+                    {.late = options.costs.latency, .refs_grace = options.settings.refs_grace}) {
     WA_ASSERT(queue_.make_alarm() == kTenantAlarm);
   }
 
@@ -96,15 +96,14 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void close(std::uint32_t device, client::Generation generation, client::CloseHow how) override {
     if (const auto link = links_.find(device, generation)) links_.client_closes(*link, how, now_);
   }
-  void published(std::uint32_t device) override {
-    note_code(device);
-    check(device);
+  void said(const stage::Device& device, const stage::Entry& entry) override {
+    invariants_.said(device, entry);
   }
-  void started_by_user(std::uint32_t device) override { watches_[device].rate.user_started(); }
-  void account_forgotten(std::uint32_t device, bool user_asked) override {
-    const auto close = server_.last_close(devices_[device]->name());
-    if (may_forget_account(close ? close->code : std::nullopt, user_asked)) return;
-    broken("credentials-survive", device, "forgot its account without a reason");
+  void asked(const stage::Device& device, const stage::Device::Asked& asked) override {
+    invariants_.asked(device, asked);
+  }
+  void account_gone(const stage::Device& device) override {
+    invariants_.account_gone(device.name(), now_);
   }
   void begin_commit(std::uint32_t device, std::uint32_t incarnation) override {
     Happening happening;
@@ -153,24 +152,6 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
     perform(tenant_.step(link + 1, event, now()));
   }
 
-  // Invariants.
-  /// What is needed to judge one device.
-  struct Watch {
-    ConnectRate rate;
-    Instant refs_offered_at;     ///< on its newest stream
-    std::uint32_t codes = 0;     ///< shown since then
-    std::uint32_t sequence = 0;  ///< of the code shown last
-    std::optional<Instant> code_good_until;
-  };
-  void check(std::uint32_t device);
-  void check_at(std::uint32_t device, Instant at);
-  void check_after_end(std::uint32_t link);
-  void note_event(const mock::TenantEvent& event);
-  void note_code(std::uint32_t device);
-  void check_single_owner(const mock::TenantEvent& event);
-  bool logged_in(std::uint32_t link) const;
-  void broken(std::string_view rule, std::uint32_t device, std::string message);
-
   stage::Trace trace_;
   Instant now_{};
   EventQueue queue_;
@@ -181,8 +162,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   Links links_;
   stage::Trace::Actor tenant_actor_;
   stage::Server server_;
+  stage::Invariants invariants_;
   std::vector<std::unique_ptr<Device>> devices_;
-  std::vector<Watch> watches_;                                         ///< by device
   std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
   std::map<mock::RequestId, Done> asked_;
   mock::RequestId next_request_ = 1;
@@ -192,8 +173,6 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   std::uint64_t steps_at_now_ = 0;
   std::uint64_t messages_ = 0;
   std::uint64_t flip_message_ = 0;
-  std::vector<Failure> invariant_failures_;
-  std::set<std::pair<std::string, std::uint32_t>> broken_;  ///< told once per rule and device
   bool finished_ = false;
 };
 
@@ -220,7 +199,6 @@ bool World::Impl::perform(Happening& happening) {
       perform(tenant_.computed(job.job_id, mock::compute(job.job), now()));
       return true;
     }
-    case Kind::check: check(happening.target); return false;
     default: break;
   }
 
@@ -254,12 +232,12 @@ bool World::Impl::perform(Happening& happening) {
       return true;
     case Kind::bytes_to_client:
       if (!link.client_open || link.blackholed || link.lost_to_client) return false;
+      invariants_.heard(device.name(), now_);
       device.feed(client::BytesReceived{link.generation, std::move(happening.bytes)});
       return true;
     case Kind::server_hears_end:
       if (!link.server_open || link.blackholed) return false;
       link.server_open = false;
-      link.ended_at = now_;
       to_tenant(happening.target,
                 mock::Disconnected{link.lost_to_server ? "connection reset" : "end of stream"});
       return true;
@@ -323,10 +301,7 @@ void World::Impl::perform(mock::Action& action) {
       [&](const mock::AcceptUpgrade&) { links_.accept(link, now_); },
       [&](const mock::RefuseUpgrade& refuse) { links_.refuse(link, refuse.status, now_); },
       [&](mock::SendBytes& send) { links_.server_sends(link, std::move(send.bytes), now_); },
-      [&](const mock::CloseSocket& close) {
-        links_.server_closes(link, close.how, now_);
-        check_after_end(link);
-      },
+      [&](const mock::CloseSocket& close) { links_.server_closes(link, close.how, now_); },
       [&](const mock::Answer& answer) {
         const auto asked = asked_.find(answer.request);
         if (asked == asked_.end()) return;
@@ -342,8 +317,8 @@ void World::Impl::perform(mock::Action& action) {
         queue_.push(now_ + options.costs.compute, std::move(happening));
       },
       [&](mock::Record& record) {
-        note_event(record.event);
         server_.record(now_, std::move(record.event));
+        invariants_.noticed(server_.history().back());
       },
       [](const mock::HostFaultSwitched&) {},  // refused: see Tenant::Options
   };
@@ -369,6 +344,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   Device::Setup setup;
   setup.index = static_cast<std::uint32_t>(devices_.size());
   setup.seed = options.seed;
+  setup.sabotage = &options.sabotage;
   client::Config& config = setup.config;
   config.url = "ws://mock/ws/chat?device=" + std::string(name);
   config.noise_root = keys_.root.public_key;
@@ -381,6 +357,8 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   }
   config.timings.qr_first = device_options.qr_first.value_or(options.settings.refs_first);
   config.timings.qr_rest = device_options.qr_rest.value_or(options.settings.refs_rest);
+
+  if (options.sabotage.config) options.sabotage.config(config);
 
   if (!device_options.clone_of.empty()) {
     const std::string& whole = device_options.clone_of;
@@ -397,111 +375,21 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
 
   const EventQueue::Alarm alarm = queue_.make_alarm();
   WA_ASSERT(alarm == kTenantAlarm + 1 + setup.index);
-  watches_.emplace_back();
   devices_.push_back(std::make_unique<Device>(*this, std::string(engine), std::string(name),
                                               device_options, std::move(setup)));
+  invariants_.add(*devices_.back());
   device_list.push_back(devices_.back().get());
   return device_list.back();
 }
 
-// ---- invariants ---------------------------------------------------------------------------------
-
-bool World::Impl::logged_in(std::uint32_t link) const {
-  return std::ranges::any_of(tenant_.connections(), [&](const mock::ConnectionInfo& connection) {
-    return connection.id == link + 1 && connection.phase == "open";
-  });
-}
-
-/// What the device shows now, against what the server holds.
-void World::Impl::check(std::uint32_t device) {
-  const client::Status& shown = devices_[device]->status();
-  if (shown.state != State::connected && shown.state != State::waiting_for_scan) return;
-  std::optional<StreamView> stream;
-  // The newest link is the one that the device speaks of.
-  for (auto i = static_cast<std::uint32_t>(links_.size()); i-- > 0 && !stream;) {
-    const Link& link = links_[i];
-    if (link.device != device) continue;
-    stream.emplace();
-    stream->logged_in = shown.state == State::connected && logged_in(i);
-    if (link.ended_at) stream->dark_for = now_ - *link.ended_at;
-    stream->blackholed = link.blackholed;
-    stream->code_good_until = watches_[device].code_good_until;
-  }
-  for (Broken& found : judge(shown, stream, now(), options.costs.latency)) {
-    broken(found.rule, device, std::move(found.message));
-  }
-}
-
-void World::Impl::check_at(std::uint32_t device, Instant at) {
-  Happening happening;
-  happening.kind = Kind::check;
-  happening.target = device;
-  queue_.push(at, std::move(happening));
-}
-
-void World::Impl::check_after_end(std::uint32_t link) {
-  const Duration patience = links_[link].blackholed ? kTruthful : options.costs.latency;
-  check_at(links_[link].device, now_ + patience + 1ms);
-}
-
-void World::Impl::note_event(const mock::TenantEvent& event) {
-  if (event.connection == 0) return;
-  const std::uint32_t device = links_[static_cast<std::uint32_t>(event.connection - 1)].device;
-  Watch& watch = watches_[device];
-  if (event.kind == mock::EventKind::connected && !watch.rate.connected(now_)) {
-    broken("bounded-reconnect", device,
-           "connected more than " + std::to_string(ConnectRate::kMost) + " times within " +
-               stage::to_text(ConnectRate::kWithin));
-  } else if (event.kind == mock::EventKind::pair_device) {
-    watch.refs_offered_at = now_;
-    watch.codes = 0;
-  } else if (event.kind == mock::EventKind::success) {
-    check_single_owner(event);
-  }
-}
-
-/// Another code on show: when will the server stop accepting it?
-void World::Impl::note_code(std::uint32_t device) {
-  Watch& watch = watches_[device];
-  const auto& qr = devices_[device]->status().qr;
-  if (!qr || qr->stale || qr->sequence == watch.sequence) return;
-  watch.sequence = qr->sequence;
-  const mock::Settings& settings = tenant_.settings();
-  watch.code_good_until = watch.refs_offered_at + settings.refs_first +
-                          watch.codes++ * settings.refs_rest + settings.refs_grace +
-                          2 * options.costs.latency;
-  check_at(device, *watch.code_good_until + 1ms);
-}
-
-void World::Impl::check_single_owner(const mock::TenantEvent& event) {
-  std::string jid;
-  std::size_t streams = 0;
-  const auto connections = tenant_.connections();
-  for (const auto& connection : connections) {
-    if (connection.id == event.connection) jid = connection.device_jid;
-  }
-  for (const auto& connection : connections) {
-    streams += connection.phase == "open" && !jid.empty() && connection.device_jid == jid;
-  }
-  if (streams > 1) {
-    broken("single-owner", links_[static_cast<std::uint32_t>(event.connection - 1)].device,
-           std::to_string(streams) + " live streams of " + jid);
-  }
-}
-
-void World::Impl::broken(std::string_view rule, std::uint32_t device, std::string message) {
-  if (!broken_.emplace(rule, device).second) return;
-  Failure failure;
-  failure.kind = "invariant";
-  failure.rule = rule;
-  failure.message = std::string(rule) + ": device " + devices_[device]->name() + " " +
-                    std::move(message) + ", at " + stage::to_text(now_.time_since_epoch());
-  invariant_failures_.push_back(std::move(failure));
-}
+// ---- the end
+// ---------------------------------------------------------------------------------------
 
 std::vector<Failure> World::Impl::finish() {
   WA_ASSERT(!finished_);
   finished_ = true;
+  invariants_.end(now_);
+  std::vector<Failure> failures = invariants_.broken();
   for (const auto& device : devices_) device->stop();
   const auto restless = [&] {
     return std::ranges::any_of(devices_, [](const auto& device) {
@@ -518,7 +406,6 @@ std::vector<Failure> World::Impl::finish() {
     to_tenant(link, mock::Disconnected{"end of the scenario"});
   }
 
-  std::vector<Failure> failures = std::move(invariant_failures_);
   const auto quiet = [&](bool holds, std::string message) {
     if (!holds)
       failures.push_back(

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "scenarios/sim/device.hpp"
 #include "scenarios/stage/gates.hpp"
 #include "scenarios/stage/world.hpp"
 
@@ -21,6 +22,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool record = false;  ///< keep trace lines
   Costs costs;
+  Sabotage sabotage = {};  ///< for tests of the invariants
 };
 
 /// A whole deployment in virtual time: the tenant, every device's session, links, stores and

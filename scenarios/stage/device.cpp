@@ -136,6 +136,11 @@ Device::Device(std::string engine, std::string name, DeviceOptions options, Trac
       trace_(trace),
       trace_actor_(trace.actor("device " + engine_ + "/" + name_)) {}
 
+void Device::note(std::string_view what) {
+  asked_.push_back({now(), what});
+  was_asked(asked_.back());
+}
+
 Ref Device::start() {
   return begin({});
 }
@@ -147,8 +152,30 @@ Ref Device::start_with_code(std::string number) {
 Ref Device::begin(std::string pairing_number) {
   move_cursor(history_.size());
   if (!started_at_) started_at_ = history_.size();
+  note("start");
   const Ref ref = next_ref();
   do_start(ref, std::move(pairing_number));
+  return ref;
+}
+
+Ref Device::stop() {
+  note("stop");
+  const Ref ref = next_ref();
+  do_stop(ref);
+  return ref;
+}
+
+Ref Device::logout() {
+  note("logout");
+  const Ref ref = next_ref();
+  do_logout(ref);
+  return ref;
+}
+
+Ref Device::remove() {
+  note("delete");
+  const Ref ref = next_ref();
+  do_remove(ref);
   return ref;
 }
 
@@ -205,6 +232,7 @@ void Device::push(Entry entry) {
   trace_.close();
   if (trace_.recording()) trace_.line(entry.at, trace_actor_, entry.kind, entry.data);
   history_.push_back(std::move(entry));
+  pushed(history_.back());
 }
 
 }  // namespace wa::stage

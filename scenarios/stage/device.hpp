@@ -104,13 +104,20 @@ class Device {
   Ref start();
   /// The same, and links with a phone number: the device is to show a pairing code.
   Ref start_with_code(std::string number);
-  virtual Ref stop() = 0;
-  virtual Ref logout() = 0;
-  virtual Ref remove() = 0;
+  Ref stop();
+  Ref logout();
+  Ref remove();
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
   virtual Ref inspect() = 0;
+
+  /// A command that changes what may be expected of the device.
+  struct Asked {
+    Instant at;
+    std::string_view what;  ///< start, stop, logout or delete
+  };
+  const std::vector<Asked>& asked() const { return asked_; }
 
   const std::vector<Entry>& history() const { return history_; }
   std::size_t cursor() const { return cursor_; }
@@ -140,6 +147,13 @@ class Device {
 
   /// `pairing_number`: empty unless it is to link with a code.
   virtual void do_start(Ref ref, std::string pairing_number) = 0;
+  virtual void do_stop(Ref ref) = 0;
+  virtual void do_logout(Ref ref) = 0;
+  virtual void do_remove(Ref ref) = 0;
+  virtual Instant now() const = 0;
+  /// For worlds that look at once.
+  virtual void was_asked(const Asked&) {}
+  virtual void pushed(const Entry&) {}
   Ref next_ref() { return next_ref_++; }
   /// Appends to the history and updates the fields. A `state` that repeats state and reason becomes
   /// a `status`.
@@ -147,6 +161,7 @@ class Device {
 
  private:
   Ref begin(std::string pairing_number);
+  void note(std::string_view what);
 
   std::string engine_;
   std::string name_;
@@ -154,6 +169,7 @@ class Device {
   Trace& trace_;
   std::uint16_t trace_actor_ = 0;
   Ref next_ref_ = 1;
+  std::vector<Asked> asked_;
   std::vector<Entry> history_;
   std::size_t cursor_ = 0;
   std::optional<std::size_t> started_at_;

@@ -94,7 +94,7 @@ void Expectations::never(Device& device, std::string state, std::string where) {
   nevers_.push_back({&device, std::move(state), std::move(where)});
 }
 
-void Expectations::judge_nevers() {
+void Expectations::judge_nevers(Instant began) {
   for (const Never& never : nevers_) {
     const auto& history = never.device->history();
     // Before the first start() there is no history, but the world may have said something.
@@ -106,7 +106,7 @@ void Expectations::judge_nevers() {
       fail({"never",
             "device " + never.device->name() + " was in a state that it must never be in",
             "never " + never.state,
-            describe(entry) + " at " + to_text(entry.at.time_since_epoch()),
+            describe(entry) + " at " + to_text(entry.at - began),
             never.where,
             {}});
       break;

@@ -47,8 +47,9 @@ class Expectations {
   void fail(Failure failure) { failures_.push_back(std::move(failure)); }
   const std::vector<Failure>& failures() const { return failures_; }
 
-  /// Looks at every never(). Called by conclude(), before the world is finished.
-  void judge_nevers();
+  /// Looks at every never(). Called by conclude(), before the world is finished. `began`: what
+  /// times are told from.
+  void judge_nevers(Instant began);
 
  private:
   struct Never {

@@ -75,7 +75,7 @@ std::vector<Failure> unfired_faults(const Server& server) {
 
 std::vector<Failure> conclude(World& world, const Scenario& scenario, Expectations& expectations) {
   // What finishing the world does to the devices is not the script's business.
-  expectations.judge_nevers();
+  expectations.judge_nevers(world.server().began());
   std::vector<Failure> failures = expectations.failures();
   std::vector<Failure> found = world.finish();
   apply_invariant_allowance(found, scenario.allow);

@@ -13,16 +13,21 @@ namespace wa::stage {
 
 class ScriptedDevice final : public Device {
  public:
-  ScriptedDevice(std::string name, Trace& trace) : Device("engine", std::move(name), {}, trace) {}
+  ScriptedDevice(std::string name, Trace& trace, const Instant& now, std::string engine = "engine",
+                 DeviceOptions options = {})
+      : Device(std::move(engine), std::move(name), std::move(options), trace), now_(now) {}
   using Device::push;
-  Ref stop() override { return next_ref(); }
-  Ref logout() override { return next_ref(); }
-  Ref remove() override { return next_ref(); }
   void kill() override {}
   Ref inspect() override { return next_ref(); }
 
  private:
   void do_start(Ref, std::string) override {}
+  void do_stop(Ref) override {}
+  void do_logout(Ref) override {}
+  void do_remove(Ref) override {}
+  Instant now() const override { return now_; }
+
+  const Instant& now_;
 };
 
 class ScriptedWorld final : public World, public ServerPort {
@@ -38,8 +43,10 @@ class ScriptedWorld final : public World, public ServerPort {
   void at(Duration when, std::function<void()> happens) {
     script_.emplace(Instant(when), std::move(happens));
   }
-  ScriptedDevice& add_device(std::string name) {
-    owned_.push_back(std::make_unique<ScriptedDevice>(std::move(name), trace_));
+  ScriptedDevice& add_device(std::string name, std::string engine = "engine",
+                             DeviceOptions options = {}) {
+    owned_.push_back(std::make_unique<ScriptedDevice>(std::move(name), trace_, now_,
+                                                      std::move(engine), std::move(options)));
     devices_.push_back(owned_.back().get());
     return *owned_.back();
   }

@@ -34,6 +34,12 @@ std::optional<int> code_in(std::string_view detail) {
 
 }  // namespace
 
+std::optional<SentClose> sent_close(const ServerEntry& entry) {
+  if (entry.event.kind != EventKind::closed || datum(entry.event, "by") != "server") return {};
+  const std::string_view detail = datum(entry.event, "detail");
+  return SentClose{code_in(detail), std::string(detail), entry.at};
+}
+
 std::string describe(const mock::TenantEvent& event) {
   std::string text(mock::to_string(event.kind));
   for (const auto& [key, value] : event.data) {
@@ -106,12 +112,19 @@ Result<Phone*> Server::phone(std::string number_text, std::string name) {
 
 Result<std::string> Server::fault(const boost::json::value& record) {
   WA_TRY(mock::FaultRecord parsed, mock::FaultRecord::parse(record));
+  std::string kind(parsed.name());
   const OutcomePtr added = command(mock::AddFault{std::move(parsed)}, "fault");
   if (const mock::Problem* problem = added->problem()) {
     return Error{problem->status == 409 ? Errc::conflict : Errc::usage, problem->message};
   }
   WA_ASSERT(added->answered());
+  fault_kinds_[added->value()->value] = std::move(kind);
   return added->value()->value;
+}
+
+std::string Server::fault_kind(std::string_view id) const {
+  const auto found = fault_kinds_.find(id);
+  return found == fault_kinds_.end() ? std::string() : found->second;
 }
 
 OutcomePtr Server::remove_fault(std::string id) {
@@ -219,11 +232,10 @@ void Server::record(Instant at, mock::TenantEvent event) {
 }
 
 void Server::note_close(const ServerEntry& entry) {
-  if (entry.event.kind != EventKind::closed || datum(entry.event, "by") != "server") return;
+  auto close = sent_close(entry);
+  if (!close) return;
   const auto device = devices_.find(label_of(entry));
-  if (device == devices_.end()) return;
-  const std::string_view detail = datum(entry.event, "detail");
-  device->second.last_close = SentClose{code_in(detail), std::string(detail), entry.at};
+  if (device != devices_.end()) device->second.last_close = std::move(close);
 }
 
 }  // namespace wa::stage

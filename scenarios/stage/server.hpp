@@ -24,6 +24,15 @@ struct ServerEntry {
 /// One line for people: "stanza_in iq set encrypt", "closed by client".
 std::string describe(const mock::TenantEvent& event);
 
+/// What the server said or did to end a stream.
+struct SentClose {
+  std::optional<int> code;
+  std::string cause;  ///< `stream:error code="515"`, `QR refs used up`, …
+  Instant at;
+};
+/// Empty unless the entry is such an end.
+std::optional<SentClose> sent_close(const ServerEntry& entry);
+
 /// What a world lends the Server: its tenant, and a way to ask something of it.
 class ServerPort {
  public:
@@ -85,6 +94,11 @@ class Server {
   OutcomePtr remove_fault(std::string id);
   OutcomePtr fire_fault(std::string id);
   const mock::FaultEngine& faults() const { return port_.tenant().faults(); }
+  /// "close", … of a record of this scenario, also a removed one; empty when there is none.
+  std::string fault_kind(std::string_view id) const;
+  const std::map<std::string, std::string, std::less<>>& fault_kinds() const {
+    return fault_kinds_;
+  }
   /// Ids of faults that never fired and had to, also those that were removed.
   std::vector<std::string> unfired_faults() const;
 
@@ -95,11 +109,7 @@ class Server {
   std::uint64_t streams(std::string_view label) const;   ///< open now
   bool logged_in(std::string_view label) const;          ///< an open stream that is past login
   std::string jid(std::string_view label) const;         ///< empty until paired
-  struct SentClose {
-    std::optional<int> code;
-    std::string cause;  ///< `stream:error code="515"`, `QR refs used up`, …
-    Instant at;
-  };
+  using SentClose = stage::SentClose;
   std::optional<SentClose> last_close(std::string_view label) const;
   const std::vector<mock::Violation>& violations() const { return port_.tenant().violations(); }
   std::vector<mock::ConnectionInfo> connections() const { return port_.tenant().connections(); }
@@ -113,6 +123,9 @@ class Server {
   void move_cursor(std::string_view label, std::size_t index);
 
   Now now() const { return port_.now(); }
+  /// When the scenario began: what times are told from.
+  Instant began() const { return began_; }
+  void begin(Instant at) { began_ = at; }
   /// For worlds: an event of the tenant, in order.
   void record(Instant at, mock::TenantEvent event);
 
@@ -133,6 +146,8 @@ class Server {
   std::map<std::string, PerDevice, std::less<>> devices_;
   std::vector<std::string> labels_;  ///< by connection id − 1
   std::vector<std::unique_ptr<Phone>> phones_;
+  Instant began_{};
+  std::map<std::string, std::string, std::less<>> fault_kinds_;  ///< by id
   /// Faults that were removed: their records would be gone from the tenant.
   std::vector<std::string> removed_unfired_;
 };

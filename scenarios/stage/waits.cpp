@@ -12,8 +12,9 @@ namespace {
 /// How many arrivals a message lists; the newest say most.
 constexpr std::size_t kListed = 8;
 
-std::string at_text(Instant at) {
-  return to_text(at.time_since_epoch());
+/// Since the scenario began.
+std::string at_text(World& world, Instant at) {
+  return to_text(at - world.server().began());
 }
 
 std::string list(const std::vector<std::string>& parts) {
@@ -216,7 +217,7 @@ std::vector<std::string> Wait::arrived() const {
     const auto& history = device_->history();
     for (std::size_t i = begin_; i < history.size(); ++i) {
       if (history[i].kind == "log") continue;
-      texts.push_back(describe(history[i]) + " at " + at_text(history[i].at));
+      texts.push_back(describe(history[i]) + " at " + at_text(*world_, history[i].at));
     }
     return texts;
   }
@@ -225,7 +226,7 @@ std::vector<std::string> Wait::arrived() const {
   for (std::size_t i = begin_; i < server.history().size(); ++i) {
     const ServerEntry& entry = server.history()[i];
     if (!label_.empty() && server.label_of(entry) != label_) continue;
-    texts.push_back(describe(entry.event) + " at " + at_text(entry.at));
+    texts.push_back(describe(entry.event) + " at " + at_text(*world_, entry.at));
   }
   return texts;
 }
@@ -236,7 +237,7 @@ std::vector<std::string> Wait::held_already() const {
     const auto& history = device_->history();
     for (std::size_t i = 0; i < begin_; ++i) {
       if (entry_matcher_(history[i]).grade != Grade::full) continue;
-      texts.push_back(describe(history[i]) + " at " + at_text(history[i].at));
+      texts.push_back(describe(history[i]) + " at " + at_text(*world_, history[i].at));
     }
   } else if (kind_ == Kind::events) {
     const Server& server = world_->server();
@@ -245,7 +246,7 @@ std::vector<std::string> Wait::held_already() const {
       if (entry.event.kind != event_kind_) continue;
       if (!label_.empty() && server.label_of(entry) != label_) continue;
       if (event_matcher_ && event_matcher_(entry.event).grade != Grade::full) continue;
-      texts.push_back(describe(entry.event) + " at " + at_text(entry.at));
+      texts.push_back(describe(entry.event) + " at " + at_text(*world_, entry.at));
     }
   }
   return texts;

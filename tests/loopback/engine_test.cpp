@@ -14,6 +14,7 @@
 #include "engine/net/process_limits.hpp"
 #include "scenarios/loopback/child_process.hpp"
 #include "scenarios/loopback/lines.hpp"
+#include "tests/loopback/sqlite_query.hpp"
 #include "tests/support/test_support.hpp"
 
 // `testline engine` as a program: its lines, its environment, its end. What it does on a server is
@@ -83,6 +84,12 @@ class EngineTest : public testing::Test {
     });
     EXPECT_TRUE(answer) << "no answer to " << line;
     return answer ? *answer : json::object{};
+  }
+  bool stores(const std::string& device) {
+    const std::string path = directory_ / "state/testline.db";
+    return fs::exists(path) &&
+           test::query_sqlite(path,
+                              "SELECT count(*) FROM record WHERE device = '" + device + "'") != "0";
   }
   void close() {
     process_->close_stdin();
@@ -164,7 +171,7 @@ TEST_F(EngineTest, WithoutADeviceTheLinesHaveNone) {
   EXPECT_FALSE(find("state", "state", "connecting")->contains("device"));
   EXPECT_TRUE(find("state", "state", "connecting")->at("t_us").is_int64());
   close();
-  EXPECT_TRUE(fs::exists(directory_ / "state/store"));
+  EXPECT_TRUE(stores(""));
 }
 
 TEST_F(EngineTest, AServerThatIsNotThereIsTriedAgain) {
@@ -253,8 +260,7 @@ TEST_F(EngineTest, AReaderThatSleepsDoesNotStopIt) {
   }
   process_->write(R"({"cmd":"start","ref":0,"device":"last"})");
   // Megabytes of answers wait, and still it obeys.
-  const fs::path stored = directory_ / "state/last.store";
-  ASSERT_TRUE(run_until([&] { return fs::exists(stored); }));
+  ASSERT_TRUE(run_until([&] { return stores("last"); }));
 
   int answers = 0;
   const LineReader reader(

@@ -7,9 +7,9 @@
 #include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <filesystem>
-#include <fstream>
 
 #include "scenarios/stage/waits.hpp"
+#include "tests/loopback/sqlite_query.hpp"
 
 namespace wa::loopback {
 namespace {
@@ -110,8 +110,13 @@ class WorldTest : public testing::Test {
     const json::value* text = data.if_contains("credentials");
     return text && text->is_string() ? std::string(text->get_string()) : "none";
   }
-  fs::path file_of(const std::string& device) const {
-    return fs::path(world_->state_dir()) / "1" / (device + ".store");
+  /// What the first client's store says to a query.
+  std::string query(const std::string& sql) const {
+    return test::query_sqlite(world_->state_dir() + "/1/testline.db", sql);
+  }
+  std::string stored_credentials(const std::string& device) const {
+    return query("SELECT count(*) FROM record WHERE kind = 'credentials' AND device = '" + device +
+                 "'");
   }
 
   void finish_quietly() {
@@ -303,7 +308,7 @@ TEST_F(WorldTest, ALogoutForgetsTheCredentials) {
   shop.logout();
   expect_state(shop, "logged_out");
   EXPECT_EQ(credentials(shop), "none") << "inspect waits for what is being written";
-  EXPECT_FALSE(fs::exists(file_of("shop-1")));
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   finish_quietly();
 }
 
@@ -314,7 +319,7 @@ TEST_F(WorldTest, ADeletedDeviceHasNothingStored) {
   shop.kill();
   answer(shop, shop.remove());
   EXPECT_EQ(credentials(shop), "none") << "inspect waits for what is being written";
-  EXPECT_FALSE(fs::exists(file_of("shop-1")));
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   finish_quietly();
 }
 
@@ -323,27 +328,20 @@ TEST_F(WorldTest, DamagedCredentialsAreAStoreErrorAndAreNotReplaced) {
   Device& shop = device("shop-1");
   pair(shop);
   shop.kill();
-  std::string contents;
-  {
-    std::ifstream in(file_of("shop-1"), std::ios::binary);
-    contents.assign(std::istreambuf_iterator<char>(in), {});
-  }
-  ASSERT_GT(contents.size(), 100u);
-  contents[contents.size() / 2] ^= 1;
-  std::ofstream(file_of("shop-1"), std::ios::binary) << contents;
+  query("UPDATE record SET bytes = zeroblob(100) WHERE kind = 'credentials'");
+  const std::string before = query("SELECT hex(bytes) FROM record WHERE kind = 'credentials'");
 
   const stage::Ref ref = shop.start();
   expect_state(shop, "store_error", "damaged");
   EXPECT_EQ(answer(shop, ref).at("code"), "store_error");
   EXPECT_EQ(answer(shop, shop.inspect()).at("code"), "store_error");
-  std::ifstream in(file_of("shop-1"), std::ios::binary);
-  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}), contents);
+  EXPECT_EQ(query("SELECT hex(bytes) FROM record WHERE kind = 'credentials'"), before);
   EXPECT_EQ(world_->server().connects("shop-1"), 2u) << "nothing was dialled with made-up keys";
 
   // Only somebody who says so deletes it.
   answer(shop, shop.remove());
   EXPECT_EQ(credentials(shop), "none");
-  EXPECT_FALSE(fs::exists(file_of("shop-1")));
+  EXPECT_EQ(stored_credentials("shop-1"), "0");
   shop.start();
   expect_state(shop, "waiting_for_scan");
   finish_quietly();
@@ -365,8 +363,9 @@ TEST_F(WorldTest, TheQrCodesFollowTheServersSchedule) {
   begin(0.01);  // 600 ms, then 200 ms each; deadlines at their floors
   Device& shop = device("shop-1");
   shop.start();
-  expect(Wait::for_qr(*world_, shop, kPatience));
-  const auto& data = shop.history().back().data;
+  Wait first = Wait::for_qr(*world_, shop, kPatience);
+  ASSERT_FALSE(stage::await(*world_, first));
+  const auto& data = first.entry()->data;
   EXPECT_LE(data.at("expires_ms").to_number<int>(), 600);
   EXPECT_GT(data.at("expires_ms").to_number<int>(), 300);
   expect(Wait::for_entry(
