@@ -31,8 +31,10 @@ std::vector<Broken> judge(const client::Status& shown, const std::optional<Strea
   return broken;
 }
 
-bool may_forget_account(std::optional<int> last_code, bool user_asked) {
-  return user_asked || last_code == 401 || last_code == 403 || last_code == 406 || last_code == 516;
+bool may_forget_account(std::optional<int> last_code, std::string_view cause, bool user_asked) {
+  const bool unlinked = !last_code && cause.find("device_removed") != std::string_view::npos;
+  return user_asked || unlinked || last_code == 401 || last_code == 403 || last_code == 406 ||
+         last_code == 516;
 }
 
 bool ConnectRate::connected(Instant at) {

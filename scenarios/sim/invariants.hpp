@@ -38,7 +38,8 @@ std::vector<Broken> judge(const client::Status& shown, const std::optional<Strea
 
 /// credentials-survive: whether the server's last close of a device, or what its user asked, is a
 /// reason to forget an account. An unlink is a 401, at once or at the next login.
-bool may_forget_account(std::optional<int> last_code, bool user_asked);
+/// `cause`: as stage::Server::SentClose has it; an unlink may come without a code.
+bool may_forget_account(std::optional<int> last_code, std::string_view cause, bool user_asked);
 
 /// bounded-reconnect: connects of a device that nobody started anew.
 class ConnectRate {

@@ -74,11 +74,13 @@ TEST(InvariantsTest, ACodeOnShowIsGoodOrStale) {
 }
 
 TEST(InvariantsTest, AccountsAreForgottenForAReason) {
-  EXPECT_FALSE(may_forget_account({}, false));
+  EXPECT_FALSE(may_forget_account({}, "", false));
+  EXPECT_FALSE(may_forget_account({}, "stream:error conflict=\"replaced\"", false));
+  EXPECT_TRUE(may_forget_account({}, "stream:error conflict=\"device_removed\"", false));
   for (const int code : {515, 500, 503, 409, 440, 408})
-    EXPECT_FALSE(may_forget_account(code, false));
-  for (const int code : {401, 403, 406, 516}) EXPECT_TRUE(may_forget_account(code, false));
-  EXPECT_TRUE(may_forget_account({}, true));
+    EXPECT_FALSE(may_forget_account(code, "", false));
+  for (const int code : {401, 403, 406, 516}) EXPECT_TRUE(may_forget_account(code, "", false));
+  EXPECT_TRUE(may_forget_account({}, "", true));
 }
 
 TEST(InvariantsTest, ConnectsAreBounded) {

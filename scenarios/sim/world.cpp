@@ -103,7 +103,10 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void started_by_user(std::uint32_t device) override { watches_[device].rate.user_started(); }
   void account_forgotten(std::uint32_t device, bool user_asked) override {
     const auto close = server_.last_close(devices_[device]->name());
-    if (may_forget_account(close ? close->code : std::nullopt, user_asked)) return;
+    if (may_forget_account(close ? close->code : std::nullopt, close ? close->cause : "",
+                           user_asked)) {
+      return;
+    }
     broken("credentials-survive", device, "forgot its account without a reason");
   }
   void begin_commit(std::uint32_t device, std::uint32_t incarnation) override {
