@@ -440,6 +440,7 @@ void World::Impl::note_event(const mock::TenantEvent& event) {
                stage::to_text(ConnectRate::kWithin));
   } else if (event.kind == mock::EventKind::pair_device) {
     watch.refs_offered_at = now_;
+    watch.sequence = 0;  // a new process counts from 1 again
     watch.codes = 0;
   } else if (event.kind == mock::EventKind::success) {
     check_single_owner(event);
