@@ -97,11 +97,14 @@ std::vector<Action> Session::Impl::step(const Event& event, Now now) {
   if (connection_ && connection_->broken() && connection_->stage() != Stage::ending) {
     end_locally("stream_broken", "a stanza could not be sealed");
   }
-  if (status_ != published_) {
-    published_ = status_;
-    actions_.push_back(PublishStatus{status_});
-  }
+  publish();
   return std::exchange(actions_, {});
+}
+
+void Session::Impl::publish() {
+  if (status_ == published_) return;
+  published_ = status_;
+  actions_.push_back(PublishStatus{status_});
 }
 
 std::optional<Instant> Session::Impl::next_deadline() const {

@@ -68,7 +68,14 @@ void Session::Impl::end_stream(StreamEnd end) {
   }
 
   if (farewell_is_over) return finish_farewell(policy.keys == Keys::erase);
-  if (policy.keys == Keys::erase) bury_account(verdict);
+  if (policy.keys == Keys::erase) {
+    if (status_.qr) {
+      // The code is dead now, not only once the commit is durable.
+      settle(verdict.state, verdict.reason);
+      publish();
+    }
+    bury_account(verdict);
+  }
   if (policy.keys == Keys::renew) renew_keys_ = true;
   apply(std::move(verdict));
 }

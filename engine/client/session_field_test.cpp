@@ -119,6 +119,25 @@ TEST(SessionFieldTest, ALogoutOnTheFirstConnectDoesNotMakeADeviceUnpairable) {
   EXPECT_EQ(after.session.credentials()->attempt_id, 2u);
 }
 
+// FB-012, fresh-qr: the code is withdrawn at once, and not only when the reason is durable.
+TEST(SessionFieldTest, AFinalEndWithdrawsTheCodeBeforeItsCommit) {
+  World world;
+  world.start();
+  world.forget();
+  world.send_and_close(failure(401));
+  std::size_t publish = 0;
+  std::size_t commit = 0;
+  for (std::size_t i = 0; i < world.actions.size(); ++i) {
+    if (const auto* shown = std::get_if<PublishStatus>(&world.actions[i])) {
+      publish = i;
+      EXPECT_FALSE(shown->status.qr);
+    }
+    if (std::holds_alternative<Commit>(world.actions[i])) commit = i;
+  }
+  EXPECT_LT(publish, commit);
+  EXPECT_EQ(world.statuses.size(), 1u);
+}
+
 // FB-028
 TEST(SessionFieldTest, TheCodeIsGoneWithPairSuccessAndALoginThatNeverComesHasADeadline) {
   World world;

@@ -154,6 +154,7 @@ class Session::Impl {
   // ---- all ----
   void store_credentials(std::string_view point, std::vector<Change> changes = {});
   void report(Report::Level level, std::string text);
+  void publish();
 
   /// Pairing has succeeded and no login yet.
   struct Finishing {

@@ -159,6 +159,39 @@ TEST(SimWorldTest, AnUnlinkedDeviceIsLoggedOut) {
   EXPECT_THAT(stage.conclude(), IsEmpty());
 }
 
+TEST(SimWorldTest, ADeviceThatIsDeletedWhileStoppedIsRemovedAtTheServerInTheBackground) {
+  Stage stage;
+  ASSERT_TRUE(stage.pairs());
+  ASSERT_TRUE(stage.passes(1s));
+  stage.device.stop();
+  ASSERT_TRUE(stage.reaches("disconnected", 1s));
+  ASSERT_EQ(stage.phone.companions().size(), 1u);
+  stage.device.remove();
+  ASSERT_TRUE(stage.passes(2s));
+  EXPECT_TRUE(stage.phone.companions().empty());
+  EXPECT_EQ(stage.device.reason(), "deleted");
+  EXPECT_TRUE(stage.inspect().at("stored").as_object().empty());
+  EXPECT_THAT(stage.conclude(), IsEmpty());
+}
+
+TEST(SimWorldTest, AnUnlinkedDeviceLeavesEvidenceAndIsUnpairedToTheNextProcess) {
+  Stage stage;
+  ASSERT_TRUE(stage.pairs());
+  ASSERT_TRUE(stage.passes(1h));
+  stage.phone.unlink(stage.world.server().jid("shop-1"));
+  ASSERT_TRUE(stage.reaches("logged_out", 5s));
+  ASSERT_TRUE(stage.passes(1s));
+  const auto stored = stage.inspect().at("stored").as_object();
+  EXPECT_EQ(stored.at("quarantine"), 1);
+  EXPECT_EQ(stored.at("last_close"), 1);
+  EXPECT_FALSE(stored.contains("credentials"));
+  EXPECT_FALSE(stored.contains("pre_key"));
+  stage.device.kill();
+  stage.device.start();
+  EXPECT_TRUE(stage.shows_qr(2s));
+  EXPECT_THAT(stage.conclude(), IsEmpty());
+}
+
 TEST(SimWorldTest, AResetStreamIsReplacedByANewLogin) {
   Stage stage;
   ASSERT_TRUE(stage.pairs());
