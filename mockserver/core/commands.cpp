@@ -144,6 +144,7 @@ void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now
 
 void Tenant::Impl::reset(Now now) {
   while (!peers_.empty()) close(peers_.begin()->second, CloseHow::fin, "reset", now);
+  cut_links();
   accounts.clear();
   faults.clear();
   violations.clear();

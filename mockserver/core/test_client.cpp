@@ -163,9 +163,13 @@ void TestClient::log_in(const PhoneInfo& phone, std::uint32_t device, bool passi
 }
 
 void TestClient::send(const wire::NodeBuilder& node) {
+  send_raw(seal(node));
+}
+
+Bytes TestClient::seal(const wire::NodeBuilder& node) {
   Bytes message;
-  ASSERT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
-  send_raw(message);
+  EXPECT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
+  return message;
 }
 
 Bytes TestClient::receive_plaintext() {

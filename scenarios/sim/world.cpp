@@ -149,6 +149,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void perform(std::vector<mock::Action> actions);
   void perform(mock::Action& action);
   void record(const mock::Action& action);
+  /// Whether a fault answers the TLS handshake of this dial.
+  bool tls_fails(std::uint32_t link);
   void to_tenant(std::uint32_t link, const mock::ConnectionEvent& event) {
     perform(tenant_.step(link + 1, event, now()));
   }
@@ -222,6 +224,8 @@ bool World::Impl::perform(Happening& happening) {
   switch (happening.kind) {
     case Kind::upgrade_arrives:
       if (!link.client_open) return false;
+      if (tls_fails(happening.target)) return true;
+      links_[happening.target].asking = true;
       to_tenant(happening.target, mock::UpgradeRequested{link.target, "device " + device.name()});
       return true;
     case Kind::upgrade_answered:
@@ -239,7 +243,12 @@ bool World::Impl::perform(Happening& happening) {
     case Kind::dial_expires:
       if (!link.client_open || link.established) return false;
       links_.client_closes(happening.target, client::CloseHow::normal, now_);
-      device.feed(client::DialFailed{link.generation, client::DialPhase::upgrade, {}, "timed out"});
+      device.feed(client::DialFailed{link.generation, link.phase, {}, "timed out"});
+      return true;
+    case Kind::dial_fails:
+      if (!link.client_open) return false;
+      link.client_open = false;
+      device.feed(client::DialFailed{link.generation, link.phase, {}, link.failure});
       return true;
     case Kind::bytes_to_server:
       if (!link.server_open || link.blackholed || link.lost_to_server) return false;
@@ -250,6 +259,10 @@ bool World::Impl::perform(Happening& happening) {
       device.feed(client::BytesReceived{link.generation, std::move(happening.bytes)});
       return true;
     case Kind::server_hears_end:
+      if (std::exchange(link.asking, false)) {
+        to_tenant(happening.target, mock::Disconnected{"the client gave up its upgrade"});
+        return true;
+      }
       if (!link.server_open || link.blackholed) return false;
       link.server_open = false;
       link.ended_at = now_;
@@ -264,6 +277,27 @@ bool World::Impl::perform(Happening& happening) {
       return true;
     default: return false;
   }
+}
+
+bool World::Impl::tls_fails(std::uint32_t link) {
+  using Fault = mock::TlsFault::Kind;
+  mock::Tenant::TlsDecision decision = tenant_.tls_decision(now());
+  if (!decision.actions.empty()) perform(std::move(decision.actions));
+  if (!decision.fault) return false;
+  constexpr auto kPhase = client::DialPhase::tls;
+  const auto fail = [&](std::string why) { links_.fail(link, kPhase, std::move(why), now_); };
+  switch (*decision.fault) {
+    case Fault::expired: fail("the server's certificate has expired"); break;
+    case Fault::not_yet_valid: fail("the server's certificate is not yet valid"); break;
+    case Fault::self_signed: fail("the server's certificate is self-signed"); break;
+    case Fault::wrong_name: fail("the server's certificate is for another name"); break;
+    case Fault::unknown_ca:
+      fail("the server's certificate is signed by an unknown authority");
+      break;
+    case Fault::cut: fail("the server cut the TLS handshake"); break;
+    case Fault::hang: links_[link].phase = kPhase; break;  // until the dial times out
+  }
+  return true;
 }
 
 void World::Impl::perform(std::vector<mock::Action> actions) {
@@ -391,7 +425,8 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
 
 bool World::Impl::logged_in(std::uint32_t link) const {
   return std::ranges::any_of(tenant_.connections(), [&](const mock::ConnectionInfo& connection) {
-    return connection.id == link + 1 && connection.phase == "open";
+    const bool ending = connection.phase == "closing";  // its last bytes are on a bad link
+    return connection.id == link + 1 && (connection.phase == "open" || ending);
   });
 }
 
@@ -513,7 +548,8 @@ std::vector<Failure> World::Impl::finish() {
     quiet(!device->committing(), "device " + device->name() + " still has a commit under way");
   }
   quiet(links_.open() == 0, std::to_string(links_.open()) + " links are still open");
-  const std::size_t held = tenant_.connections().size();
+  const auto held = std::ranges::count_if(
+      tenant_.connections(), [](const auto& connection) { return !connection.client_gone; });
   quiet(held == 0, "the server still holds " + std::to_string(held) + " connections");
   return failures;
 }
