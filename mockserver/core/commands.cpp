@@ -146,6 +146,7 @@ void Tenant::Impl::fire_fault(RequestId request, const FireFault& asked, Now now
 void Tenant::Impl::reset(Now now) {
   while (!peers_.empty()) close(peers_.begin()->second, CloseHow::fin, "reset", now);
   refuse_early_codes(Instant::max());
+  cut_links();
   accounts.clear();
   faults.clear();
   violations.clear();

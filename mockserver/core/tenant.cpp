@@ -4,7 +4,6 @@
 #include <charconv>
 
 #include "engine/base/limits.hpp"
-#include "engine/protocol/noise/certificate.hpp"
 #include "mockserver/core/iq_routes.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
@@ -88,6 +87,10 @@ std::optional<Instant> Tenant::next_deadline() const {
   return impl_->next_deadline();
 }
 
+Tenant::TlsDecision Tenant::tls_decision(Now now) {
+  return impl_->tls_decision(now);
+}
+
 std::vector<PhoneInfo> Tenant::phones() const {
   std::vector<PhoneInfo> infos;
   for (const auto& [id, phone] : impl_->accounts.phones()) infos.push_back(impl_->describe(phone));
@@ -124,13 +127,14 @@ Result<void> Tenant::load(std::string_view json) {
 
 // ---- connections ------------------------------------------------------------------------------
 
-Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
-                   Random& random_source, Options tenant_options)
+Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys,
+                   std::uint64_t tenant_seed, Random& random_source, Options tenant_options)
     : settings(tenant_settings),
       options(std::move(tenant_options)),
       keys(server_keys),
+      seed(tenant_seed),
       random(random_source),
-      faults(seed, options.name) {}
+      faults(tenant_seed, options.name) {}
 
 std::vector<Action> Tenant::Impl::take_actions(Now now) {
   carry_out(faults.take_due(), now);
@@ -149,14 +153,18 @@ Tenant::Impl::Peer* Tenant::Impl::online(const CompanionKey& key) {
   return nullptr;
 }
 
+noise::ChainSpec Tenant::Impl::chain_spec(Now now) const {
+  noise::ChainSpec spec;
+  spec.server_static = keys.noise_static.public_key;
+  spec.not_before = now.wall.seconds() - kDaySeconds;
+  spec.not_after = now.wall.seconds() + 30 * kDaySeconds;
+  return spec;
+}
+
 const Bytes& Tenant::Impl::certificate_chain(Now now) {
   const std::int64_t seconds = now.wall.seconds();
   if (!certificate_issued_ || std::abs(seconds - certificate_issued_->seconds()) > kDaySeconds) {
-    noise::ChainSpec spec;
-    spec.server_static = keys.noise_static.public_key;
-    spec.not_before = seconds - kDaySeconds;
-    spec.not_after = seconds + 30 * kDaySeconds;
-    certificate_chain_ = noise::issue_chain(spec, keys.root, keys.intermediate, random);
+    certificate_chain_ = noise::issue_chain(chain_spec(now), keys.root, keys.intermediate, random);
     certificate_issued_ = now.wall;
   }
   return certificate_chain_;
@@ -168,11 +176,14 @@ void Tenant::Impl::on_connection_event(ConnectionId id, const ConnectionEvent& e
     return;
   }
   Peer* peer = find(id);
-  if (peer == nullptr) return;  // we closed it; the network may deliver late
-  if (const auto* received = std::get_if<BytesReceived>(&event)) {
-    on_bytes(*peer, received->bytes, now);
+  const auto* received = std::get_if<BytesReceived>(&event);
+  if (peer == nullptr) {
+    // We closed it; the network may deliver late.
+    if (received == nullptr) drop_link(id);
+  } else if (received != nullptr) {
+    receive(*peer, received->bytes, now);
   } else {
-    forget(*peer, "client", std::get<Disconnected>(event).detail, now);
+    receive_end(*peer, std::get<Disconnected>(event).detail, now);
   }
 }
 
@@ -184,6 +195,10 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
   peer.remote = event.remote;
   peer.link = std::make_unique<Connection>(keys.noise_static, certificate_chain(now), random,
                                            settings.noise_ik);
+  if (spoil_upgrade(peer, now)) {
+    if (!peer.upgrading) peers_.erase(id);
+    return;
+  }
   actions_.push_back({id, AcceptUpgrade{}});
   set_timer(peer, TimerKind::handshake, now.mono + settings.handshake_timeout);
   faults.seen(peer.subject(), now);
@@ -191,24 +206,34 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
 }
 
 void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
-  if (peer.blackholed) return;
+  if (peer.blackholed || peer.stalled) return;
+  spoil_handshake(peer, now);
+  if (peer.stalled) return;
+  Connection::FrameHook arrived;
+  if (has_frame_faults() || peer.swapped_in) {
+    arrived = [&](Bytes payload) { return spoil_arrived(peer, std::move(payload), now); };
+  }
   const ConnectionId id = peer.id;
-  for (Connection::Output& output : peer.link->receive(bytes)) {
+  for (Connection::Output& output : peer.link->receive(bytes, arrived)) {
     // Each output may have ended the connection for the next one.
     Peer* current = find(id);
     if (current == nullptr) return;
     if (auto* hello = std::get_if<Connection::SendHello>(&output)) {
-      if (!recent_keys.add(hello->client_ephemeral))
+      if (!recent_keys.add(hello->client_ephemeral)) {
         violate(*current, "key-reused", "the ephemeral key of the ClientHello came before",
                 nullptr);
-      send_bytes(*current, std::move(hello->message));
+      }
+      if (stall_at(*current, StallFault::Stage::hello)) return;
+      send_bytes(*current, std::move(hello->message), now);
     } else if (const auto* done = std::get_if<Connection::HandshakeDone>(&output)) {
+      if (stall_at(*current, StallFault::Stage::finish)) return;
       on_handshake(*current, *done, now);
     } else if (const auto* node = std::get_if<Connection::NodeReceived>(&output)) {
       on_node(*current, node->frame.root(), now);
     } else {
       const auto& broken = std::get<Connection::Broken>(output);
-      if (!broken.rule.empty()) violate(*current, broken.rule, to_string(broken.error), nullptr);
+      if (!broken.rule.empty() && !current->tampered)
+        violate(*current, broken.rule, to_string(broken.error), nullptr);
       if (broken.rule == "node") {
         stream_error(*current, StreamErrorFault{{}, "", "xml-not-well-formed"}, now);
       } else {
@@ -298,18 +323,18 @@ void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
   }
   const auto* children = std::get_if<std::vector<NodeBuilder>>(&node.content());
   std::string child = children != nullptr && !children->empty() ? children->front().tag() : "";
-  send_bytes(peer, std::move(*message));
+  send_frame(peer, std::move(*message), &node, now);
   notice(
       EventKind::stanza_out, peer,
       {{"tag", tag}, {"id", std::move(id)}, {"type", std::move(type)}, {"child", std::move(child)}},
       now, &node);
 }
 
-void Tenant::Impl::send_bytes(Peer& peer, Bytes message) {
+void Tenant::Impl::send_bytes(Peer& peer, Bytes message, Now now) {
   if (peer.holding) {
     peer.held.push_back(std::move(message));
   } else {
-    actions_.push_back({peer.id, SendBytes{std::move(message)}});
+    transmit(peer, std::move(message), now);
   }
 }
 
@@ -351,12 +376,10 @@ void Tenant::Impl::close(Peer& peer, CloseHow how, std::string detail, Now now) 
   }
   if (how != CloseHow::rst) {
     peer.holding = false;
-    for (Bytes& message : peer.held) {
-      actions_.push_back({peer.id, SendBytes{std::move(message)}});
-    }
+    for (Bytes& message : peer.held) transmit(peer, std::move(message), now);
+    if (peer.swapped_out) transmit(peer, std::move(*peer.swapped_out), now);
   }
-  actions_.push_back({peer.id, CloseSocket{how}});
-  forget(peer, "server", std::move(detail), now);
+  transmit_end(peer, how, std::move(detail), now);
 }
 
 void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, Now now) {
@@ -449,9 +472,11 @@ void Tenant::Impl::carry_out(const std::vector<FaultEngine::Due>& dues, Now now)
         if (fault.is_host()) switch_host_fault(fault, due.device, true);
         break;
       case What::switched_off:
+        release(fault, due.device, now);
         if (fault.is_host()) switch_host_fault(fault, due.device, false);
         break;
       case What::healed:
+        release(fault, {}, now);
         record(EventKind::healed, 0, due.device, {{"id", fault.id}});
         if (fault.is_host() && !moment) switch_host_fault(fault, due.device, false);
         break;
@@ -471,16 +496,16 @@ bool Tenant::Impl::withheld(std::string_view stanza, const Peer& peer, Now now) 
   return !acting.empty();
 }
 
-void Tenant::Impl::set_timer(Peer& peer, TimerKind kind, Instant at) {
-  cancel_timer(peer, kind);
-  timer_of_[{peer.id, kind}] = at;
-  timers_.insert({at, peer.id, kind});
+void Tenant::Impl::set_timer(ConnectionId id, TimerKind kind, Instant at) {
+  cancel_timer(id, kind);
+  timer_of_[{id, kind}] = at;
+  timers_.insert({at, id, kind});
 }
 
-void Tenant::Impl::cancel_timer(Peer& peer, TimerKind kind) {
-  const auto found = timer_of_.find({peer.id, kind});
+void Tenant::Impl::cancel_timer(ConnectionId id, TimerKind kind) {
+  const auto found = timer_of_.find({id, kind});
   if (found == timer_of_.end()) return;
-  timers_.erase({found->second, peer.id, kind});
+  timers_.erase({found->second, id, kind});
   timer_of_.erase(found);
 }
 
@@ -500,9 +525,13 @@ void Tenant::Impl::on_deadline(Now now) {
   refuse_early_codes(now.mono);
   while (!timers_.empty() && std::get<Instant>(*timers_.begin()) <= now.mono) {
     const auto [at, id, kind] = *timers_.begin();
+    cancel_timer(id, kind);
+    if (kind == TimerKind::link) {
+      deliver(id, now);
+      continue;
+    }
     Peer* peer = find(id);
     WA_ASSERT(peer != nullptr);
-    cancel_timer(*peer, kind);
     on_timer(*peer, kind, now);
   }
   const auto is_live = [this](const std::string& device) { return find_device(device) != nullptr; };
@@ -522,12 +551,14 @@ Tenant::Impl::Peer* Tenant::Impl::find_device(const std::string& device_key) {
 
 void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
   switch (kind) {
-    case TimerKind::handshake: close(peer, CloseHow::fin, "no handshake in time", now); break;
+    case TimerKind::handshake:
+      close(peer, CloseHow::fin,
+            peer.upgrading ? "the upgrade was left without an answer" : "no handshake in time",
+            now);
+      break;
     case TimerKind::first_frame:
       peer.holding = false;
-      for (Bytes& message : std::exchange(peer.held, {})) {
-        actions_.push_back({peer.id, SendBytes{std::move(message)}});
-      }
+      for (Bytes& message : std::exchange(peer.held, {})) transmit(peer, std::move(message), now);
       break;
     case TimerKind::refs_end:
       // Somebody may be typing its code.
@@ -547,62 +578,10 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
                                  "the companion did not answer primary_hello in time",
                                  "look at /v1/events for what it sent last"});
       break;
+    case TimerKind::link: break;  // of the link, not of the peer
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
     case TimerKind::server_ping: ping(peer, now); break;
   }
-}
-
-// ---- what can be looked at ----------------------------------------------------------------------
-
-std::vector<ConnectionInfo> Tenant::Impl::connections() const {
-  std::vector<ConnectionInfo> infos;
-  for (const auto& [id, peer] : peers_) {
-    ConnectionInfo info;
-    info.id = id;
-    info.label = peer.label;
-    info.device_jid = peer.device_jid;
-    info.phase = peer.phase == Phase::handshake ? "handshake"
-                 : peer.phase == Phase::pairing ? "pairing"
-                                                : "open";
-    info.remote = peer.remote;
-    info.frames_in = peer.link->frames_in();
-    info.frames_out = peer.link->frames_out();
-    info.dictionary = static_cast<int>(peer.link->dictionary());
-    infos.push_back(std::move(info));
-  }
-  return infos;
-}
-
-PhoneInfo Tenant::Impl::describe(const Phone& phone) const {
-  PhoneInfo info;
-  info.id = phone.id;
-  info.number = phone.number;
-  info.name = phone.name;
-  info.jid = phone.jid().to_string();
-  info.lid = phone.lid().to_string();
-  for (const auto& [device, companion] : phone.companions) {
-    CompanionInfo row;
-    row.device_jid = phone.jid(device).to_string();
-    row.label = companion.label;
-    row.platform = companion.registration.os;
-    row.prekeys = companion.prekeys.size();
-    const CompanionKey key{phone.id, device};
-    row.online = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
-      return entry.second.phase == Phase::open && entry.second.companion == key;
-    });
-    info.devices.push_back(std::move(row));
-  }
-  return info;
-}
-
-void Tenant::Impl::cover(std::string stanza, std::string_view route) {
-  ++coverage_[{std::move(stanza), std::string(route)}];
-}
-
-std::vector<CoverageRow> Tenant::Impl::coverage() const {
-  std::vector<CoverageRow> rows;
-  for (const auto& [key, count] : coverage_) rows.push_back({key.first, key.second, count});
-  return rows;
 }
 
 }  // namespace wa::mock

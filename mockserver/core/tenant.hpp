@@ -162,11 +162,13 @@ struct ConnectionInfo {
   ConnectionId id = 0;
   std::string label;
   std::string device_jid;
-  std::string phase;  ///< handshake, pairing, open
+  /// handshake, pairing, open; closing: ended by the server, and what it sent last is on its way
+  std::string phase;
   std::string remote;
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   int dictionary = 0;
+  bool client_gone = false;  ///< the client ended it, and a fault keeps that from the server
 };
 struct CoverageRow {
   std::string stanza;  ///< "iq get encrypt count", "presence", …
@@ -196,6 +198,14 @@ class Tenant {
   /// The value of a Compute. Late ones are dropped.
   std::vector<Action> computed(std::uint64_t job_id, const ComputeValue& value, Now now);
   std::optional<Instant> next_deadline() const;
+
+  /// How the TLS handshake of the next connection is to be answered.
+  struct TlsDecision {
+    std::optional<TlsFault::Kind> fault;  ///< empty: as it should be
+    std::vector<Action> actions;          ///< to be performed, whatever the decision
+  };
+  /// Asked once for every TLS handshake, when nothing is known of who connects.
+  TlsDecision tls_decision(Now now);
 
   std::vector<PhoneInfo> phones() const;
   /// By id or number.

@@ -4,9 +4,11 @@
 #include <set>
 #include <tuple>
 
+#include "engine/protocol/noise/certificate.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
 #include "mockserver/core/accounts.hpp"
 #include "mockserver/core/connection.hpp"
+#include "mockserver/core/faulty_link.hpp"
 #include "mockserver/core/recent_keys.hpp"
 #include "mockserver/core/tenant.hpp"
 
@@ -17,7 +19,7 @@ namespace wa::mock {
 /// login.cpp (success, IQs, acks). Private to mockserver/core.
 class Tenant::Impl {
  public:
-  Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t seed,
+  Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t tenant_seed,
        Random& random_source, Options tenant_options);
 
   enum class Phase { handshake, pairing, open };
@@ -75,7 +77,8 @@ class Tenant::Impl {
     scan,
     companion_finish,
     restart,
-    server_ping
+    server_ping,
+    link
   };
 
   struct Peer {
@@ -108,6 +111,16 @@ class Tenant::Impl {
     // Frames held back until the first-frame delay is over.
     bool holding = false;
     std::vector<Bytes> held;
+    // What faults do to it.
+    bool upgrading = false;  ///< its upgrade is left without an answer
+    bool greeted = false;    ///< its first bytes came: the faults of its handshake are chosen
+    std::optional<StallFault::Stage> stall;
+    bool stalled = false;  ///< the handshake goes no further
+    bool tampered =
+        false;  ///< a fault changed what it sent: it is not to blame for what comes of it
+    bool endless = false;              ///< the client waits for the rest of an oversize frame
+    std::optional<Bytes> swapped_out;  ///< goes behind the next frame
+    std::optional<Bytes> swapped_in;
 
     FaultSubject subject() const {
       const ConnectionState state = phase == Phase::open      ? ConnectionState::open
@@ -166,12 +179,58 @@ class Tenant::Impl {
   void ping(Peer& peer, Now now);
   void unlink(const CompanionKey& key, std::string_view conflict, Now now);
 
+  // link_faults.cpp
+  /// A link that faults touch. It stays until nothing is on its way, also after its connection.
+  struct BadLink {
+    FaultyLink link;
+    std::string device;                                   ///< as the fault engine calls it
+    std::set<std::pair<Direction, std::string>> holders;  ///< records that hold a direction
+    bool client_gone = false;               ///< its socket is no more
+    std::optional<ConnectionInfo> closing;  ///< the server has ended the connection
+  };
+  /// The way of one message.
+  struct Passage {
+    BadLink* bad = nullptr;  ///< null: nothing is in its way
+    LinkShape shape;
+  };
+  bool has_link_faults() const;
+  Duration draw_latency(const FaultRecord& fault);
+  LinkShape link_shape(const FaultEngine::Occasion& chance, Now now);
+  Passage passage(const Peer& peer, Direction direction, Now now);
+  void transmit(Peer& peer, Bytes message, Now now);
+  /// Ends the connection behind what was sent. `peer` is gone afterwards.
+  void transmit_end(Peer& peer, CloseHow how, std::string detail, Now now);
+  void receive(Peer& peer, const Bytes& bytes, Now now);
+  void receive_end(Peer& peer, const std::string& detail, Now now);
+  /// Lets through what has arrived.
+  void deliver(ConnectionId id, Now now);
+  void await_link(ConnectionId id, const BadLink& bad);
+  void arrive_at_client(ConnectionId id, LinkLane::Parcel parcel, Now now);
+  void arrive_at_server(ConnectionId id, const LinkLane::Parcel& parcel, Now now);
+  void drop_link(ConnectionId id);
+  void cut_links();
+  /// A standing fault is off: what it held may go. An empty device: of everybody.
+  void release(const FaultRecord& fault, const std::string& device, Now now);
+
+  // noise_faults.cpp
+  TlsDecision tls_decision(Now now);
+  /// Refuses the upgrade, or leaves it hanging; false: it is to be accepted.
+  bool spoil_upgrade(Peer& peer, Now now);
+  /// Chooses the faults of a handshake, once.
+  void spoil_handshake(Peer& peer, Now now);
+  bool stall_at(Peer& peer, StallFault::Stage stage);
+  bool has_frame_faults() const;
+  /// Sends a sealed frame with what faults make of it.
+  void send_frame(Peer& peer, Bytes frame, StanzaRef stanza, Now now);
+  /// What is opened in the place of a sealed frame that arrived.
+  std::vector<Bytes> spoil_arrived(Peer& peer, Bytes payload, Now now);
+
   // Shared, in tenant.cpp.
   Peer* find(ConnectionId id);
   Peer* online(const CompanionKey& key);
   /// Sends a stanza, or holds it; counts what wants an ack.
   void send(Peer& peer, const wire::NodeBuilder& node, Now now);
-  void send_bytes(Peer& peer, Bytes message);
+  void send_bytes(Peer& peer, Bytes message, Now now);
   /// Sends `<failure reason=…/>` or `<stream:error …>` and closes.
   void fail(Peer& peer, int reason, Now now);
   void stream_error(Peer& peer, const StreamErrorFault& error, Now now);
@@ -196,15 +255,20 @@ class Tenant::Impl {
   Peer* find_device(const std::string& device_key);
   void answer(RequestId request, std::variant<CommandResult, Problem> result);
   void answer_scan(Peer& peer, std::variant<CommandResult, Problem> result);
-  void set_timer(Peer& peer, TimerKind kind, Instant at);
-  void cancel_timer(Peer& peer, TimerKind kind);
+  void set_timer(ConnectionId id, TimerKind kind, Instant at);
+  void set_timer(const Peer& peer, TimerKind kind, Instant at) { set_timer(peer.id, kind, at); }
+  void cancel_timer(ConnectionId id, TimerKind kind);
+  void cancel_timer(const Peer& peer, TimerKind kind) { cancel_timer(peer.id, kind); }
   void cover(std::string stanza, std::string_view route);
   std::string next_stanza_id() { return std::to_string(next_stanza_id_++); }
+  noise::ChainSpec chain_spec(Now now) const;
   const Bytes& certificate_chain(Now now);
+  ConnectionInfo connection_info(const Peer& peer) const;
 
   Settings settings;
   const Options options;
   const ServerKeys& keys;
+  const std::uint64_t seed;
   Random& random;
   Accounts accounts;
   FaultEngine faults;
@@ -222,6 +286,8 @@ class Tenant::Impl {
   void reset(Now now);
 
   std::map<ConnectionId, Peer> peers_;
+  std::map<ConnectionId, BadLink> bad_links_;
+  std::map<std::string, std::uint64_t, std::less<>> latency_draws_;  ///< by record
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
   std::vector<Action> actions_;

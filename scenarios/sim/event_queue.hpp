@@ -17,6 +17,7 @@ struct Happening {
     upgrade_arrives,   ///< target: link
     upgrade_answered,  ///< target: link; number: HTTP status, 0 = accepted
     dial_expires,      ///< target: link
+    dial_fails,        ///< target: link, which says why
     bytes_to_server,   ///< target: link
     bytes_to_client,   ///< target: link
     server_hears_end,  ///< target: link

@@ -44,13 +44,21 @@ std::uint32_t Links::dial(std::uint32_t device, const client::DialSocket& dial, 
 }
 
 void Links::accept(std::uint32_t link, Instant now) {
+  links_[link].asking = false;
   links_[link].server_open = true;
   queue_.push(now + latency_, about(Kind::upgrade_answered, link));
 }
 
 void Links::refuse(std::uint32_t link, int status, Instant now) {
+  links_[link].asking = false;
   queue_.push(now + latency_,
               about(Kind::upgrade_answered, link, static_cast<std::uint32_t>(status)));
+}
+
+void Links::fail(std::uint32_t link, client::DialPhase phase, std::string failure, Instant now) {
+  links_[link].phase = phase;
+  links_[link].failure = std::move(failure);
+  queue_.push(now + latency_, about(Kind::dial_fails, link));
 }
 
 void Links::client_sends(std::uint32_t link, Bytes bytes, Instant now) {
@@ -73,6 +81,13 @@ void Links::client_closes(std::uint32_t link, client::CloseHow how, Instant now)
 
 void Links::server_closes(std::uint32_t link, mock::CloseHow how, Instant now) {
   Link& closing = links_[link];
+  if (closing.asking) {
+    if (how == mock::CloseHow::blackhole) return;
+    closing.asking = false;
+    const bool reset = how == mock::CloseHow::rst;
+    fail(link, client::DialPhase::upgrade, reset ? "connection reset" : "end of stream", now);
+    return;
+  }
   if (!closing.server_open) return;
   if (how == mock::CloseHow::blackhole) {
     closing.blackholed = true;  // the tenant keeps the connection, and nobody hears of it

@@ -16,8 +16,11 @@ struct Link {
   std::uint32_t device = 0;
   client::Generation generation = 0;
   std::string target;
-  bool client_open = true;      ///< the client holds the socket, or dials it
-  bool established = false;     ///< Dialed was given
+  bool client_open = true;   ///< the client holds the socket, or dials it
+  bool established = false;  ///< Dialed was given
+  bool asking = false;       ///< the upgrade is with the tenant, which has not answered
+  client::DialPhase phase = client::DialPhase::upgrade;  ///< in which its dial fails, if it does
+  std::string failure = "timed out";
   bool server_open = false;     ///< the tenant accepted and has not ended it
   bool lost_to_server = false;  ///< reset by the client: what is under way to the server is lost
   bool lost_to_client = false;
@@ -34,6 +37,8 @@ class Links {
   std::uint32_t dial(std::uint32_t device, const client::DialSocket& dial, Instant now);
   void accept(std::uint32_t link, Instant now);
   void refuse(std::uint32_t link, int status, Instant now);
+  /// The client hears that its dial has failed.
+  void fail(std::uint32_t link, client::DialPhase phase, std::string failure, Instant now);
 
   void client_sends(std::uint32_t link, Bytes bytes, Instant now);
   void server_sends(std::uint32_t link, Bytes bytes, Instant now);

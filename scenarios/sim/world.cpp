@@ -148,6 +148,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void perform(std::vector<mock::Action> actions);
   void perform(mock::Action& action);
   void record(const mock::Action& action);
+  /// Whether a fault answers the TLS handshake of this dial.
+  bool tls_fails(std::uint32_t link);
   void to_tenant(std::uint32_t link, const mock::ConnectionEvent& event) {
     perform(tenant_.step(link + 1, event, now()));
   }
@@ -207,6 +209,8 @@ bool World::Impl::perform(Happening& happening) {
   switch (happening.kind) {
     case Kind::upgrade_arrives:
       if (!link.client_open) return false;
+      if (tls_fails(happening.target)) return true;
+      links_[happening.target].asking = true;
       to_tenant(happening.target, mock::UpgradeRequested{link.target, "device " + device.name()});
       return true;
     case Kind::upgrade_answered:
@@ -224,7 +228,12 @@ bool World::Impl::perform(Happening& happening) {
     case Kind::dial_expires:
       if (!link.client_open || link.established) return false;
       links_.client_closes(happening.target, client::CloseHow::normal, now_);
-      device.feed(client::DialFailed{link.generation, client::DialPhase::upgrade, {}, "timed out"});
+      device.feed(client::DialFailed{link.generation, link.phase, {}, "timed out"});
+      return true;
+    case Kind::dial_fails:
+      if (!link.client_open) return false;
+      link.client_open = false;
+      device.feed(client::DialFailed{link.generation, link.phase, {}, link.failure});
       return true;
     case Kind::bytes_to_server:
       if (!link.server_open || link.blackholed || link.lost_to_server) return false;
@@ -236,6 +245,10 @@ bool World::Impl::perform(Happening& happening) {
       device.feed(client::BytesReceived{link.generation, std::move(happening.bytes)});
       return true;
     case Kind::server_hears_end:
+      if (std::exchange(link.asking, false)) {
+        to_tenant(happening.target, mock::Disconnected{"the client gave up its upgrade"});
+        return true;
+      }
       if (!link.server_open || link.blackholed) return false;
       link.server_open = false;
       to_tenant(happening.target,
@@ -249,6 +262,27 @@ bool World::Impl::perform(Happening& happening) {
       return true;
     default: return false;
   }
+}
+
+bool World::Impl::tls_fails(std::uint32_t link) {
+  using Fault = mock::TlsFault::Kind;
+  mock::Tenant::TlsDecision decision = tenant_.tls_decision(now());
+  if (!decision.actions.empty()) perform(std::move(decision.actions));
+  if (!decision.fault) return false;
+  constexpr auto kPhase = client::DialPhase::tls;
+  const auto fail = [&](std::string why) { links_.fail(link, kPhase, std::move(why), now_); };
+  switch (*decision.fault) {
+    case Fault::expired: fail("the server's certificate has expired"); break;
+    case Fault::not_yet_valid: fail("the server's certificate is not yet valid"); break;
+    case Fault::self_signed: fail("the server's certificate is self-signed"); break;
+    case Fault::wrong_name: fail("the server's certificate is for another name"); break;
+    case Fault::unknown_ca:
+      fail("the server's certificate is signed by an unknown authority");
+      break;
+    case Fault::cut: fail("the server cut the TLS handshake"); break;
+    case Fault::hang: links_[link].phase = kPhase; break;  // until the dial times out
+  }
+  return true;
 }
 
 void World::Impl::perform(std::vector<mock::Action> actions) {
@@ -382,8 +416,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   return device_list.back();
 }
 
-// ---- the end
-// ---------------------------------------------------------------------------------------
+// ---- the end ------------------------------------------------------------------------------------
 
 std::vector<Failure> World::Impl::finish() {
   WA_ASSERT(!finished_);
@@ -417,7 +450,8 @@ std::vector<Failure> World::Impl::finish() {
     quiet(!device->committing(), "device " + device->name() + " still has a commit under way");
   }
   quiet(links_.open() == 0, std::to_string(links_.open()) + " links are still open");
-  const std::size_t held = tenant_.connections().size();
+  const auto held = std::ranges::count_if(
+      tenant_.connections(), [](const auto& connection) { return !connection.client_gone; });
   quiet(held == 0, "the server still holds " + std::to_string(held) + " connections");
   return failures;
 }

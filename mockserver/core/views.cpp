@@ -1,0 +1,67 @@
+// What can be looked at: connections, phones, coverage.
+
+#include <algorithm>
+
+#include "mockserver/core/tenant_impl.hpp"
+
+namespace wa::mock {
+
+std::vector<ConnectionInfo> Tenant::Impl::connections() const {
+  std::vector<ConnectionInfo> infos;
+  for (const auto& [id, peer] : peers_) infos.push_back(connection_info(peer));
+  for (const auto& [id, bad] : bad_links_) {
+    if (bad.closing) infos.push_back(*bad.closing);
+  }
+  return infos;
+}
+
+ConnectionInfo Tenant::Impl::connection_info(const Peer& peer) const {
+  ConnectionInfo info;
+  info.id = peer.id;
+  info.label = peer.label;
+  info.device_jid = peer.device_jid;
+  info.phase = peer.phase == Phase::handshake ? "handshake"
+               : peer.phase == Phase::pairing ? "pairing"
+                                              : "open";
+  info.remote = peer.remote;
+  info.frames_in = peer.link->frames_in();
+  info.frames_out = peer.link->frames_out();
+  info.dictionary = static_cast<int>(peer.link->dictionary());
+  const auto bad = bad_links_.find(peer.id);
+  info.client_gone = bad != bad_links_.end() && bad->second.client_gone;
+  return info;
+}
+
+PhoneInfo Tenant::Impl::describe(const Phone& phone) const {
+  PhoneInfo info;
+  info.id = phone.id;
+  info.number = phone.number;
+  info.name = phone.name;
+  info.jid = phone.jid().to_string();
+  info.lid = phone.lid().to_string();
+  for (const auto& [device, companion] : phone.companions) {
+    CompanionInfo row;
+    row.device_jid = phone.jid(device).to_string();
+    row.label = companion.label;
+    row.platform = companion.registration.os;
+    row.prekeys = companion.prekeys.size();
+    const CompanionKey key{phone.id, device};
+    row.online = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
+      return entry.second.phase == Phase::open && entry.second.companion == key;
+    });
+    info.devices.push_back(std::move(row));
+  }
+  return info;
+}
+
+void Tenant::Impl::cover(std::string stanza, std::string_view route) {
+  ++coverage_[{std::move(stanza), std::string(route)}];
+}
+
+std::vector<CoverageRow> Tenant::Impl::coverage() const {
+  std::vector<CoverageRow> rows;
+  for (const auto& [key, count] : coverage_) rows.push_back({key.first, key.second, count});
+  return rows;
+}
+
+}  // namespace wa::mock
