@@ -17,6 +17,7 @@ struct EngineSettings {
   std::string url;  ///< empty: `start` must say
   std::optional<crypto::PublicKey> noise_root;
   std::string state_dir;
+  std::string tls_ca_pem;  ///< what the file of TESTLINE_TLS_CA holds
   client::Timings timings;
 
   /// `get` looks up a variable; null when it is not set. Errors: `usage`, naming the variable.

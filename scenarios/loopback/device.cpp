@@ -84,6 +84,7 @@ json::object Device::start_options() const {
   if (options().takeover_after) fields["takeover_after_ms"] = scaled_ms(*options().takeover_after);
   if (options().qr_first) fields["qr_first_ms"] = scaled_ms(*options().qr_first);
   if (options().qr_rest) fields["qr_rest_ms"] = scaled_ms(*options().qr_rest);
+  if (!setup_.proxy.empty()) fields["proxy"] = setup_.proxy;
   if (options().version) fields["version"] = *options().version;
   return fields;
 }
