@@ -47,9 +47,9 @@ void Handlers::command(const Call& call, Command command, int status, Render ren
 json::object Handlers::info(const std::string& tenant_name) const {
   const auto own = profiles_.find(tenant_name);
   return {{"ws_url", host_.ws_url(tenant_name)},
-          {"wss_url", nullptr},
+          {"wss_url", host_.wss_url(tenant_name)},
           {"noise_root_public_key", to_hex(host_.keys().root.public_key.bytes)},
-          {"tls_ca_pem", nullptr},
+          {"tls_ca_pem", host_.tls_ca_pem()},
           {"control_url", url_},
           {"tenant", tenant_name},
           {"profile", own == profiles_.end() ? options_.profile : own->second},

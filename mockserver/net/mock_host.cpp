@@ -7,6 +7,7 @@
 #include "mockserver/net/compute_thread.hpp"
 #include "mockserver/net/listen_address.hpp"
 #include "mockserver/net/tenant_shell.hpp"
+#include "mockserver/net/tls_authority.hpp"
 
 namespace wa::mock {
 namespace {
@@ -45,6 +46,23 @@ class Listeners {
   int depth_ = 0;
 };
 
+/// A name or an address, without brackets.
+bool is_host(std::string_view text) {
+  constexpr std::string_view kAllowed =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:";
+  return !text.empty() && text.size() <= 253 &&
+         text.find_first_not_of(kAllowed) == std::string_view::npos;
+}
+
+std::string without_brackets(std::string host) {
+  if (host.starts_with('[') && host.ends_with(']')) return host.substr(1, host.size() - 2);
+  return host;
+}
+
+std::string with_brackets(const std::string& host) {
+  return host.find(':') == std::string::npos ? host : "[" + host + "]";
+}
+
 }  // namespace
 
 class MockHost::Impl final : public TenantSurroundings {
@@ -56,11 +74,32 @@ class MockHost::Impl final : public TenantSurroundings {
   ~Impl() override { stop(); }
 
   Result<void> listen() {
-    WA_TRY(server_,
-           net::WebSocketServer::listen(io_, options_.listen, [this](net::UpgradeRequest request) {
-             on_upgrade(std::move(request));
-           }));
+    std::vector<std::string> hosts = options_.host_names;
+    for (const std::string& host : hosts) {
+      if (is_host(host)) continue;
+      return Error{Errc::usage, "\"" + host + "\" is no name of a host and no IP address"};
+    }
+    // Only what is between brackets or before a port: the listener judges the rest.
+    const std::string dialled = without_brackets(dialled_host(options_.listen));
+    if (is_host(dialled)) hosts.push_back(dialled);
+    if (options_.tls_authority.empty()) {
+      authority_ = TlsAuthority::make(std::move(hosts));
+    } else {
+      WA_TRY(authority_, TlsAuthority::load(options_.tls_authority, std::move(hosts)));
+    }
+    const auto on_request = [this](net::UpgradeRequest request) { on_upgrade(std::move(request)); };
+    WA_TRY(server_, net::WebSocketServer::listen(io_, options_.listen, on_request,
+                                                 {.tls = [this] { return tls_answer(); }}));
     return {};
+  }
+
+  std::string url(std::string_view scheme, std::string_view tenant) const {
+    const std::string host = options_.host_names.empty()
+                                 ? dialled_host(options_.listen)
+                                 : with_brackets(options_.host_names.front());
+    const std::string prefix = tenant.empty() ? "" : "/t/" + std::string(tenant);
+    return std::string(scheme) + "://" + host + ":" + std::to_string(server_->port()) + prefix +
+           "/ws/chat";
   }
 
   Now now() const override {
@@ -138,6 +177,7 @@ class MockHost::Impl final : public TenantSurroundings {
   ServerKeys keys_;
   Random& random_;
   Instant started_ = now().mono;
+  std::optional<TlsAuthority> authority_;
   std::unique_ptr<net::WebSocketServer> server_;
   ComputeThread compute_{io_};
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;
@@ -146,6 +186,8 @@ class MockHost::Impl final : public TenantSurroundings {
   bool stopped_ = false;
 
  private:
+  net::TlsAnswer tls_answer() { return authority_->identity(TlsAuthority::Flaw::none); }
+
   void make_tenant(std::string name, Settings settings) {
     const std::uint64_t seed =
         name.empty() ? options_.seed : SeededRandom(options_.seed, "tenant", name).next_u64();
@@ -183,9 +225,13 @@ std::uint16_t MockHost::port() const {
 }
 
 std::string MockHost::ws_url(std::string_view tenant) const {
-  const std::string prefix = tenant.empty() ? "" : "/t/" + std::string(tenant);
-  return "ws://" + dialled_host(impl_->options_.listen) + ":" + std::to_string(port()) + prefix +
-         "/ws/chat";
+  return impl_->url("ws", tenant);
+}
+std::string MockHost::wss_url(std::string_view tenant) const {
+  return impl_->url("wss", tenant);
+}
+const std::string& MockHost::tls_ca_pem() const {
+  return impl_->authority_->ca_pem();
 }
 
 const ServerKeys& MockHost::keys() const {

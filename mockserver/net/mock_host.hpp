@@ -26,13 +26,19 @@ struct HostOptions {
   std::string listen = "127.0.0.1:0";
   Settings settings;       ///< of the default tenant
   std::uint64_t seed = 0;  ///< of faults and ids
+  /// Further names and IP addresses of this machine; the first stands in URLs.
+  std::vector<std::string> host_names = {};
+  /// What TlsAuthority::save() gave; empty: a new authority.
+  std::string tls_authority = {};
 };
 
-/// Tenants on real sockets: listens, routes `/ws/chat` and `/t/{tenant}/ws/chat`, performs actions
-/// in order, keeps one alarm per tenant. Single-threaded: everything runs on the io_context.
+/// Tenants on real sockets: listens (one port with and without TLS), routes `/ws/chat` and
+/// `/t/{tenant}/ws/chat`, performs actions in order, keeps one alarm per tenant. Single-threaded:
+/// everything runs on the io_context.
 class MockHost {
  public:
-  /// Errors: `usage`, `environment` (port). `random` outlives the host; keys are drawn from it.
+  /// Errors: `usage` (address, host names), `malformed` (TLS authority), `environment` (port).
+  /// `random` outlives the host; keys are drawn from it.
   static Result<std::unique_ptr<MockHost>> start(boost::asio::io_context& io, HostOptions options,
                                                  ServerKeys keys, Random& random);
   ~MockHost();
@@ -40,6 +46,10 @@ class MockHost {
   std::uint16_t port() const;
   /// "ws://127.0.0.1:PORT/ws/chat", or "…/t/NAME/ws/chat".
   std::string ws_url(std::string_view tenant = {}) const;
+  /// The same with TLS: "wss://…".
+  std::string wss_url(std::string_view tenant = {}) const;
+  /// The certificate that clients of wss_url() are to trust.
+  const std::string& tls_ca_pem() const;
   const ServerKeys& keys() const;
   /// The process's clocks, as given to the tenants.
   Now now() const;

@@ -4,6 +4,7 @@
 
 #include <boost/asio/io_context.hpp>
 
+#include "engine/net/process_limits.hpp"
 #include "engine/net/websocket.hpp"
 #include "mockserver/net/chat_path.hpp"
 #include "mockserver/net/listen_address.hpp"
@@ -48,8 +49,8 @@ TEST(ListenAddressTest, AllInterfacesAreDialledOverLoopback) {
 
 /// One WebSocket client on the same io_context.
 struct Client {
-  Client(boost::asio::io_context& io, const std::string& url) {
-    dial.emplace(io, *net::Url::parse(url), net::DialOptions{},
+  Client(boost::asio::io_context& io, const std::string& url, net::DialOptions options) {
+    dial.emplace(io, *net::Url::parse(url), std::move(options),
                  [this](std::variant<net::WebSocketPtr, net::DialFailure> result) {
                    if (auto* failed = std::get_if<net::DialFailure>(&result)) {
                      failure = *failed;
@@ -72,6 +73,8 @@ struct Client {
 
 class MockHostTest : public testing::Test {
  protected:
+  void SetUp() override { net::ignore_sigpipe(); }
+
   void start(Settings settings = {}) {
     HostOptions options;
     options.settings = std::move(settings);
@@ -89,7 +92,9 @@ class MockHostTest : public testing::Test {
   }
 
   std::unique_ptr<Client> connect(const std::string& url) {
-    auto client = std::make_unique<Client>(io_, url);
+    net::DialOptions options;
+    options.tls_ca_pem = host_->tls_ca_pem();
+    auto client = std::make_unique<Client>(io_, url, std::move(options));
     run_until([&] { return client->socket || client->failure; });
     return client;
   }
@@ -129,6 +134,36 @@ TEST_F(MockHostTest, NumbersConnectionsAndEventsFromOne) {
   EXPECT_EQ(log[1].event.connection, 2u);
   EXPECT_GE(log[1].t_ms, log[0].t_ms);
   EXPECT_EQ(host_->open_sockets(), 2u);
+}
+
+TEST_F(MockHostTest, OnePortServesBothWithAndWithoutTls) {
+  start();
+  ASSERT_TRUE(host_->add_tenant("a", Settings{}));
+  EXPECT_EQ(host_->wss_url("a"),
+            "wss://127.0.0.1:" + std::to_string(host_->port()) + "/t/a/ws/chat");
+  const auto secure = connect(host_->wss_url("a"));
+  const auto plain = connect(host_->ws_url());
+  ASSERT_TRUE(secure->socket) << secure->failure->detail;
+  ASSERT_TRUE(plain->socket);
+  secure->socket->send(to_bytes("this is no WhatsApp header"));
+  run_until([&] { return secure->closed.has_value(); });
+  EXPECT_THAT(kinds("a"), ElementsAre("connected", "violation", "closed"));
+}
+
+TEST_F(MockHostTest, HostNamesStandInUrlsAndCertificates) {
+  HostOptions options;
+  options.host_names = {"localhost", "mock.test"};
+  auto started = MockHost::start(io_, options, ServerKeys::generate(random_), random_);
+  ASSERT_TRUE(started) << started.error();
+  host_ = std::move(*started);
+  EXPECT_THAT(host_->wss_url(), testing::StartsWith("wss://localhost:"));
+  EXPECT_TRUE(connect(host_->wss_url())->socket);
+  for (const std::string bad : {"", "a b", "a,IP:1.2.3.4", "[::1]", "a\nb"}) {
+    options.host_names = {bad};
+    const auto refused = MockHost::start(io_, options, ServerKeys::generate(random_), random_);
+    ASSERT_FALSE(refused) << bad;
+    EXPECT_EQ(refused.error().code, Errc::usage);
+  }
 }
 
 TEST_F(MockHostTest, AWrongPathIsA404) {

@@ -10,8 +10,11 @@
 #include <filesystem>
 
 #include "engine/client/records.hpp"
+#include "engine/net/proxy.hpp"
+#include "engine/net/tls_context.hpp"
 #include "engine/protocol/pairing/pairing_code.hpp"
 #include "engine/runtime/clock.hpp"
+#include "scenarios/cli/files.hpp"
 #include "scenarios/stage/device.hpp"
 
 namespace wa::cli {
@@ -153,6 +156,14 @@ Result<EngineSettings> EngineSettings::from(const std::function<const char*(cons
     if (!key) return wrong("TESTLINE_NOISE_ROOT is not 64 hexadecimal digits");
     settings.noise_root = *key;
   }
+  if (const auto file = variable("TESTLINE_TLS_CA"); !file.empty()) {
+    const auto contents = read_file(std::string(file));
+    if (!contents) return wrong("TESTLINE_TLS_CA: " + contents.error().detail);
+    settings.tls_ca_pem = as_text(*contents);
+    if (const auto trust = net::TlsTrust::of(settings.tls_ca_pem); !trust) {
+      return wrong("TESTLINE_TLS_CA: " + std::string(file) + ": " + trust.error().detail);
+    }
+  }
   double scale = 1;
   if (const auto given = variable("TESTLINE_TIME_SCALE"); !given.empty()) {
     WA_TRY(scale, positive("TESTLINE_TIME_SCALE", given));
@@ -191,7 +202,7 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   const json::object& options = given->get_object();
   constexpr std::string_view kKnown[] = {"auto_renew_qr",   "unpaired_limit", "takeover_after_ms",
                                          "initial_prekeys", "qr_first_ms",    "qr_rest_ms",
-                                         "version"};
+                                         "version",         "proxy"};
   for (const auto& member : options) {
     if (std::ranges::find(kKnown, std::string_view(member.key())) == std::end(kKnown)) {
       return wrong("there is no option \"" + std::string(member.key()) + "\"");
@@ -213,6 +224,10 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   WA_TRY(const auto qr_rest, duration(options, "qr_rest_ms"));
   set(config.timings.qr_rest, qr_rest);
   WA_TRY(config.takeover_after, duration(options, "takeover_after_ms"));
+  WA_TRY(config.proxy, text(options, "proxy"));
+  if (!config.proxy.empty()) {
+    WA_TRY_VOID(net::Proxy::parse(config.proxy));
+  }
   WA_TRY(const std::string version, text(options, "version"));
   if (!version.empty()) {
     WA_TRY(config.version, pairing::parse_app_version(version));
@@ -333,6 +348,7 @@ void EngineDevices::make_shell(Device& device, client::Config config) {
   events.on_idle = [this] { finish_when_idle(); };
   runtime::SessionShell::Options options;
   options.config = std::move(config);
+  options.tls_ca_pem = settings_.tls_ca_pem;
   device.shell = std::make_unique<runtime::SessionShell>(surroundings_, device.name,
                                                          std::move(options), std::move(events));
 }

@@ -19,6 +19,7 @@ struct EngineSettings {
   std::string state_dir;
   std::string owner;  ///< empty: one that nobody else has
   Duration lease{};   ///< of its devices
+  std::string tls_ca_pem;  ///< what the file of TESTLINE_TLS_CA holds
   client::Timings timings;
 
   /// `get` looks up a variable; null when it is not set. Errors: `usage`, naming the variable.

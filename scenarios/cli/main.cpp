@@ -41,8 +41,13 @@ Run bind_mock(CLI::App& verb) {
   for (const auto& setting : mock::settings_table()) keys += " " + std::string(setting.key);
   verb.add_option("--set", options->set, keys)->allow_extra_args(false);
   verb.add_option("--state", options->state,
-                  "a directory that keeps the server's keys, and the default tenant's phones and "
+                  "a directory that keeps the server's keys and TLS authority, and the default "
+                  "tenant's phones and "
                   "devices; without it all are new");
+  verb.add_option("--host-name", options->host_names,
+                  "a name or IP address of this machine, for TLS certificates; may be repeated; "
+                  "the first stands in URLs")
+      ->allow_extra_args(false);
   verb.add_option("--seed", options->seed, "of faults and ids, not of keys")->capture_default_str();
   verb.add_option("--ready-file", options->ready_file,
                   "gets the document of /v1/info once both ports listen; - is stdout");

@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <optional>
 
+#include "mockserver/net/tls_authority.hpp"
 #include "scenarios/cli/files.hpp"
 
 namespace wa::cli {
 namespace {
 
 constexpr const char* kKeysFile = "keys.json";
+constexpr const char* kTlsFile = "tls.pem";
 constexpr const char* kAccountsFile = "accounts.json";
 
 /// The contents, or nothing when there is no such file.
@@ -49,6 +51,20 @@ Result<mock::ServerKeys> MockState::keys(Random& random) const {
                    "the server then makes new keys, and clients must be given the new root key");
   }
   return keys;
+}
+
+Result<std::string> MockState::tls_authority() const {
+  WA_TRY(auto saved, read_if_there(path(kTlsFile)));
+  if (!saved) {
+    std::string made = mock::TlsAuthority::make().save();
+    WA_TRY_VOID(write_file(path(kTlsFile), as_bytes(made)));
+    return made;
+  }
+  if (const auto authority = mock::TlsAuthority::load(*saved); !authority) {
+    return damaged(path(kTlsFile), authority.error(),
+                   "the server then makes a new authority, and clients must be told to trust it");
+  }
+  return std::move(*saved);
 }
 
 Result<void> MockState::load(mock::Tenant& tenant) {

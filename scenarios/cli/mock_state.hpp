@@ -7,8 +7,8 @@
 
 namespace wa::cli {
 
-/// `testline mock --state DIR`: keys.json holds the server's keys, accounts.json the phones and
-/// companions of the default tenant. Made when missing.
+/// `testline mock --state DIR`: keys.json holds the server's keys, tls.pem its TLS authority,
+/// accounts.json the phones and companions of the default tenant. Made when missing.
 class MockState {
  public:
   /// Makes the directory. Errors: `environment`.
@@ -17,6 +17,9 @@ class MockState {
   /// The keys of keys.json, or new ones, which are saved.
   /// Errors: `environment`; a damaged file says its name and what to do.
   Result<mock::ServerKeys> keys(Random& random) const;
+
+  /// What tls.pem holds, or a new TlsAuthority, saved. Errors: as above.
+  Result<std::string> tls_authority() const;
 
   /// Puts accounts.json, if there is one, into the tenant. Errors: as above.
   Result<void> load(mock::Tenant& tenant);

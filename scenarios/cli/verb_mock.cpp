@@ -76,6 +76,10 @@ class MockProcess {
     host.listen = options_.listen;
     host.settings = std::move(settings);
     host.seed = options_.seed;
+    host.host_names = options_.host_names;
+    if (state_) {
+      WA_TRY(host.tls_authority, state_->tls_authority());
+    }
     auto started = mock::MockHost::start(io_, std::move(host), std::move(keys), random_);
     if (!started) return cannot_listen(started.error(), "--listen", options_.listen);
     host_ = std::move(*started);
@@ -107,6 +111,7 @@ class MockProcess {
     const std::string header = options_.token.empty() ? "" : " -H 'Authorization: Bearer TOKEN'";
     std::string text;
     text += "clients   " + host_->ws_url() + "\n";
+    text += "          " + host_->wss_url() + "\n";
     text += "control   " + url + "\n";
     text += "root key  " + to_hex(host_->keys().root.public_key.bytes) + "\n";
     text += "a phone   curl" + header + " " + url + "/phones -d '{\"number\":\"15550100001\"}'\n";
@@ -116,6 +121,7 @@ class MockProcess {
       complain("the control API listens on " + options_.control +
                " without a --token: whoever reaches it controls the mock");
     }
+    text += "TLS CA    give it to clients of wss://\n" + host_->tls_ca_pem();
     if (options_.ready_file == "-") {
       text += control_->info();
     } else if (!options_.ready_file.empty()) {

@@ -13,6 +13,8 @@ struct MockOptions {
   std::string profile = "default";
   std::vector<std::string> set;  ///< KEY=VALUE, over the profile
   std::string state;             ///< a directory; empty keeps nothing
+  /// Names and IP addresses of this machine besides localhost; the first stands in URLs.
+  std::vector<std::string> host_names;
   std::uint64_t seed = 1;
   std::string ready_file;  ///< gets /v1/info once both ports listen
   std::string token;       ///< of the control API

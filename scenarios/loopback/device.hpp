@@ -20,6 +20,7 @@ class Device final : public stage::Device {
   struct Setup {
     std::string url;
     stage::TimeScale scale;
+    std::string proxy;  ///< a URL; empty: none
     /// Run once, before the first start: copies what another device has stored.
     std::function<Result<void>(Device& copy)> clone;
     /// Notes that the client lacks a capability that was needed.

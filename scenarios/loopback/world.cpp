@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "engine/net/process_limits.hpp"
@@ -60,6 +61,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     options.log = {};
     clients_.clear();
     if (host_) host_->stop();
+    proxy.reset();  // before the io_context, which it outlives as a member
     remove_state_dir();
   }
 
@@ -78,6 +80,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_),
                                         random_));
     server.begin(now().mono);
+    WA_TRY_VOID(write_ca_file());
     events_ = host_->subscribe([this](const mock::LoggedEvent& logged) {
       server.record(host_->now().mono, logged.event);
     });
@@ -133,6 +136,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     const Duration keepalive = options.scale.apply(kKeepalive, DurationKind::delay);
     return {{"TESTLINE_WS_URL", url_of(client.label())},
             {"TESTLINE_NOISE_ROOT", to_hex(host_->keys().root.public_key.bytes)},
+            {"TESTLINE_TLS_CA", ca_file()},
+            {"NODE_EXTRA_CA_CERTS", ca_file()},
             {"TESTLINE_STATE_DIR", client.state_dir()},
             {"TESTLINE_OWNER", client.owner()},
             {"TESTLINE_KEEPALIVE_MS", milliseconds(keepalive)},
@@ -156,13 +161,20 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   std::vector<std::string> lacking;
   std::string client_name;
   std::string state_dir;
+  std::unique_ptr<ProxyServer> proxy;
 
  private:
   std::string url_of(std::string_view label) const {
-    return host_->ws_url() + "?device=" + std::string(label);
+    const std::string url = options.tls ? host_->wss_url() : host_->ws_url();
+    return url + "?device=" + std::string(label);
   }
+  /// Beside the directories of the clients.
+  std::string ca_file() const { return state_dir + "/ca.pem"; }
+  Result<void> write_ca_file();
   Result<void> make_state_dir();
   void remove_state_dir();
+  /// What a device is told: the URL of the world's own proxy for "http" and "socks5".
+  Result<std::string> proxy_for(const std::string& wanted);
   /// The process that is to run a new device: the engine's, or a new one.
   Result<Client*> client_for(std::string_view engine, std::string_view name);
   Result<void> await_hello(Client& client);
@@ -234,6 +246,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
 
   Device::Setup setup;
   setup.url = url_of(name);
+  WA_TRY(setup.proxy, proxy_for(wanted.proxy));
   setup.scale = options.scale;
   setup.lacks = [this](std::string_view capability) { lacks(capability); };
   if (original) {
@@ -245,6 +258,14 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   devices_.push_back(std::move(device));
   device_list.push_back(devices_.back().get());
   return device_list.back();
+}
+
+Result<std::string> World::Impl::proxy_for(const std::string& wanted) {
+  if (wanted != "http" && wanted != "socks5") return wanted;
+  if (!proxy) {
+    WA_TRY(proxy, ProxyServer::start(io_));
+  }
+  return proxy->url(wanted);
 }
 
 Result<Client*> World::Impl::client_for(std::string_view engine, std::string_view name) {
@@ -331,6 +352,13 @@ Result<void> World::Impl::make_state_dir() {
   return {};
 }
 
+Result<void> World::Impl::write_ca_file() {
+  std::ofstream file(ca_file(), std::ios::binary);
+  file << host_->tls_ca_pem() << std::flush;
+  if (file) return {};
+  return Error{Errc::environment, "cannot write " + ca_file() + ": " + std::strerror(errno)};
+}
+
 void World::Impl::remove_state_dir() {
   if (state_dir.empty()) return;
   std::error_code ignored;
@@ -412,6 +440,7 @@ void World::Impl::end_server() {
     }
   }
   host_->stop();
+  if (proxy) proxy->stop();
   io_.restart();
   for (int i = 0; i < kMostReady && io_.poll_one() > 0; ++i) {
   }
@@ -476,6 +505,9 @@ stage::Trace& World::trace() {
 }
 std::vector<Failure> World::finish() {
   return impl_->finish();
+}
+ProxyServer* World::proxy() {
+  return impl_->proxy.get();
 }
 const std::string& World::client() const {
   return impl_->client_name;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mockserver/core/settings.hpp"
+#include "scenarios/loopback/proxy_server.hpp"
 #include "scenarios/stage/world.hpp"
 
 namespace wa::loopback {
@@ -23,6 +24,7 @@ struct Options {
   /// What messages call it; empty: what its hello says.
   std::string client_name;
   bool record = false;  ///< keep trace lines
+  bool tls = true;      ///< devices dial wss://, and are given the mock's CA
   /// Gets what clients print beside the protocol, line by line. `source` is "engine" or
   /// "engine/device". Never called after finish().
   std::function<void(std::string_view source, std::string_view line)> log;
@@ -69,6 +71,8 @@ class World final : public stage::World {
   const std::string& client() const;
   /// Capabilities that were needed and that the client lacks. A scenario that met one is skipped.
   const std::vector<std::string>& lacking() const;
+  /// The proxy of devices with the option `proxy`; null while there is none.
+  ProxyServer* proxy();
   /// For tests: process ids of the clients that run now.
   std::vector<int> processes() const;
   /// For tests: the directory below which clients keep what they store.

@@ -69,6 +69,8 @@ struct DeviceOptions {
   std::optional<Duration> qr_first;  ///< overrides what the server's settings say
   std::optional<Duration> qr_rest;
   std::optional<std::string> version;  ///< "2.3000.1043857760"
+  /// "http" or "socks5": through a proxy of the world's own; or a proxy's URL. Empty: none.
+  std::string proxy;
   /// A rogue: before its first start it gets a copy of what this other device has stored
   /// ("engine/device" or "device").
   std::string clone_of;

@@ -142,6 +142,7 @@ TEST_F(EngineTest, SaysWhatIsWrongWithALine) {
       {R"({"ref":null,"cmd":"start","options":{"auto_renew_qr":1.5}})", "bad_request",
        "auto_renew_qr"},
       {R"({"ref":null,"cmd":"start","options":{"version":"2.x"}})", "bad_request", "2.x"},
+      {R"({"ref":null,"cmd":"start","options":{"proxy":"ftp://a:1"}})", "bad_request", "proxy"},
       {R"({"ref":null,"cmd":"start","pairing_number":"1"})", "bad_request", "pairing_number"},
   };
   for (const BadLine& bad : bad_lines) {
@@ -229,7 +230,8 @@ TEST_F(EngineTest, AnEnvironmentThatIsWrongEndsItWithAWord) {
   const std::pair<const char*, const char*> wrong[] = {
       {"TESTLINE_STATE_DIR", ""},      {"TESTLINE_NOISE_ROOT", "12"},
       {"TESTLINE_TIME_SCALE", "fast"}, {"TESTLINE_KEEPALIVE_MS", "-1"},
-      {"TESTLINE_QR_FIRST_MS", "0"},   {"TESTLINE_QR_MS", "20s"}};
+      {"TESTLINE_QR_FIRST_MS", "0"},   {"TESTLINE_QR_MS", "20s"},
+      {"TESTLINE_TLS_CA", "/nowhere"}, {"TESTLINE_TLS_CA", "/proc/version"}};
   const ChildProcess::Environment right = environment_;
   for (const auto& [name, value] : wrong) {
     SCOPED_TRACE(name);

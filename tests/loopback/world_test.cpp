@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <boost/json/serialize.hpp>
 #include <cerrno>
 #include <filesystem>
@@ -137,6 +138,48 @@ class WorldTest : public testing::Test {
 };
 
 // ---- our engine ---------------------------------------------------------------------------------
+
+TEST_F(WorldTest, TheEngineGoesThroughTheWorldsProxyAndNotAroundIt) {
+  begin();
+  EXPECT_EQ(world_->proxy(), nullptr);
+  for (const std::string kind : {"http", "socks5"}) {
+    DeviceOptions options;
+    options.proxy = kind;
+    Device& shop = device("shop-" + kind, options);
+    ASSERT_TRUE(world_->proxy());
+    const std::uint64_t before = world_->proxy()->tunnels();
+    pair(shop, kind == "http" ? "15550100001" : "15550100002");
+    EXPECT_EQ(world_->proxy()->tunnels() - before, 2u) << "pairing and login";
+  }
+  finish_quietly();
+}
+
+TEST_F(WorldTest, AProxyThatRefusesLeavesTheDeviceWithoutAConnection) {
+  begin();
+  DeviceOptions options;
+  options.proxy = "http";
+  Device& shop = device("shop-1", options);
+  world_->proxy()->set(ProxyServer::Behaviour::refuse);
+  shop.start();
+  const auto tried = [&] { return world_->proxy()->connections() >= 2; };
+  expect(Wait::until(*world_, "two tries", tried, kPatience));
+  EXPECT_THAT(world_->server().connections(), IsEmpty());
+  world_->proxy()->set(ProxyServer::Behaviour::forward);
+  pair(shop);
+  finish_quietly();
+}
+
+TEST_F(WorldTest, ClientsAreGivenAUrlWithTlsAndTheCa) {
+  begin_polite_script(
+      "echo url $TESTLINE_WS_URL; head -1 $TESTLINE_TLS_CA; "
+      "echo node $NODE_EXTRA_CA_CERTS; cat >/dev/null");
+  device("shop-1");
+  expect(Wait::until(
+      *world_, "three lines", [&] { return log_.size() >= 3; }, kPatience));
+  EXPECT_THAT(log_[0], HasSubstr("url wss://127.0.0.1:"));
+  EXPECT_THAT(log_[1], HasSubstr("-----BEGIN CERTIFICATE-----"));
+  EXPECT_THAT(log_[2], HasSubstr("/ca.pem"));
+}
 
 TEST_F(WorldTest, TheEnginePairsFromThePictureAndLogsIn) {
   begin();
