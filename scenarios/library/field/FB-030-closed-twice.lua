@@ -2,7 +2,7 @@
 scenario {
   name = "an end that is heard twice is one end",
   tags = { "reconnect", "FB-030" },
-  loopback_scale = 1/20,
+  loopback_scale = 1/100,
   symptom = { "MaxListenersExceededWarning", "reconnect storm" },
 }
 local phone  = server:phone { number = "15550100001" }

@@ -18,7 +18,7 @@ local ends = {
   { fault = "stream_error", args = { code = 515 } },
   { fault = "stream_error", args = { child = "nonsense" } },
 }
-for round = 1, mode == "sim" and 30 or 6 do
+for round = 1, mode == "sim" and 30 or 4 do
   local record = ends[math.random(#ends)]
   record.where, record.when, record.id = { device = device }, { manual = true }, "end " .. round
   local ending = server:fault(record)

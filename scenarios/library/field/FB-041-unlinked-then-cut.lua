@@ -15,8 +15,8 @@ phone:unlink(device)                                   -- stream:error 401 devic
 device:await("logged_out", { within = "1m" })
 local connects = device.connects
 expect(device.last_close.code):equals(401)
-expect(device.credentials):is_nil()
 pause(mode == "sim" and "1h" or "20s")
+expect(device.credentials):is_nil()
 expect(device.connects):equals(connects)
 expect(device.last_close.code):equals(401)
 local times = 0
