@@ -163,8 +163,12 @@ void TestClient::log_in(const PhoneInfo& phone, std::uint32_t device, bool passi
 }
 
 void TestClient::send(const wire::NodeBuilder& node) {
+  send_plaintext(wire::encode(node, dictionary_));
+}
+
+void TestClient::send_plaintext(ByteSpan plaintext) {
   Bytes message;
-  ASSERT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
+  ASSERT_TRUE(send_cipher_->seal_frame(plaintext, message));
   send_raw(message);
 }
 

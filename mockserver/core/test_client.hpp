@@ -68,6 +68,8 @@ class TestClient {
   void disconnect() { bench_.step(id, Disconnected{"end of file"}); }
 
   void send(const wire::NodeBuilder& node);
+  /// Any plaintext, sealed as a frame. Only after the handshake.
+  void send_plaintext(ByteSpan plaintext);
   void send_raw(ByteSpan bytes) { bench_.step(id, BytesReceived{to_bytes(bytes)}); }
   /// The next stanza from the server; the test ends if there is none.
   wire::Frame receive();
