@@ -1,6 +1,7 @@
 # Compiler, warnings, sanitizers, caches and third-party packages, for every target.
 option(WA_HARNESS "build the mock server and the scenarios" ON)
 option(WA_BENCH "build the benchmarks" ON)
+option(WA_FUZZ "build the fuzz targets, and everything with coverage for them (clang only)" OFF)
 set(WA_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -30,6 +31,10 @@ endif()
 if(WA_SANITIZE)
   add_compile_options(-fsanitize=${WA_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${WA_SANITIZE})
+endif()
+
+if(WA_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
 find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS headers json)

@@ -171,9 +171,9 @@ void TestClient::log_in(const PhoneInfo& phone, std::uint32_t device, bool passi
   connect(pairing::encode_login(login));
 }
 
-Bytes TestClient::seal(const wire::NodeBuilder& node) {
+Bytes TestClient::seal(ByteSpan plaintext) {
   Bytes message;
-  EXPECT_TRUE(send_cipher_->seal_frame(wire::encode(node, dictionary_), message));
+  EXPECT_TRUE(send_cipher_->seal_frame(plaintext, message));
   return message;
 }
 

@@ -73,7 +73,8 @@ class TestClient {
 
   void send(const wire::NodeBuilder& node) { send_raw(seal(node)); }
   /// Its next frame, not sent.
-  Bytes seal(const wire::NodeBuilder& node);
+  Bytes seal(const wire::NodeBuilder& node) { return seal(wire::encode(node, dictionary_)); }
+  Bytes seal(ByteSpan plaintext);
   void send_raw(ByteSpan bytes) { bench_.step(id, BytesReceived{to_bytes(bytes)}); }
   /// The next stanza from the server; the test ends if there is none.
   wire::Frame receive();

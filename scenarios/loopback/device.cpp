@@ -49,6 +49,7 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   if (world_.hello() && world_.hello()->can_option("initial_prekeys")) {
     chosen["initial_prekeys"] = options().initial_prekeys;
   }
+  if (!setup_.proxy.empty()) chosen["proxy"] = setup_.proxy;
   if (!chosen.empty()) fields["options"] = std::move(chosen);
   client_.send(*this, ref, "start", std::move(fields));
 }
