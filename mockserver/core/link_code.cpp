@@ -89,7 +89,7 @@ ComputeValue compute(const ComputeJob& job) {
 bool Tenant::Impl::on_link_code_iq(Peer& peer, const Node& iq, Now now) {
   const Node* request = iq.first_child();
   if (request == nullptr || request->tag != kRegistration || iq.attr("type") != "set" ||
-      iq.attr("xmlns") != "md" || iq.attr("id").empty()) {
+      iq.attr("xmlns") != "md") {
     return false;
   }
   const std::string_view stage = request->attr("stage");

@@ -130,6 +130,7 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
   const ConnectionId id = peer.id;
   const IqRoute* route = find_route(iq);
   const bool logged_in = peer.phase == Phase::open;
+  if (!logged_in && on_link_code_iq(peer, iq, now)) return;
   if (!logged_in && iq.attr("xmlns") != "w:p" && iq.attr("xmlns") != "md") {
     violate(peer, "before-login", "an iq that needs a login", &iq);
     send(peer, iq_error(iq, 403, "forbidden"), now);

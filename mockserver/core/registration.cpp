@@ -190,7 +190,7 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   }
   const std::string_view type = node.attr("type");
   if (type != "result" && type != "error") {
-    if (!on_link_code_iq(peer, node, now)) answer_iq(peer, node, now);
+    answer_iq(peer, node, now);
     return;
   }
   const std::string_view id = node.attr("id");
