@@ -185,8 +185,8 @@ class Tenant::Impl {
     FaultyLink link;
     std::string device;                                   ///< as the fault engine calls it
     std::set<std::pair<Direction, std::string>> holders;  ///< records that hold a direction
-    bool client_gone = false;               ///< its socket is no more
-    std::optional<ConnectionInfo> closing;  ///< the server has ended the connection
+    bool client_gone = false;                             ///< its socket is no more
+    std::optional<ConnectionInfo> closing;                ///< the server has ended the connection
   };
   /// The way of one message.
   struct Passage {

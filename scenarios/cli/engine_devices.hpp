@@ -17,8 +17,8 @@ struct EngineSettings {
   std::string url;  ///< empty: `start` must say
   std::optional<crypto::PublicKey> noise_root;
   std::string state_dir;
-  std::string owner;  ///< empty: one that nobody else has
-  Duration lease{};   ///< of its devices
+  std::string owner;       ///< empty: one that nobody else has
+  Duration lease{};        ///< of its devices
   std::string tls_ca_pem;  ///< what the file of TESTLINE_TLS_CA holds
   client::Timings timings;
 
