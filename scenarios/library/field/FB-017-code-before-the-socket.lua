@@ -11,8 +11,8 @@ local late   = engine:device "shop-2"
 server:fault { id = "silence", fault = "withhold", args = { stanza = "pair-device" }, where = { device = "shop-2" } }
 
 early:start { pairing_number = "15550100001" }        -- at once, while nothing is dialled yet
-phone:enter_code(early:await_pairing_code { within = "5s" })
-early:await("connected", { within = "10s" })
+phone:enter_code(early:await_pairing_code { within = "20s" })
+early:await("connected", { within = "1m" })
 
 -- A server that never gets that far: the request is given up in words, and nothing hangs.
 late:start { pairing_number = "15550100001" }
