@@ -200,7 +200,7 @@ class MockVerb {
                                           "127.0.0.1:0", "--ready-file", ready_file()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     process.emplace(std::move(arguments));
-    for (int i = 0; i < 5; ++i) banner += process->line() + "\n";
+    for (int i = 0; i < 6; ++i) banner += process->line() + "\n";
     const std::string text = contents(ready_file());
     if (text.empty()) {
       ADD_FAILURE() << "no ready file; stdout: " << banner << "stderr: " << process->errors();

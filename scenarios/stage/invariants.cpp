@@ -100,6 +100,7 @@ void Invariants::said(const Device& device, const Entry& entry) {
   } else if (entry.kind == "killed" || entry.kind == "exited") {
     shows.state.clear();
     shows.code = false;
+    shows.sequence.reset();  // a new process counts from 1 again
   } else if (entry.kind == "done") {
     on_inspected(label, its, shows, entry);
   }
