@@ -152,6 +152,7 @@ void Tenant::Impl::reset(Now now) {
   violations.clear();
   coverage_.clear();
   old_refs.clear();
+  redeliveries_.clear();
 }
 
 }  // namespace wa::mock

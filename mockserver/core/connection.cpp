@@ -176,9 +176,13 @@ std::vector<Connection::Output> Connection::receive(ByteSpan bytes, const FrameH
 }
 
 Result<Bytes> Connection::seal(const wire::NodeBuilder& node) {
-  WA_ASSERT(send_cipher_.has_value());
   Bytes plaintext;
   wire::encode(node, dictionary_, plaintext);
+  return seal(plaintext);
+}
+
+Result<Bytes> Connection::seal(ByteSpan plaintext) {
+  WA_ASSERT(send_cipher_.has_value());
   Bytes message;
   WA_TRY_VOID(send_cipher_->seal_frame(plaintext, message));
   ++frames_out_;

@@ -58,6 +58,8 @@ class Connection {
   /// One frame around one node, ready to be sent as one WebSocket message. Only after the
   /// handshake.
   Result<Bytes> seal(const wire::NodeBuilder& node);
+  /// The same around a plaintext that somebody else encoded.
+  Result<Bytes> seal(ByteSpan plaintext);
 
   /// Another chain for the ServerHello, which has not been sent.
   void set_certificate_chain(Bytes chain) { certificate_chain_ = std::move(chain); }

@@ -51,10 +51,10 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
          now);
   if (find(id) == nullptr) return;
   if (companion == nullptr || companion->noise_key != peer.client_static) {
-    fail(peer, 401, now);
+    fail(peer, FailureFault{401, {}, {}}, now);
     return;
   }
-  if (withheld("success", peer, now)) return;
+  if (refuse_login(peer, now) || withheld("success", peer, now)) return;
 
   const CompanionKey key{phone->id, device};
   if (Peer* older = online(key)) {
@@ -100,7 +100,9 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
 void Tenant::Impl::finish_offline(Peer& peer, Now now) {
   if (peer.offline_sent) return;
   peer.offline_sent = true;
-  if (withheld("offline", peer, now)) return;
+  const ConnectionId id = peer.id;
+  redeliver(peer, now);
+  if (find(id) == nullptr || withheld("offline", peer, now)) return;
   send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
 }
 
@@ -128,6 +130,10 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     return;
   }
   const ConnectionId id = peer.id;
+  if (refuse_iq(peer, iq, now)) {
+    cover(stanza_kind(iq), "fault");
+    return;
+  }
   const IqRoute* route = find_route(iq);
   const bool logged_in = peer.phase == Phase::open;
   if (!logged_in && on_link_code_iq(peer, iq, now)) return;
@@ -194,7 +200,8 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
       }
     }
     ack.attr("t", now.wall.seconds());
-    send(peer, ack, now);
+    if (const auto code = ack_error(peer, node, now)) ack.attr("error", *code);
+    send(peer, std::move(ack), now);
   }
 }
 

@@ -162,7 +162,9 @@ void Tenant::Impl::link(Peer& peer, Phone& phone, RequestId request,
   const ConnectionId id = peer.id;
   notice(how, peer, std::move(data), now);
   Peer* linking = find(id);
-  if (linking == nullptr || withheld("pair-success", *linking, now)) return;
+  // A fault at the scan may have voided it, or ended the connection.
+  if (linking == nullptr || !linking->scan || linking->scan->waits_for_passkey) return;
+  if (withheld("pair-success", *linking, now)) return;
   send(*linking, pair_success, now);
   if (Peer* still = find(id))
     notice(EventKind::pair_success, *still, {{"phone", phone.number}}, now);

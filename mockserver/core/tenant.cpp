@@ -229,7 +229,7 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
       if (stall_at(*current, StallFault::Stage::finish)) return;
       on_handshake(*current, *done, now);
     } else if (const auto* node = std::get_if<Connection::NodeReceived>(&output)) {
-      on_node(*current, node->frame.root(), now);
+      on_stanza(*current, node->frame.root(), now);
     } else {
       const auto& broken = std::get<Connection::Broken>(output);
       if (!broken.rule.empty() && !current->tampered)
@@ -265,7 +265,7 @@ void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& don
     const bool signature = payload.error().code == Errc::auth_failed;
     violate(peer, signature ? "signed-prekey-signature" : "client-payload", payload.error().detail,
             nullptr);
-    fail(peer, 400, now);
+    fail(peer, FailureFault{400, {}, {}}, now);
     return;
   }
   if (const auto* login = std::get_if<pairing::Login>(&*payload)) {
@@ -297,7 +297,7 @@ void Tenant::Impl::on_node(Peer& peer, const Node& node, Now now) {
   }
 }
 
-void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
+void Tenant::Impl::put_on_wire(Peer& peer, const NodeBuilder& node, Now now) {
   if (peer.blackholed) return;
   std::string id;
   std::string type;
@@ -314,7 +314,10 @@ void Tenant::Impl::send(Peer& peer, const NodeBuilder& node, Now now) {
     owed.ack_class = tag;
     owed.id = id;
     owed.type = type;
+    watch_ack(peer, owed, node, now);
+    const bool watched = owed.due.has_value();
     peer.owed_acks.push_back(std::move(owed));
+    if (watched) set_ack_timer(peer);
   }
   Result<Bytes> message = peer.link->seal(node);
   if (!message) {
@@ -338,13 +341,14 @@ void Tenant::Impl::send_bytes(Peer& peer, Bytes message, Now now) {
   }
 }
 
-void Tenant::Impl::fail(Peer& peer, int reason, Now now) {
-  const ConnectionId id = peer.id;
-  peer.ending = true;
-  send(peer, NodeBuilder("failure").attr("reason", reason).attr("location", "tst"), now);
-  if (Peer* still = find(id)) {
-    close(*still, CloseHow::normal, "failure reason=\"" + std::to_string(reason) + "\"", now);
+void Tenant::Impl::fail(Peer& peer, const FailureFault& failure, Now now) {
+  NodeBuilder node("failure");
+  node.attr("reason", failure.reason).attr("location", "tst");
+  if (failure.code) node.attr("code", *failure.code);
+  if (failure.expire) {
+    node.attr("expire", std::chrono::ceil<std::chrono::seconds>(*failure.expire).count());
   }
+  end_with(peer, node, "failure reason=\"" + std::to_string(failure.reason) + "\"", now);
 }
 
 void Tenant::Impl::stream_error(Peer& peer, const StreamErrorFault& error, Now now) {
@@ -362,6 +366,10 @@ void Tenant::Impl::stream_error(Peer& peer, const StreamErrorFault& error, Now n
     node.child(NodeBuilder(error.child));
     detail += " child=\"" + error.child + "\"";
   }
+  end_with(peer, node, std::move(detail), now);
+}
+
+void Tenant::Impl::end_with(Peer& peer, const NodeBuilder& node, std::string detail, Now now) {
   const ConnectionId id = peer.id;
   peer.ending = true;
   send(peer, node, now);
@@ -397,7 +405,8 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
   while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();
   for (const TimerKind kind :
        {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end, TimerKind::scan,
-        TimerKind::companion_finish, TimerKind::restart, TimerKind::server_ping}) {
+        TimerKind::companion_finish, TimerKind::restart, TimerKind::server_ping,
+        TimerKind::stanzas_out, TimerKind::stanzas_in, TimerKind::owe_ack}) {
     cancel_timer(peer, kind);
   }
   // Out of the map first: a fault on `closed` must not find it alive.
@@ -449,6 +458,10 @@ void Tenant::Impl::perform(const FaultRecord& fault, Peer& peer, Now now) {
     }
   } else if (const auto* ending = std::get_if<CloseFault>(&fault.kind)) {
     close(peer, ending->reset ? CloseHow::rst : CloseHow::fin, "fault " + fault.id, now);
+  } else if (const auto* failure = std::get_if<FailureFault>(&fault.kind)) {
+    fail(peer, *failure, now);
+  } else {
+    perform_stanza(fault, peer, now);
   }
 }
 
@@ -579,6 +592,9 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
                                  "look at /v1/events for what it sent last"});
       break;
     case TimerKind::link: break;  // of the link, not of the peer
+    case TimerKind::stanzas_out: lane_due(peer, Direction::to_client, now); break;
+    case TimerKind::stanzas_in: lane_due(peer, Direction::to_server, now); break;
+    case TimerKind::owe_ack: acks_due(peer, now); break;
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
     case TimerKind::server_ping: ping(peer, now); break;
   }

@@ -36,6 +36,7 @@ class Tenant::Impl {
     std::uint32_t key_index = 0;
     std::string iq_id;
     Bytes container;
+    bool waits_for_passkey = false;  ///< pair-success is not sent
   };
   /// The code that a companion shows for a phone to be linked with.
   struct ShownCode {
@@ -67,6 +68,14 @@ class Tenant::Impl {
     std::string id;
     std::string participant;
     std::string type;
+    std::optional<Instant> due;               ///< a fault ends the stream then
+    std::optional<wire::NodeBuilder> stanza;  ///< with `due`
+  };
+  /// Stanzas of one direction that faults keep back.
+  struct StanzaLane {
+    std::deque<std::pair<Instant, wire::NodeBuilder>> late;              ///< in their order
+    std::vector<std::pair<std::uint32_t, wire::NodeBuilder>> overtaken;  ///< by so many yet
+    bool idle() const { return late.empty() && overtaken.empty(); }
   };
 
   /// What a connection waits for. One deadline of each kind at a time.
@@ -78,7 +87,10 @@ class Tenant::Impl {
     companion_finish,
     restart,
     server_ping,
-    link
+    link,
+    stanzas_out,
+    stanzas_in,
+    owe_ack
   };
 
   struct Peer {
@@ -121,6 +133,8 @@ class Tenant::Impl {
     bool endless = false;              ///< the client waits for the rest of an oversize frame
     std::optional<Bytes> swapped_out;  ///< goes behind the next frame
     std::optional<Bytes> swapped_in;
+    StanzaLane lanes[2];
+    StanzaLane& lane(Direction direction) { return lanes[static_cast<std::size_t>(direction)]; }
 
     FaultSubject subject() const {
       const ConnectionState state = phase == Phase::open      ? ConnectionState::open
@@ -225,14 +239,46 @@ class Tenant::Impl {
   /// What is opened in the place of a sealed frame that arrived.
   std::vector<Bytes> spoil_arrived(Peer& peer, Bytes payload, Now now);
 
+  // stanza_faults.cpp
+  bool touches_stanzas() const;
+  /// Sends a stanza, as faults leave it.
+  void send(Peer& peer, wire::NodeBuilder node, Now now);
+  /// A stanza arrived, as faults leave it.
+  void on_stanza(Peer& peer, const wire::Node& node, Now now);
+  std::vector<wire::NodeBuilder> spoil(Peer& peer, Direction direction, wire::NodeBuilder stanza,
+                                       Now now);
+  void route(Peer& peer, Direction direction, wire::NodeBuilder stanza, Now now);
+  void arrive(Peer& peer, Direction direction, wire::NodeBuilder stanza, Now now);
+  /// Stanzas that were delayed are due.
+  void lane_due(Peer& peer, Direction direction, Now now);
+  static TimerKind lane_timer(Direction direction) {
+    return direction == Direction::to_client ? TimerKind::stanzas_out : TimerKind::stanzas_in;
+  }
+  void shift_time(Peer& peer, wire::NodeBuilder& node, Now now);
+  /// Refuses a login that is due, if a fault says so.
+  bool refuse_login(Peer& peer, Now now);
+  /// Answers with an error, if a fault says so.
+  bool refuse_iq(Peer& peer, const wire::Node& iq, Now now);
+  std::optional<int> ack_error(Peer& peer, const wire::Node& node, Now now);
+  void watch_ack(Peer& peer, OwedAck& owed, const wire::NodeBuilder& node, Now now);
+  void set_ack_timer(Peer& peer);
+  void acks_due(Peer& peer, Now now);
+  void redeliver(Peer& peer, Now now);
+  void perform_stanza(const FaultRecord& fault, Peer& peer, Now now);
+  void send_deep(Peer& peer, std::uint32_t levels, Now now);
+  void refresh_companion(Peer& peer, Now now);
+  void request_passkey(Peer& peer, Now now);
+
   // Shared, in tenant.cpp.
   Peer* find(ConnectionId id);
   Peer* online(const CompanionKey& key);
-  /// Sends a stanza, or holds it; counts what wants an ack.
-  void send(Peer& peer, const wire::NodeBuilder& node, Now now);
+  /// Seals a stanza and sends it; counts what wants an ack.
+  void put_on_wire(Peer& peer, const wire::NodeBuilder& node, Now now);
   void send_bytes(Peer& peer, Bytes message, Now now);
   /// Sends `<failure reason=…/>` or `<stream:error …>` and closes.
-  void fail(Peer& peer, int reason, Now now);
+  void fail(Peer& peer, const FailureFault& failure, Now now);
+  /// Sends the last stanza of a stream, and closes.
+  void end_with(Peer& peer, const wire::NodeBuilder& node, std::string detail, Now now);
   void stream_error(Peer& peer, const StreamErrorFault& error, Now now);
   /// Ends the connection and forgets it. `peer` is gone afterwards.
   void close(Peer& peer, CloseHow how, std::string detail, Now now);
@@ -287,7 +333,8 @@ class Tenant::Impl {
 
   std::map<ConnectionId, Peer> peers_;
   std::map<ConnectionId, BadLink> bad_links_;
-  std::map<std::string, std::uint64_t, std::less<>> latency_draws_;  ///< by record
+  std::map<std::string, std::uint64_t, std::less<>> latency_draws_;     ///< by record
+  std::map<std::string, std::vector<wire::NodeBuilder>> redeliveries_;  ///< by device JID
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
   std::vector<Action> actions_;
