@@ -254,6 +254,13 @@ TEST_F(ControlApiTest, FaultsComeActAndGo) {
   EXPECT_EQ(client.read_some(), "");
   EXPECT_EQ(call("GET", "/v1/faults").json().at("faults").at(0).at("fired").to_number<int>(), 1);
 
+  const HttpAnswer healed = call("POST", "/v1/faults/cut/heal");
+  EXPECT_EQ(healed.status, 200) << healed.body;
+  EXPECT_EQ(healed.json().at("healed"), true);
+  EXPECT_EQ(healed.json().at("active"), false);
+  EXPECT_EQ(call("POST", "/v1/faults/cut/fire").status, 409);
+  EXPECT_EQ(call("POST", "/v1/faults/other/heal").status, 404);
+
   EXPECT_EQ(call("DELETE", "/v1/faults/cut").status, 200);
   EXPECT_EQ(call("DELETE", "/v1/faults/cut").status, 404);
   EXPECT_EQ(call("POST", "/v1/faults/cut/fire").status, 404);

@@ -210,10 +210,19 @@ void Handlers::remove_fault(const Call& call) {
 }
 
 void Handlers::fire_fault(const Call& call) {
+  change_fault(call, FireFault{call.parameter("id")});
+}
+
+void Handlers::heal_fault(const Call& call) {
+  change_fault(call, HealFault{call.parameter("id")});
+}
+
+/// Answers with the record as it is afterwards.
+void Handlers::change_fault(const Call& call, const Command& change) {
   const auto body = read_object(call.request.body, {});
   if (!body) return refuse(call.reply, body.error());
   const std::string& id = call.parameter("id");
-  command(call, FireFault{id}, 200, [&tenant = call.tenant, id](const CommandResult&) {
+  command(call, change, 200, [&tenant = call.tenant, id](const CommandResult&) {
     const FaultEngine::Active* fault = tenant.faults().find(id);
     return fault ? to_json(*fault) : json::object{{"id", id}};
   });

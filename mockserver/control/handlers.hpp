@@ -47,6 +47,7 @@ class Handlers {
   void list_faults(const Call& call);
   void remove_fault(const Call& call);
   void fire_fault(const Call& call);
+  void heal_fault(const Call& call);
   void events(const Call& call);
   void violations(const Call& call);
   void coverage(const Call& call);
@@ -59,6 +60,7 @@ class Handlers {
   void stop();
 
  private:
+  void change_fault(const Call& call, const Command& change);
   using Render = std::function<json::value(const CommandResult&)>;
   /// Has the command performed and answers with what it yields.
   void command(const Call& call, Command command, int status, Render render);

@@ -53,6 +53,7 @@ const std::vector<Route>& tenant_routes() {
       {"GET", "/faults", &Handlers::list_faults},
       {"DELETE", "/faults/{id}", &Handlers::remove_fault},
       {"POST", "/faults/{id}/fire", &Handlers::fire_fault},
+      {"POST", "/faults/{id}/heal", &Handlers::heal_fault},
       {"GET", "/events", &Handlers::events},
       {"GET", "/violations", &Handlers::violations},
       {"GET", "/coverage", &Handlers::coverage},

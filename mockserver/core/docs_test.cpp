@@ -7,6 +7,7 @@
 #include <sstream>
 
 #include "mockserver/core/events.hpp"
+#include "mockserver/core/fault_record.hpp"
 #include "mockserver/core/iq_routes.hpp"
 #include "mockserver/core/settings.hpp"
 
@@ -55,6 +56,33 @@ TEST(DocsTest, IqRoutesAreThoseOfTheCode) {
             std::string(route.source) + " |\n";
   }
   expect_document("iq-routes.md", text);
+}
+
+TEST(DocsTest, FaultsAreThoseOfTheCode) {
+  std::string text =
+      "# Kinds of faults\n\nWhat a record may ask for, and what it takes. How records say where, "
+      "when and until when: the guide\n[Faults](guides/faults.md). A *moment* does something once "
+      "when it is triggered, and needs a trigger. A *standing* fault\nis on for a span. An "
+      "*occasion* fault acts when its chance comes; of those marked 1 the first record that fires "
+      "decides.\nDurations have a unit: `250ms`, `20s`, `2m`, `1h`. What is not needed may be left "
+      "out.\n";
+  std::optional<FaultLayer> layer;
+  for (const FaultDescription& row : fault_table()) {
+    if (layer != row.layer) {
+      layer = row.layer;
+      text += "\n## " + std::string(to_string(row.layer)) + "\n";
+    }
+    text += "\n### " + std::string(row.name) + "\n\n" + std::string(to_string(row.fault_class)) +
+            (row.exclusive ? " 1" : "") + ": `" + std::string(row.name) + "` – " +
+            std::string(row.what) + "\n";
+    if (!row.args.empty()) text += "\n| arg | takes | what |\n|---|---|---|\n";
+    for (const FaultArg& arg : row.args) {
+      text += "| `" + std::string(arg.name) + "` | " + arg.takes + " | " + std::string(arg.what) +
+              " |\n";
+    }
+    text += "\n```json\n" + std::string(row.example) + "\n```\n";
+  }
+  expect_document("faults.md", text);
 }
 
 TEST(DocsTest, SettingsAreThoseOfTheCode) {

@@ -107,6 +107,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   // ---- stage::ServerPort ----
 
   const mock::Tenant& tenant() const override { return *host_->tenant({}); }
+  const stage::TimeScale& time_scale() const override { return options.scale; }
   void command(mock::Command asked, Done done) override {
     // Nobody hears of the end of such a stream.
     if (const auto* close = std::get_if<mock::CloseConnection>(&asked))

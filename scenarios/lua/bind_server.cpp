@@ -109,15 +109,34 @@ int fault_remove(lua_State* L) {
   const FaultHandle& fault = fault_at(L);
   return wait_for_outcome(L, Impl::world_of(L).server().remove_fault(fault.id), kDefaultWithin);
 }
-int fault_fired(lua_State* L) {
+int fault_heal(lua_State* L) {
   const FaultHandle& fault = fault_at(L);
-  const mock::FaultEngine::Active* active = Impl::world_of(L).server().faults().find(fault.id);
-  return push_count(L, active ? active->fired : 0);
+  return wait_for_outcome(L, Impl::world_of(L).server().heal_fault(fault.id), kDefaultWithin);
+}
+/// Null once it was removed.
+const mock::FaultEngine::Active* record_of(lua_State* L) {
+  const FaultHandle& fault = fault_at(L);
+  return Impl::world_of(L).server().faults().find(fault.id);
+}
+int fault_fired(lua_State* L) {
+  const mock::FaultEngine::Active* record = record_of(L);
+  return push_count(L, record ? record->fired : 0);
+}
+int fault_healed(lua_State* L) {
+  const mock::FaultEngine::Active* record = record_of(L);
+  lua_pushboolean(L, record != nullptr && record->healed);
+  return 1;
+}
+int fault_active(lua_State* L) {
+  const mock::FaultEngine::Active* record = record_of(L);
+  lua_pushboolean(L, record != nullptr && record->active());
+  return 1;
 }
 
 constexpr Member kFault[] = {
     {"fire", fault_fire},
     {"remove", fault_remove},
+    {"heal", fault_heal},
     {"id",
      [](lua_State* L) {
        push_text(L, fault_at(L).id);
@@ -125,6 +144,8 @@ constexpr Member kFault[] = {
      },
      true},
     {"fired", fault_fired, true},
+    {"healed", fault_healed, true},
+    {"active", fault_active, true},
 };
 
 // ---- server -------------------------------------------------------------------------------------
@@ -147,23 +168,6 @@ int server_phone(lua_State* L) {
   return 1;
 }
 
-/// Durations of a fault play faster in loopback, like all others.
-void scale_durations(json::value& record, const stage::TimeScale& scale) {
-  if (scale.factor == 1 || !record.is_object()) return;
-  constexpr std::pair<const char*, const char*> kDurations[] = {
-      {"when", "after"}, {"args", "first"}, {"args", "rest"}};
-  for (const auto& [part, name] : kDurations) {
-    json::value* object = record.get_object().if_contains(part);
-    json::value* value =
-        object && object->is_object() ? object->get_object().if_contains(name) : nullptr;
-    if (!value || !value->is_string()) continue;
-    const auto duration = mock::parse_duration(std::string_view(value->get_string()));
-    if (!duration) continue;  // the mock says what is wrong with it
-    const Duration scaled = scale.apply(*duration, stage::DurationKind::delay);
-    *value = std::to_string(scaled / 1us) + "us";
-  }
-}
-
 int server_fault(lua_State* L) {
   server_at(L);
   if (lua_type(L, 2) != LUA_TTABLE) {
@@ -171,7 +175,6 @@ int server_fault(lua_State* L) {
   }
   json::value record = to_json(L, 2);
   if (record.is_array()) record = json::object();
-  scale_durations(record, Impl::world_of(L).time_scale());
   Impl& script = Impl::of(L);
   push_object(L, kFaultType, script.fault(unwrap(L, script.add_fault(record.get_object()))));
   return 1;

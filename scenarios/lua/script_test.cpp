@@ -320,6 +320,18 @@ TEST(ScriptTest, FaultsFireAndAreRemoved) {
               IsEmpty());
 }
 
+TEST(ScriptTest, AFaultIsActiveUntilItIsHealed) {
+  EXPECT_THAT(
+      failures(paired("local fault = server:fault { fault = 'drop', where = { device = device, "
+                      "direction = 'to_server', stanza = { tag = 'iq', xmlns = 'w:p' } }, "
+                      "when = { between = { '0s', '1h' } }, optional = true } "
+                      "expect(fault.active):equals(true) expect(fault.healed):equals(false) "
+                      "fault:heal() "
+                      "expect(fault.active):equals(false) expect(fault.healed):equals(true) "
+                      "expect.error(function() fault:fire() end):code('fault_healed')")),
+      IsEmpty());
+}
+
 TEST(ScriptTest, AnAllowanceThatWasNotUsedFails) {
   const auto played = try_play(
       "scenario { name = 'a', allow = { violations = {'header'}, invariants = {'fresh-qr'} } }");

@@ -72,6 +72,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   // ---- stage::ServerPort ----
 
   const mock::Tenant& tenant() const override { return tenant_; }
+  const stage::TimeScale& time_scale() const override { return scale; }
   Now now() const override {
     const auto elapsed =
         std::chrono::duration_cast<std::chrono::milliseconds>(now_.time_since_epoch());

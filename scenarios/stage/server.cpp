@@ -113,6 +113,10 @@ Result<Phone*> Server::phone(std::string number_text, std::string name) {
 Result<std::string> Server::fault(const boost::json::value& record) {
   WA_TRY(mock::FaultRecord parsed, mock::FaultRecord::parse(record));
   std::string kind(parsed.name());
+  if (const TimeScale& scale = port_.time_scale(); scale.factor != 1) {
+    parsed = parsed.scaled(
+        [&](Duration duration) { return scale.apply(duration, DurationKind::delay); });
+  }
   const OutcomePtr added = command(mock::AddFault{std::move(parsed)}, "fault");
   if (const mock::Problem* problem = added->problem()) {
     return Error{problem->status == 409 ? Errc::conflict : Errc::usage, problem->message};
@@ -137,6 +141,11 @@ OutcomePtr Server::remove_fault(std::string id) {
 OutcomePtr Server::fire_fault(std::string id) {
   std::string what = "firing of fault " + id;
   return command(mock::FireFault{std::move(id)}, std::move(what));
+}
+
+OutcomePtr Server::heal_fault(std::string id) {
+  std::string what = "healing of fault " + id;
+  return command(mock::HealFault{std::move(id)}, std::move(what));
 }
 
 std::vector<std::string> Server::unfired_faults() const {

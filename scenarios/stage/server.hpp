@@ -11,6 +11,7 @@
 
 #include "engine/base/now.hpp"
 #include "mockserver/core/tenant.hpp"
+#include "scenarios/stage/time_scale.hpp"
 
 namespace wa::stage {
 
@@ -41,6 +42,7 @@ class ServerPort {
   virtual const mock::Tenant& tenant() const = 0;
   virtual void command(mock::Command command, Done done) = 0;
   virtual Now now() const = 0;
+  virtual const TimeScale& time_scale() const = 0;
 };
 
 /// What became of something that was asked of the server. Shared with who waits for it.
@@ -89,10 +91,12 @@ class Server {
   /// A new phone, or the one that has this number. Errors: `usage` (the number).
   Result<Phone*> phone(std::string number, std::string name = {});
 
-  // Faults. A record as in docs/guides/faults.md. Errors: `usage`, `conflict`.
+  // Faults. A record as in docs/guides/faults.md; its durations are scaled as all others are.
+  // Errors: `usage`, `conflict`.
   Result<std::string> fault(const boost::json::value& record);
   OutcomePtr remove_fault(std::string id);
   OutcomePtr fire_fault(std::string id);
+  OutcomePtr heal_fault(std::string id);
   const mock::FaultEngine& faults() const { return port_.tenant().faults(); }
   /// "close", … of a record of this scenario, also a removed one; empty when there is none.
   std::string fault_kind(std::string_view id) const;
