@@ -7,6 +7,7 @@
 /// The arguments of a kind, read, written and scaled. Private to mockserver/core.
 namespace wa::mock {
 
+std::vector<FaultArg> describe_args(const FaultKind& kind);
 /// Errors: `usage`.
 Result<FaultKind> read_args(const FaultDescription& kind, const boost::json::object& args);
 /// Without those that are as assumed.
