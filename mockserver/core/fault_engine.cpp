@@ -564,7 +564,7 @@ std::vector<const FaultRecord*> FaultEngine::armed(std::size_t kind, const Occas
 }
 
 std::vector<const FaultRecord*> FaultEngine::standing(std::size_t kind, const Occasion& occasion,
-                                                      Now now) {
+                                                      Now now, const Fits& fits) {
   std::vector<const FaultRecord*> found;
   if (by_kind_[kind].empty()) return found;
   for (Active* active : by_kind_[kind].about(occasion.subject)) {
@@ -573,6 +573,7 @@ std::vector<const FaultRecord*> FaultEngine::standing(std::size_t kind, const Oc
     const FaultWhere& where = active->record.where;
     if (where.direction && occasion.direction && where.direction != occasion.direction) continue;
     if (!is_about(*active, occasion.subject) || !where.stanza.matches(occasion.stanza)) continue;
+    if (fits && !fits(active->record.kind)) continue;
     if (picks_chances(active->record)) {
       if (!chosen(*active)) continue;
       const std::string device = device_key(occasion.subject);

@@ -137,7 +137,12 @@ class FaultEngine {
   /// Standing faults of kind K that are on for this chance.
   template <class K>
   std::vector<const FaultRecord*> standing(const Occasion& occasion, Now now) {
-    return standing(fault_index<K>(), occasion, now);
+    return standing(fault_index<K>(), occasion, now, {});
+  }
+  template <class K, class Fits>
+  std::vector<const FaultRecord*> standing(const Occasion& occasion, Now now, Fits fits) {
+    return standing(fault_index<K>(), occasion, now,
+                    [&fits](const FaultKind& kind) { return fits(std::get<K>(kind)); });
   }
 
   /// How timers name a device: its label, else its JID, else its connection.
@@ -182,7 +187,8 @@ class FaultEngine {
   std::vector<const FaultRecord*> act(std::size_t kind, const Occasion& occasion, Now now,
                                       const Fits& fits);
   std::vector<const FaultRecord*> armed(std::size_t kind, const Occasion& occasion, Now now);
-  std::vector<const FaultRecord*> standing(std::size_t kind, const Occasion& occasion, Now now);
+  std::vector<const FaultRecord*> standing(std::size_t kind, const Occasion& occasion, Now now,
+                                           const Fits& fits);
 
   /// Shows every index that the record belongs in.
   template <class Visit>

@@ -67,8 +67,9 @@ Tenant::Impl::Passage Tenant::Impl::passage(const Peer& peer, Direction directio
   for (const FaultRecord* fault : faults.standing<BlackholeFault>(chance, now)) {
     holders.push_back(fault->id);
   }
-  for (const FaultRecord* fault : faults.standing<MuteFault>(chance, now)) {
-    if (std::get<MuteFault>(fault->kind).direction == direction) holders.push_back(fault->id);
+  const auto mutes = [&](const MuteFault& mute) { return mute.direction == direction; };
+  for (const FaultRecord* fault : faults.standing<MuteFault>(chance, now, mutes)) {
+    holders.push_back(fault->id);
   }
   if (known == bad_links_.end() && holders.empty() && passage.shape == LinkShape()) return {};
   BadLink& bad = bad_links_[peer.id];

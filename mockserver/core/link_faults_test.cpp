@@ -223,6 +223,15 @@ TEST_F(LinkFaultsTest, AMuteClientIsHeardAgainInOrderAfterItsRecordIsRemoved) {
   EXPECT_THAT(answered(), ElementsAre("1", "2"));
 }
 
+TEST_F(LinkFaultsTest, AMuteFromTheThirdMessageOfItsDirectionOn) {
+  add(R"({"id":"m","fault":"mute","args":{"direction":"to_client"},"when":{"nth":3}})");
+  for (const char* id : {"1", "2", "3", "4"}) ping(id);
+  EXPECT_THAT(answered(), ElementsAre("1", "2"));
+  ASSERT_TRUE(ok(bench_.command(HealFault{"m"})));
+  bench_.advance(0s);
+  EXPECT_THAT(answered(), ElementsAre("3", "4"));
+}
+
 TEST_F(LinkFaultsTest, ABlackholeHealsByTime) {
   add(R"({"fault":"blackhole","when":{"after":"0s"},"heal":{"after":"20s"}})");
   bench_.advance(0s);

@@ -70,7 +70,8 @@ TEST(UpgradeFaultTest, AHangingUpgradeIsAnsweredByNothingAndGivenUpLater) {
   EXPECT_FALSE(bench.messages.contains(1));
   EXPECT_FALSE(bench.refused.contains(1));
   EXPECT_FALSE(bench.closed.contains(1));
-  EXPECT_EQ(bench.tenant.connections().size(), 1u);
+  ASSERT_EQ(bench.tenant.connections().size(), 1u);
+  EXPECT_TRUE(bench.tenant.connections()[0].client_gone);
   bench.advance(30s);
   EXPECT_EQ(bench.closed.at(1), CloseHow::fin);
   EXPECT_THAT(bench.tenant.connections(), IsEmpty());

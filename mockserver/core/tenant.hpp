@@ -168,7 +168,8 @@ struct ConnectionInfo {
   std::uint64_t frames_in = 0;
   std::uint64_t frames_out = 0;
   int dictionary = 0;
-  bool client_gone = false;  ///< the client ended it, and a fault keeps that from the server
+  /// A fault keeps the server from hearing whether the client is still there.
+  bool client_gone = false;
 };
 struct CoverageRow {
   std::string stanza;  ///< "iq get encrypt count", "presence", …

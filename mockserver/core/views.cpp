@@ -28,7 +28,7 @@ ConnectionInfo Tenant::Impl::connection_info(const Peer& peer) const {
   info.frames_out = peer.link->frames_out();
   info.dictionary = static_cast<int>(peer.link->dictionary());
   const auto bad = bad_links_.find(peer.id);
-  info.client_gone = bad != bad_links_.end() && bad->second.client_gone;
+  info.client_gone = peer.upgrading || (bad != bad_links_.end() && bad->second.client_gone);
   return info;
 }
 
