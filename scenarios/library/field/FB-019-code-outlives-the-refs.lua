@@ -4,7 +4,7 @@ scenario {
   name = "a code outlives the QR codes of its socket",
   tags = { "pairing", "pairing-code", "qr", "FB-019" },
   server = { refs = { count = 6, first = "5s", rest = "5s" } },
-  loopback_scale = 1/20,
+  loopback_scale = 1/40,
   symptom = { "QR refs attempts ended", "408" },
 }
 local phone  = server:phone { number = "15550100001" }
