@@ -134,6 +134,10 @@ Connection* Session::Impl::current(Generation generation) {
 // ---- what the user wants --------------------------------------------------------------------
 
 void Session::Impl::on(const StartRequested&) {
+  if (farewell_) {
+    farewell_->then_start = true;
+    return;
+  }
   if (running()) {
     // A back-off is not shortened, however often somebody asks, nor is a ban. A state that waits
     // for a decision (`replaced`, `config_error`, …) has now got one.
@@ -164,7 +168,10 @@ void Session::Impl::on(const StartRequested&) {
 }
 
 void Session::Impl::on(const StopRequested&) {
-  if (farewell_) finish_farewell(false);
+  if (farewell_) {
+    farewell_->then_start = false;
+    finish_farewell(false);
+  }
   rest_errands();
   if (running()) settle(State::disconnected, "stopped");
 }

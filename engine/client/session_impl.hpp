@@ -171,7 +171,8 @@ class Session::Impl {
   /// A logout or delete is wanted, and the server is told first.
   struct Farewell {
     Instant deadline;
-    bool deletes = false;  ///< everything, not only the account
+    bool deletes = false;     ///< everything, not only the account
+    bool then_start = false;  ///< somebody wants to begin anew behind it
   };
 
   Config config_;

@@ -60,6 +60,7 @@ void Session::Impl::forget_account(std::vector<Change> instead) {
 
 void Session::Impl::finish_farewell(bool server_knows) {
   const bool deletes = farewell_ && farewell_->deletes;
+  const bool then_start = farewell_ && farewell_->then_start;
   std::vector<Change> instead;
   if (deletes) {
     instead.emplace_back(Erase{std::string(kLastCloseKind), {}});
@@ -83,6 +84,7 @@ void Session::Impl::finish_farewell(bool server_knows) {
   if (own_connection()) close_socket();
   forget_account(std::move(instead));
   settle(deletes ? State::disconnected : State::logged_out, deletes ? "deleted" : "user_initiated");
+  if (then_start) on(StartRequested{});
 }
 
 // ---- errands --------------------------------------------------------------------------------

@@ -158,6 +158,36 @@ TEST(SessionRemovalTest, DeleteWaitsFiveSecondsForTheServerAndThenOwesIt) {
   EXPECT_TRUE(world.store.contains("tombstone"));
 }
 
+TEST(SessionRemovalTest, AStartInTheMiddleOfADeleteOrALogoutBeginsAnewBehindIt) {
+  for (const Event& farewell : {Event(DeleteRequested{}), Event(LogoutRequested{})}) {
+    World world;
+    world.pair();
+    world.on_stanza = [](const wire::NodeBuilder& stanza) {
+      return child(stanza, "remove-companion-device") != nullptr;  // no answer
+    };
+    world.step(farewell);
+    world.step(StartRequested{});
+    EXPECT_TRUE(world.status().state == State::connected) << "the server has not answered yet";
+    world.on_stanza = {};
+    world.advance(15s);
+    EXPECT_EQ(world.status().state, State::waiting_for_scan);
+    EXPECT_TRUE(world.status().jid.empty());
+  }
+}
+
+TEST(SessionRemovalTest, AStopBehindThatStartIsTheLastWord) {
+  World world;
+  world.pair();
+  world.on_stanza = [](const wire::NodeBuilder& stanza) {
+    return child(stanza, "remove-companion-device") != nullptr;
+  };
+  world.step(DeleteRequested{});
+  world.step(StartRequested{});
+  world.step(StopRequested{});
+  world.advance(1min);
+  EXPECT_EQ(world.status().state, State::disconnected);
+}
+
 TEST(SessionRemovalTest, ADeleteWithoutAStreamIsSaidInTheBackground) {
   World world;
   world.pair();

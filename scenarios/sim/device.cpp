@@ -169,7 +169,7 @@ bool Device::boot() {
   gate_.clear();
   status_ = {};
   if (setup_.cloned_from) {
-    *setup_.store = *setup_.cloned_from;
+    setup_.store->copy_records(*setup_.cloned_from);
     setup_.cloned_from.reset();
   }
   auto stored = client::Stored::read(setup_.store->kinds());

@@ -23,6 +23,8 @@ class Store {
   std::uint32_t epoch() const { return epoch_; }
 
   void apply(const std::vector<client::Change>& changes);
+  /// The other's records in place of its own; owner and epoch stay.
+  void copy_records(const Store& other) { kinds_ = other.kinds_; }
   /// Null when there is none.
   const Bytes* find(std::string_view kind, std::string_view key) const;
   using Kinds = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;

@@ -12,7 +12,7 @@ phone:scan(banned:await_qr { within = "5m" })
 banned:await("connected", { within = "5m" })
 local earned = banned.credentials
 local ban = server:fault {
-  fault = "failure", args = { reason = 402, code = 101, expire = 3600 }, where = { device = banned }, when = { nth = 1 },
+  fault = "failure", args = { reason = 402, code = 101, expire = "1h" }, where = { device = banned }, when = { nth = 1 },
 }
 banned:stop()
 banned:start()
