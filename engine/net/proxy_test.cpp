@@ -254,16 +254,28 @@ TEST(SocksProxyTest, EveryTruncationWaitsForMore) {
 // ---- dialling through one
 
 /// A proxy that answers its n-th read with the n-th of its lines, then joins both ends.
-class ScriptedProxy {
+class ScriptedProxy : public std::enable_shared_from_this<ScriptedProxy> {
  public:
-  ScriptedProxy(asio::io_context& io, std::vector<Bytes> lines)
-      : io_(io), acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}), lines_(std::move(lines)) {
-    accept();
+  static std::shared_ptr<ScriptedProxy> start(asio::io_context& io, std::vector<Bytes> lines) {
+    const auto proxy = std::make_shared<ScriptedProxy>(io, std::move(lines));
+    proxy->accept();
+    return closed_at_the_end(proxy);
   }
+
+  ScriptedProxy(asio::io_context& io, std::vector<Bytes> lines)
+      : io_(io),
+        acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}),
+        lines_(std::move(lines)) {}
 
   std::string url(const std::string& scheme, const std::string& login = {}) const {
     return scheme + "://" + login +
            "127.0.0.1:" + std::to_string(acceptor_.local_endpoint().port());
+  }
+
+  /// Nobody can connect any more; what stands is left to its clients.
+  void close() {
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
   }
 
   std::uint16_t target = 0;  ///< where the tunnel leads; 0: nowhere, the client is left hanging
@@ -283,7 +295,7 @@ class ScriptedProxy {
   };
 
   void accept() {
-    acceptor_.async_accept([this](auto ec, tcp::socket socket) {
+    acceptor_.async_accept([this, self = shared_from_this()](auto ec, tcp::socket socket) {
       if (ec) return;
       ++connections;
       auto tunnel = std::make_shared<Tunnel>(io_);
@@ -295,7 +307,8 @@ class ScriptedProxy {
 
   void answer(const std::shared_ptr<Tunnel>& tunnel) {
     tunnel->client.async_read_some(
-        asio::buffer(tunnel->there), [this, tunnel](auto ec, std::size_t count) {
+        asio::buffer(tunnel->there),
+        [this, self = shared_from_this(), tunnel](auto ec, std::size_t count) {
           if (ec) return;
           got.emplace_back(reinterpret_cast<const char*>(tunnel->there.data()), count);
           if (reset) tunnel->client.set_option(asio::socket_base::linger(true, 0));
@@ -357,21 +370,21 @@ class ProxyDialTest : public WebSocketTest {
 TEST_F(ProxyDialTest, TlsGoesThroughBothKindsOfTunnelToTheServerThatWasMeant) {
   tls_ = true;
   listen_and_accept();
-  ScriptedProxy http(io_, {kHttpOk});
-  http.target = server_->port();
-  EXPECT_FALSE(failure_of(hidden(), through(http.url("http"))));
-  EXPECT_THAT(http.got.at(0), StartsWith("CONNECT mock.test:"));
+  const auto http = ScriptedProxy::start(io_, {kHttpOk});
+  http->target = server_->port();
+  EXPECT_FALSE(failure_of(hidden(), through(http->url("http"))));
+  EXPECT_THAT(http->got.at(0), StartsWith("CONNECT mock.test:"));
 
-  ScriptedProxy socks(io_, {bytes({5, 2}), bytes({1, 0}), kSocksOk});
-  socks.target = server_->port();
-  EXPECT_FALSE(failure_of(hidden(), through(socks.url("socks5", "me:pw@"))));
-  EXPECT_EQ(socks.got.at(1), text(bytes({1, 2, 'm', 'e', 2, 'p', 'w'})));
+  const auto socks = ScriptedProxy::start(io_, {bytes({5, 2}), bytes({1, 0}), kSocksOk});
+  socks->target = server_->port();
+  EXPECT_FALSE(failure_of(hidden(), through(socks->url("socks5", "me:pw@"))));
+  EXPECT_EQ(socks->got.at(1), text(bytes({1, 2, 'm', 'e', 2, 'p', 'w'})));
   EXPECT_THAT(resolver_.asked, IsEmpty());
 
   // The certificate is checked against the server's name, not the proxy's.
   Url other = url();
   other.host = "other.test";
-  const auto failure = failure_of(other, through(http.url("http")));
+  const auto failure = failure_of(other, through(http->url("http")));
   ASSERT_TRUE(failure);
   EXPECT_EQ(failure->phase, DialPhase::tls);
   EXPECT_THAT(failure->detail, HasSubstr("not for other.test"));
@@ -379,19 +392,19 @@ TEST_F(ProxyDialTest, TlsGoesThroughBothKindsOfTunnelToTheServerThatWasMeant) {
 
 TEST_F(ProxyDialTest, PlainGoesThroughBothKindsOfTunnel) {
   listen_and_accept();
-  ScriptedProxy http(io_, {kHttpOk});
-  http.target = server_->port();
-  EXPECT_FALSE(failure_of(hidden(), through(http.url("http"))));
-  ScriptedProxy socks(io_, {bytes({5, 0}), kSocksOk});
-  socks.target = server_->port();
-  EXPECT_FALSE(failure_of(hidden(), through(socks.url("socks5"))));
+  const auto http = ScriptedProxy::start(io_, {kHttpOk});
+  http->target = server_->port();
+  EXPECT_FALSE(failure_of(hidden(), through(http->url("http"))));
+  const auto socks = ScriptedProxy::start(io_, {bytes({5, 0}), kSocksOk});
+  socks->target = server_->port();
+  EXPECT_FALSE(failure_of(hidden(), through(socks->url("socks5"))));
 }
 
 TEST_F(ProxyDialTest, TheProxysOwnNameIsLookedUpHere) {
   listen_and_accept();
-  ScriptedProxy proxy(io_, {kHttpOk});
-  proxy.target = server_->port();
-  std::string by_name = proxy.url("http");
+  const auto proxy = ScriptedProxy::start(io_, {kHttpOk});
+  proxy->target = server_->port();
+  std::string by_name = proxy->url("http");
   by_name.replace(by_name.find("127.0.0.1"), 9, "proxy.test");
   EXPECT_FALSE(failure_of(hidden(), through(by_name)));
   EXPECT_THAT(resolver_.asked, ElementsAre("proxy.test"));
@@ -415,8 +428,8 @@ TEST_F(ProxyDialTest, WithAProxyNothingIsDialledDirectly) {
   listen_and_accept();  // it could be reached
   std::string nobody;
   {
-    const ScriptedProxy gone(io_, {});
-    nobody = gone.url("http");
+    const auto gone = ScriptedProxy::start(io_, {});
+    nobody = gone->url("http");
   }
   settle();
   expect_failure(failure_of(url(), through(nobody)), "Connection refused");
@@ -429,42 +442,45 @@ TEST_F(ProxyDialTest, WithAProxyNothingIsDialledDirectly) {
 
 TEST_F(ProxyDialTest, RefusalsCarryWhatTheProxySaid) {
   listen_and_accept();
-  ScriptedProxy http(io_, {to_bytes("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")});
-  const auto refused = failure_of(hidden(), through(http.url("http", "u:secret@")));
+  const auto http =
+      ScriptedProxy::start(io_, {to_bytes("HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")});
+  const auto refused = failure_of(hidden(), through(http->url("http", "u:secret@")));
   expect_failure(refused, "HTTP 407 Proxy Authentication Required");
   EXPECT_EQ(refused->http_status, 407);
   EXPECT_THAT(refused->detail, AllOf(StartsWith("the proxy 127.0.0.1:"), Not(HasSubstr("secret"))));
 
-  ScriptedProxy socks(io_, {bytes({5, 0}), bytes({5, 5, 0, 1, 0, 0, 0, 0, 0, 0})});
-  expect_failure(failure_of(hidden(), through(socks.url("socks5"))), "the host refused");
+  const auto socks =
+      ScriptedProxy::start(io_, {bytes({5, 0}), bytes({5, 5, 0, 1, 0, 0, 0, 0, 0, 0})});
+  expect_failure(failure_of(hidden(), through(socks->url("socks5"))), "the host refused");
 
-  ScriptedProxy garbage(io_, {to_bytes("SSH-2.0-OpenSSH_9\r\n")});
-  expect_failure(failure_of(hidden(), through(garbage.url("http"))), "does not speak HTTP");
-  expect_failure(failure_of(hidden(), through(garbage.url("socks5"))), "does not speak SOCKS5");
+  const auto garbage = ScriptedProxy::start(io_, {to_bytes("SSH-2.0-OpenSSH_9\r\n")});
+  expect_failure(failure_of(hidden(), through(garbage->url("http"))), "does not speak HTTP");
+  expect_failure(failure_of(hidden(), through(garbage->url("socks5"))), "does not speak SOCKS5");
 
-  ScriptedProxy endless(io_, {Bytes(100'000, std::byte('x'))});
-  expect_failure(failure_of(hidden(), through(endless.url("http"))), "does not speak HTTP");
-  ScriptedProxy large(io_, {to_bytes("HTTP/1.1 200 OK\r\nX: " + std::string(100'000, 'x'))});
-  expect_failure(failure_of(hidden(), through(large.url("http"))), "larger than 16 KiB");
+  const auto endless = ScriptedProxy::start(io_, {Bytes(100'000, std::byte('x'))});
+  expect_failure(failure_of(hidden(), through(endless->url("http"))), "does not speak HTTP");
+  const auto large =
+      ScriptedProxy::start(io_, {to_bytes("HTTP/1.1 200 OK\r\nX: " + std::string(100'000, 'x'))});
+  expect_failure(failure_of(hidden(), through(large->url("http"))), "larger than 16 KiB");
 }
 
 TEST_F(ProxyDialTest, DropsAndHangsEndWithinTheOneDeadline) {
   listen_and_accept();
-  ScriptedProxy proxy(io_, {});
-  proxy.drop = true;
-  expect_failure(failure_of(hidden(), through(proxy.url("http"))), "it closed the connection");
-  proxy.drop = false;
-  proxy.reset = true;
-  expect_failure(failure_of(hidden(), through(proxy.url("socks5"))), "Connection reset by peer");
-  proxy.reset = false;
+  const auto proxy = ScriptedProxy::start(io_, {});
+  proxy->drop = true;
+  expect_failure(failure_of(hidden(), through(proxy->url("http"))), "it closed the connection");
+  proxy->drop = false;
+  proxy->reset = true;
+  expect_failure(failure_of(hidden(), through(proxy->url("socks5"))), "Connection reset by peer");
+  proxy->reset = false;
   for (const char* scheme : {"http", "socks5"}) {
-    DialOptions options = through(proxy.url(scheme));
+    DialOptions options = through(proxy->url(scheme));
     options.timeout = milliseconds(50);
     expect_failure(failure_of(hidden(), options), "timed out after 50 ms");
   }
   // The tunnel stands, but nothing comes through: that is the server's phase.
-  ScriptedProxy silent(io_, {kHttpOk});
-  DialOptions options = through(silent.url("http"));
+  const auto silent = ScriptedProxy::start(io_, {kHttpOk});
+  DialOptions options = through(silent->url("http"));
   options.timeout = milliseconds(50);
   const auto late = failure_of(hidden(), options);
   ASSERT_TRUE(late);
@@ -473,29 +489,29 @@ TEST_F(ProxyDialTest, DropsAndHangsEndWithinTheOneDeadline) {
 
 TEST_F(ProxyDialTest, AHundredFailuresLeaveNoDescriptorBehind) {
   listen_and_accept();
-  ScriptedProxy refusing(io_, {to_bytes("HTTP/1.1 403 Forbidden\r\n\r\n")});
-  ScriptedProxy dropping(io_, {});
-  dropping.drop = true;
-  ScriptedProxy hanging(io_, {});
+  const auto refusing = ScriptedProxy::start(io_, {to_bytes("HTTP/1.1 403 Forbidden\r\n\r\n")});
+  const auto dropping = ScriptedProxy::start(io_, {});
+  dropping->drop = true;
+  const auto hanging = ScriptedProxy::start(io_, {});
   settle();
   const std::size_t before = open_descriptors();
   for (int i = 0; i < 100; ++i) {
-    const ScriptedProxy& proxy = i % 3 == 0 ? refusing : i % 3 == 1 ? dropping : hanging;
-    DialOptions options = through(proxy.url(i % 2 == 0 ? "http" : "socks5"));
-    options.timeout = milliseconds(&proxy == &hanging ? 5 : 10'000);
+    const auto& proxy = i % 3 == 0 ? refusing : i % 3 == 1 ? dropping : hanging;
+    DialOptions options = through(proxy->url(i % 2 == 0 ? "http" : "socks5"));
+    options.timeout = milliseconds(proxy == hanging ? 5 : 10'000);
     EXPECT_TRUE(failure_of(hidden(), options));
   }
-  EXPECT_EQ(refusing.connections + dropping.connections + hanging.connections, 100);
+  EXPECT_EQ(refusing->connections + dropping->connections + hanging->connections, 100);
   EXPECT_TRUE(run_until([&] { return open_descriptors() == before; }));
 }
 
 TEST_F(ProxyDialTest, DestroyingADialCancelsItsProxy) {
   listen_and_accept();
-  ScriptedProxy proxy(io_, {});
+  const auto proxy = ScriptedProxy::start(io_, {});
   bool called = false;
-  auto dial = std::make_unique<Dial>(io_, hidden(), through(proxy.url("http")),
+  auto dial = std::make_unique<Dial>(io_, hidden(), through(proxy->url("http")),
                                      [&](const auto&) { called = true; });
-  ASSERT_TRUE(run_until([&] { return !proxy.got.empty(); }));
+  ASSERT_TRUE(run_until([&] { return !proxy->got.empty(); }));
   dial.reset();
   settle();
   EXPECT_FALSE(called);

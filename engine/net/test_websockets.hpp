@@ -38,6 +38,13 @@ struct Peer {
   bool is_closed() const { return !closed.empty(); }
 };
 
+/// A handle whose end closes the object. Handlers that are still queued keep the object itself.
+template <class T>
+std::shared_ptr<T> closed_at_the_end(std::shared_ptr<T> object) {
+  T* const raw = object.get();
+  return {raw, [object = std::move(object)](T*) { object->close(); }};
+}
+
 /// Answers every name with the same; keeps those that were asked.
 class FakeResolver final : public Resolver {
  public:

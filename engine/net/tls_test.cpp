@@ -349,21 +349,28 @@ TEST_F(TlsTest, DestroyingADialCancelsItsHandshake) {
 // ---- bytes on the way
 
 /// Forwards one connection in pieces of one size, and can cut it.
-class Relay {
+class Relay : public std::enable_shared_from_this<Relay> {
  public:
-  Relay(asio::io_context& io, std::uint16_t to)
-      : acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}), client_(io), server_(io), to_(to) {
-    acceptor_.async_accept(client_, [this](auto ec) {
-      if (ec) return;
-      server_.connect({asio::ip::make_address("127.0.0.1"), to_});
-      client_.set_option(tcp::no_delay(true));
-      server_.set_option(tcp::no_delay(true));
-      carry(client_, server_, there_);
-      carry(server_, client_, back_);
-    });
+  static std::shared_ptr<Relay> start(asio::io_context& io, std::uint16_t to) {
+    const auto relay = std::make_shared<Relay>(io, to);
+    relay->accept();
+    return closed_at_the_end(relay);
   }
 
+  Relay(asio::io_context& io, std::uint16_t to)
+      : acceptor_(io, {asio::ip::make_address("127.0.0.1"), 0}),
+        client_(io),
+        server_(io),
+        to_(to) {}
+
   std::uint16_t port() const { return acceptor_.local_endpoint().port(); }
+
+  void close() {
+    boost::system::error_code ignored;
+    acceptor_.close(ignored);
+    client_.close(ignored);
+    server_.close(ignored);
+  }
 
   std::size_t piece = 4096;
   /// A reset of both ends after this many bytes, of both directions together.
@@ -373,17 +380,29 @@ class Relay {
  private:
   using Buffer = std::array<std::byte, 4096>;
 
-  void carry(tcp::socket& from, tcp::socket& to, Buffer& buffer) {
-    from.async_read_some(asio::buffer(buffer, piece), [&, this](auto ec, std::size_t count) {
-      boost::system::error_code failed;
-      if (!ec) {
-        carried += count;
-        if (carried >= reset_after) return reset();
-        asio::write(to, asio::buffer(buffer, count), failed);
-        if (!failed) return carry(from, to, buffer);
-      }
-      to.shutdown(tcp::socket::shutdown_send, failed);
+  void accept() {
+    acceptor_.async_accept(client_, [this, self = shared_from_this()](auto ec) {
+      if (ec) return;
+      server_.connect({asio::ip::make_address("127.0.0.1"), to_});
+      client_.set_option(tcp::no_delay(true));
+      server_.set_option(tcp::no_delay(true));
+      carry(client_, server_, there_);
+      carry(server_, client_, back_);
     });
+  }
+
+  void carry(tcp::socket& from, tcp::socket& to, Buffer& buffer) {
+    from.async_read_some(asio::buffer(buffer, piece),
+                         [&, this, self = shared_from_this()](auto ec, std::size_t count) {
+                           boost::system::error_code failed;
+                           if (!ec) {
+                             carried += count;
+                             if (carried >= reset_after) return reset();
+                             asio::write(to, asio::buffer(buffer, count), failed);
+                             if (!failed) return carry(from, to, buffer);
+                           }
+                           to.shutdown(tcp::socket::shutdown_send, failed);
+                         });
   }
 
   void reset() {
@@ -408,10 +427,10 @@ TEST_F(TlsTest, WorksHoweverTheBytesAreCut) {
     SCOPED_TRACE(piece);
     client_peer_ = {};
     server_peer_ = {};
-    Relay relay(io_, server_->port());
-    relay.piece = piece;
+    const auto relay = Relay::start(io_, server_->port());
+    relay->piece = piece;
     Url target = url();
-    target.port = relay.port();
+    target.port = relay->port();
     ASSERT_FALSE(failure_of(target, dial_options()));
     ASSERT_TRUE(run_until([&] { return server_peer_.socket != nullptr; }));
     client_peer_.start();
@@ -438,11 +457,11 @@ TEST_F(TlsTest, AResetAnywhereInTheHandshakeLeavesNothingBehind) {
     SCOPED_TRACE(cut);
     client_peer_ = {};
     server_peer_ = {};
-    Relay relay(io_, server_->port());
-    relay.piece = 60;
-    relay.reset_after = cut;
+    const auto relay = Relay::start(io_, server_->port());
+    relay->piece = 60;
+    relay->reset_after = cut;
     Url target = url();
-    target.port = relay.port();
+    target.port = relay->port();
     const auto failure = failure_of(target, dial_options());
     if (failure) in_tls += failure->phase == DialPhase::tls ? 1 : 0;
     ASSERT_TRUE(run_until([&] { return server_->upgrading() == 0; }));
@@ -455,7 +474,7 @@ TEST_F(TlsTest, AResetAnywhereInTheHandshakeLeavesNothingBehind) {
 
 TEST_F(TlsTest, ACutWithoutCloseNotifyIsAnEndOfFile) {
   listen_and_accept();
-  std::optional<Relay> relay(std::in_place, io_, server_->port());
+  auto relay = Relay::start(io_, server_->port());
   Url target = url();
   target.port = relay->port();
   ASSERT_FALSE(failure_of(target, dial_options()));

@@ -186,7 +186,22 @@ class MockHost::Impl final : public TenantSurroundings {
   bool stopped_ = false;
 
  private:
-  net::TlsAnswer tls_answer() { return authority_->identity(TlsAuthority::Flaw::none); }
+  /// Nothing is known of who connects, its tenant neither: the default one decides for all.
+  net::TlsAnswer tls_answer() {
+    using Flaw = TlsAuthority::Flaw;
+    const auto fault = entries_.find("")->second->shell->tls_fault();
+    if (!fault) return authority_->identity(Flaw::none);
+    switch (*fault) {
+      case TlsFault::Kind::expired: return authority_->identity(Flaw::expired);
+      case TlsFault::Kind::not_yet_valid: return authority_->identity(Flaw::not_yet_valid);
+      case TlsFault::Kind::self_signed: return authority_->identity(Flaw::self_signed);
+      case TlsFault::Kind::wrong_name: return authority_->identity(Flaw::wrong_name);
+      case TlsFault::Kind::unknown_ca: return authority_->identity(Flaw::unknown_ca);
+      case TlsFault::Kind::hang: return net::TlsHang{};
+      case TlsFault::Kind::cut: return net::TlsCut{};
+    }
+    WA_UNREACHABLE("a TLS fault without an answer");
+  }
 
   void make_tenant(std::string name, Settings settings) {
     const std::uint64_t seed =

@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 
 #include "engine/net/process_limits.hpp"
@@ -91,8 +92,7 @@ class MockHostTest : public testing::Test {
     }
   }
 
-  std::unique_ptr<Client> connect(const std::string& url) {
-    net::DialOptions options;
+  std::unique_ptr<Client> connect(const std::string& url, net::DialOptions options = {}) {
     options.tls_ca_pem = host_->tls_ca_pem();
     auto client = std::make_unique<Client>(io_, url, std::move(options));
     run_until([&] { return client->socket || client->failure; });
@@ -148,6 +148,33 @@ TEST_F(MockHostTest, OnePortServesBothWithAndWithoutTls) {
   secure->socket->send(to_bytes("this is no WhatsApp header"));
   run_until([&] { return secure->closed.has_value(); });
   EXPECT_THAT(kinds("a"), ElementsAre("connected", "violation", "closed"));
+}
+
+TEST_F(MockHostTest, ATlsFaultSpoilsHandshakesAndNothingElse) {
+  start();
+  for (const auto& [kind, words] : std::vector<std::pair<std::string, std::string>>{
+           {"expired", "has expired on"},
+           {"not_yet_valid", "is not yet valid"},
+           {"self_signed", "is self-signed"},
+           {"wrong_name", "is for wrong-name.invalid"},
+           {"unknown_ca", "unknown authority"},
+           {"cut", "closed the connection in the TLS handshake"},
+           {"hang", "timed out after 100 ms"}}) {
+    SCOPED_TRACE(kind);
+    const auto record = FaultRecord::parse(
+        boost::json::value{{"fault", "tls"}, {"args", {{"kind", kind}}}, {"budget", 1}});
+    ASSERT_TRUE(record) << record.error();
+    command({}, AddFault{*record});
+    EXPECT_TRUE(connect(host_->ws_url())->socket) << "no TLS, no fault";
+    net::DialOptions options;
+    if (kind == "hang") options.timeout = std::chrono::milliseconds(100);
+    const auto spoilt = connect(host_->wss_url(), options);
+    ASSERT_TRUE(spoilt->failure);
+    EXPECT_EQ(spoilt->failure->phase, net::DialPhase::tls);
+    EXPECT_THAT(spoilt->failure->detail, HasSubstr(words));
+    EXPECT_TRUE(connect(host_->wss_url())->socket) << "the budget is used up";
+  }
+  EXPECT_EQ(std::ranges::count(kinds(), "fault"), 7);
 }
 
 TEST_F(MockHostTest, HostNamesStandInUrlsAndCertificates) {

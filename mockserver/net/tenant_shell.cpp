@@ -32,6 +32,14 @@ void TenantShell::command(const Command& command, MockHost::Done done) {
   if (std::holds_alternative<Reset>(command)) cut_what_answers_nothing();
 }
 
+std::optional<TlsFault::Kind> TenantShell::tls_fault() {
+  if (stopped_) return {};
+  const auto self = shared_from_this();
+  Tenant::TlsDecision decision = tenant_.tls_decision(host_.now());
+  if (!decision.actions.empty()) take(std::move(decision.actions));
+  return decision.fault;
+}
+
 void TenantShell::feed(ConnectionId id, const ConnectionEvent& event) {
   if (stopped_) return;
   const auto self = shared_from_this();  // a subscriber may end the host

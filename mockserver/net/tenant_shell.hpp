@@ -40,6 +40,8 @@ class TenantShell : public std::enable_shared_from_this<TenantShell> {
 
   void upgrade(net::UpgradeRequest request);
   void command(const Command& command, MockHost::Done done);
+  /// What is wrong with the TLS handshake that begins now.
+  std::optional<TlsFault::Kind> tls_fault();
 
   std::size_t open_sockets() const;
   /// Cuts every connection, ends the alarm, answers what is unanswered. Nothing happens afterwards.

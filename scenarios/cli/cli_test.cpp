@@ -200,7 +200,9 @@ class MockVerb {
                                           "127.0.0.1:0", "--ready-file", ready_file()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     process.emplace(std::move(arguments));
-    for (int i = 0; i < 6; ++i) banner += process->line() + "\n";
+    for (int i = 0; i < 40 && !banner.ends_with("-----END CERTIFICATE-----\n"); ++i) {
+      banner += process->line() + "\n";
+    }
     const std::string text = contents(ready_file());
     if (text.empty()) {
       ADD_FAILURE() << "no ready file; stdout: " << banner << "stderr: " << process->errors();
@@ -229,6 +231,9 @@ TEST(MockVerbTest, SaysWhereItListensAndHowToScan) {
   MockVerb mock;
   const std::string ws_url(mock.info.at("ws_url").as_string());
   EXPECT_THAT(mock.banner, HasSubstr(ws_url));
+  EXPECT_THAT(mock.banner, HasSubstr("wss" + ws_url.substr(2)));
+  EXPECT_EQ(mock.info.at("wss_url").as_string(), "wss" + ws_url.substr(2));
+  EXPECT_THAT(mock.banner, HasSubstr(std::string(mock.info.at("tls_ca_pem").as_string())));
   EXPECT_THAT(mock.banner, HasSubstr("curl --data-binary @qr.png"));
   EXPECT_EQ(boost::json::parse(mock.call("GET", "/v1/info").body), boost::json::value(mock.info));
   EXPECT_THAT(mock.process->errors(), IsEmpty());
@@ -271,10 +276,12 @@ TEST(MockVerbTest, StateSurvivesARestartAndAKill) {
   Folder folder;
   const std::string state = folder / "state";
   std::string root;
+  std::string ca;
   std::string lid;
   {
     MockVerb first({"--state", state});
     root = first.info.at("noise_root_public_key").as_string();
+    ca = first.info.at("tls_ca_pem").as_string();
     const auto phone = first.call("POST", "/v1/phones", R"({"number":"15550100001"})").json();
     lid = phone.at("lid").as_string();
     EXPECT_EQ(first.process->end(SIGTERM), kOk);
@@ -282,6 +289,7 @@ TEST(MockVerbTest, StateSurvivesARestartAndAKill) {
   {
     MockVerb second({"--state", state});
     EXPECT_EQ(second.info.at("noise_root_public_key").as_string(), root);
+    EXPECT_EQ(second.info.at("tls_ca_pem").as_string(), ca);
     const auto phone = second.call("GET", "/v1/phones/15550100001");
     ASSERT_EQ(phone.status, 200);
     EXPECT_EQ(phone.json().at("lid").as_string(), lid);
@@ -295,7 +303,7 @@ TEST(MockVerbTest, ADamagedStateFileIsNamedWithWhatToDo) {
   Folder folder;
   const std::string state = folder / "state";
   { MockVerb once({"--state", state}); }
-  for (const std::string name : {"keys.json", "accounts.json"}) {
+  for (const std::string name : {"keys.json", "tls.pem", "accounts.json"}) {
     SCOPED_TRACE(name);
     const std::string good = contents(state + "/" + name);
     std::ofstream(state + "/" + name) << "{\"half";
