@@ -127,10 +127,12 @@ Result<json::object> describe_stored(const store::Stored& stored) {
   json::object data;
   data["credentials"] = nullptr;
   data["generation"] = stored.generation;
+  data["attempt"] = nullptr;
   if (const Bytes* record =
           store::find(stored.records, client::kCredentialsKind, client::kCredentialsKey)) {
     WA_TRY(const client::Credentials credentials, client::Credentials::decode(*record));
     if (credentials.account) data["credentials"] = credentials.fingerprint();
+    data["attempt"] = credentials.attempt_id;
   }
   json::object counts;
   for (const auto& [kind, of_kind] : stored.records) counts[kind] = of_kind.size();

@@ -160,9 +160,11 @@ Ref Device::inspect() {
   json::object data;
   data["credentials"] = nullptr;
   data["generation"] = setup_.store->generation();
+  data["attempt"] = nullptr;
   if (const Bytes* record = setup_.store->find("credentials", "self")) {
     if (const auto credentials = client::Credentials::decode(*record)) {
       if (credentials->account) data["credentials"] = credentials->fingerprint();
+      data["attempt"] = credentials->attempt_id;
     }
   }
   json::object stored;
