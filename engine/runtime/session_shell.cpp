@@ -53,6 +53,11 @@ std::vector<store::Change> stored_form(std::vector<client::Change> changes) {
   return stored;
 }
 
+bool wants_to_run(const client::Event& command) {
+  return std::holds_alternative<client::StartRequested>(command) ||
+         std::holds_alternative<client::PairingCodeRequested>(command);
+}
+
 /// A dial, then the socket that it gave.
 struct Link {
   Generation generation = 0;
@@ -128,8 +133,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   // ---- commands ----
 
   void on_command(Command command) {
-    const bool starts = std::holds_alternative<client::StartRequested>(command.event) ||
-                        std::holds_alternative<client::PairingCodeRequested>(command.event);
+    const bool starts = wants_to_run(command.event);
     const bool removes = std::holds_alternative<client::DeleteRequested>(command.event);
     const bool waited = std::exchange(reopen_at_, {}).has_value();
     if (phase_ == Phase::closed && !starts && !removes) {
@@ -287,9 +291,14 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   /// Its sockets are closed, what it held back is dropped, and nothing of it is written.
   void destroy_machine() {
+    close_link(client::CloseHow::normal);
+    close_machine();
+  }
+
+  /// The device is given back.
+  void close_machine() {
     ++incarnation_;
     store_deadline_.reset();
-    close_link(client::CloseHow::normal);
     session_.reset();
     gate_.clear();
     device_store_.reset();
@@ -305,7 +314,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
       return show_store_error("commit_failed");
     }
     client::Status status = without_session();
-    if (std::holds_alternative<client::StartRequested>(wanted_)) {
+    if (wants_to_run(wanted_)) {
       status.state = State::connecting;
       status.reason = "rebuilding";
     }
@@ -323,7 +332,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     if (status_.reason != kOwnedElsewhere) report(client::Report::Level::warning, why);
     client::Status status = without_session();
     status.reason = kOwnedElsewhere;
-    if (std::holds_alternative<client::StartRequested>(wanted_)) {
+    if (wants_to_run(wanted_)) {
       reopen_at_ = read_clocks().mono + options_.config.timings.owned_retry;
       status.next_attempt_at = reopen_at_;
     }
@@ -485,12 +494,19 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   /// After everything that happens.
   void arm() {
+    if (phase_ == Phase::running && at_rest()) close_machine();
     set_alarm();
     if (posted_ == 0 && !store_deadline_ && !erasing_) {
       for (const auto& then : std::exchange(when_durable_, {})) then();
     }
     const bool was_idle = std::exchange(idle_, idle());
     if (idle_ && !was_idle && events_.on_idle) events_.on_idle();
+  }
+
+  /// It was stopped, and nothing is under way any more.
+  bool at_rest() const {
+    return std::holds_alternative<client::StopRequested>(wanted_) && posted_ == 0 && !link_ &&
+           !gate_.committing() && !session_->next_deadline();
   }
 
   void set_alarm() {

@@ -25,10 +25,11 @@ struct Surroundings {
 /// actions in order (through an ActionGate), keeps one alarm. No decision about the protocol is
 /// made here.
 ///
-///               start             opened                     start, stop, …
+///               start             opened                     start, logout, …
 ///     closed ─────────▶ opening ────────▶ running ──────────────────────────▶ running
 ///       ▲                  │ damaged         │ a commit failed, or took too long
-///       └──────────────────┴─────────────────┘ (opened again; after three such failures closed)
+///       ├──────────────────┴─────────────────┤ (opened again; after three such failures closed)
+///       └────────────────────────────────────┘ stopped, and at rest: the device is given back
 ///
 /// The machine is made from what is stored, at the first start, and again after a failed commit:
 /// its sockets are then closed, since frames that were numbered are lost, and what it knew is void.

@@ -465,6 +465,20 @@ TEST_F(SessionShellTest, StopEndsTheWaitForAnotherOwner) {
   EXPECT_TRUE(shell_->idle());
 }
 
+TEST_F(SessionShellTest, AStoppedDeviceIsGivenBack) {
+  tell(&SessionShell::start).value();
+  ASSERT_TRUE(run_until([&] { return peers_.size() == 1; }));
+  ASSERT_TRUE(tell(&SessionShell::stop));
+  ASSERT_TRUE(run_until([&] { return shell_->idle(); }));
+  std::optional<Result<store::Store::Opened>> opened;
+  store_.below().open("a", [&](auto result) { opened = std::move(result); });
+  ASSERT_TRUE(run_until([&] { return opened.has_value(); }));
+  EXPECT_TRUE(*opened) << "somebody else may have it";
+  opened.reset();
+  ASSERT_TRUE(tell(&SessionShell::start));
+  EXPECT_TRUE(run_until([&] { return peers_.size() == 2; })) << "and it may come back";
+}
+
 TEST_F(SessionShellTest, ALostLeaseClosesTheSocketAtOnceAndWritesNothing) {
   tell(&SessionShell::start).value();
   ASSERT_TRUE(run_until([&] { return peers_.size() == 1 && !peers_[0].messages.empty(); }));

@@ -127,10 +127,12 @@ Result<json::object> describe_stored(const store::Stored& stored) {
   json::object data;
   data["credentials"] = nullptr;
   data["generation"] = stored.generation;
+  data["attempt"] = nullptr;
   if (const Bytes* record =
           store::find(stored.records, client::kCredentialsKind, client::kCredentialsKey)) {
     WA_TRY(const client::Credentials credentials, client::Credentials::decode(*record));
     if (credentials.account) data["credentials"] = credentials.fingerprint();
+    data["attempt"] = credentials.attempt_id;
   }
   json::object counts;
   for (const auto& [kind, of_kind] : stored.records) counts[kind] = of_kind.size();
@@ -236,7 +238,15 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
 }
 
 EngineDevices::EngineDevices(runtime::Surroundings surroundings, EngineSettings settings, Emit emit)
-    : surroundings_(surroundings), settings_(std::move(settings)), emit_(std::move(emit)) {}
+    : store_(surroundings.store,
+             [this](const std::string& device, const std::string& point) {
+               const auto name = device.empty() ? std::nullopt : std::optional(device);
+               this->emit("held", name, {{"point", point}});
+             }),
+      surroundings_{surroundings.io, surroundings.pool, store_, surroundings.random,
+                    surroundings.resolver},
+      settings_(std::move(settings)),
+      emit_(std::move(emit)) {}
 
 // ---- commands -----------------------------------------------------------------------------------
 
@@ -270,6 +280,11 @@ void EngineDevices::perform(const json::object& command, Request request) {
   Device& device = device_named(request.device.value_or(""));
   if (cmd == "start") return start(device, command, request);
   if (cmd == "inspect") return inspect(device, request);
+  if (cmd == "hold") return hold(device, command, request);
+  if (cmd == "release") {
+    store_.release(device.name);
+    return done(request);
+  }
   if (cmd != "stop" && cmd != "logout" && cmd != "delete") {
     return error(request, "unsupported", "there is no command \"" + std::string(cmd) + "\"");
   }
@@ -307,6 +322,22 @@ void EngineDevices::start(Device& device, const json::object& command, const Req
   }
   if (number->empty()) return device.shell->start(answer(request));
   device.shell->request_pairing_code(*number, answer(request));
+}
+
+void EngineDevices::hold(const Device& device, const json::object& command,
+                         const Request& request) {
+  constexpr std::uint64_t kMostCommits = 1'000'000;
+  const auto point = text(command, "point");
+  if (!point) return error(request, "bad_request", point.error().detail);
+  const auto phase = text(command, "phase");
+  if (!phase || (*phase != "before" && *phase != "after"))
+    return error(request, "bad_request", "phase is neither before nor after");
+  const auto nth = number(command, "nth", 1, kMostCommits);
+  if (!nth) return error(request, "bad_request", nth.error().detail);
+  store_.hold(device.name, *point,
+              *phase == "before" ? HoldingStore::Phase::before : HoldingStore::Phase::after,
+              static_cast<std::uint32_t>(nth->value_or(1)));
+  done(request);
 }
 
 void EngineDevices::inspect(const Device& device, const Request& request) {

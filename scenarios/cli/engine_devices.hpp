@@ -9,6 +9,7 @@
 
 #include "engine/client/config.hpp"
 #include "engine/runtime/session_shell.hpp"
+#include "scenarios/cli/holding_store.hpp"
 
 namespace wa::cli {
 
@@ -59,6 +60,7 @@ class EngineDevices {
   void perform(const boost::json::object& command, Request request);
   void start(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
+  void hold(const Device& device, const boost::json::object& command, const Request& request);
   void read_stored(const Device& device, const Request& request);
   void make_shell(Device& device, client::Config config);
   Device& device_named(const std::string& name);
@@ -72,6 +74,7 @@ class EngineDevices {
             boost::json::object data, std::optional<Instant> at = {});
   void finish_when_idle();
 
+  HoldingStore store_;  ///< around that of the process
   runtime::Surroundings surroundings_;
   EngineSettings settings_;
   Emit emit_;

@@ -59,6 +59,16 @@ Ref Device::inspect() {
   ask(ref, "inspect", "inspect");
   return ref;
 }
+Ref Device::hold(std::string_view point, std::string_view phase, std::uint32_t nth) {
+  const Ref ref = next_ref();
+  ask(ref, "hold", "hold", {{"point", point}, {"phase", phase}, {"nth", nth}});
+  return ref;
+}
+Ref Device::release() {
+  const Ref ref = next_ref();
+  ask(ref, "release", "hold");
+  return ref;
+}
 void Device::kill() {
   client_.kill();
 }
@@ -71,14 +81,15 @@ void Device::tell(Ref ref, std::string_view command) {
   }
 }
 
-void Device::ask(Ref ref, std::string_view command, std::string_view capability) {
+void Device::ask(Ref ref, std::string_view command, std::string_view capability,
+                 json::object fields) {
   if (world_.hello() && !world_.hello()->can(capability)) {
     setup_.lacks(capability);
     error(ref, "unsupported", "the client lacks the capability " + std::string(capability));
   } else if (const auto run = client_.run(); !run) {
     error(ref, "environment", run.error().detail);
   } else {
-    client_.send(*this, ref, command);
+    client_.send(*this, ref, command, std::move(fields));
   }
 }
 

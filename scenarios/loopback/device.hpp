@@ -31,6 +31,8 @@ class Device final : public stage::Device {
 
   void kill() override;
   stage::Ref inspect() override;
+  stage::Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) override;
+  stage::Ref release() override;
 
   Client& client() { return client_; }
   /// For the client: what it said.
@@ -45,7 +47,8 @@ class Device final : public stage::Device {
   /// Sends a command; to a process that does not run there is nothing to say.
   void tell(stage::Ref ref, std::string_view command);
   /// Sends a command that needs a capability, and a process.
-  void ask(stage::Ref ref, std::string_view command, std::string_view capability);
+  void ask(stage::Ref ref, std::string_view command, std::string_view capability,
+           boost::json::object fields = {});
   void done(stage::Ref ref);
   void error(stage::Ref ref, std::string_view code, std::string_view text);
 

@@ -236,7 +236,7 @@ TEST_P(CloseTableTest, Holds) {
   EXPECT_EQ(device_.state(), linked ? "connected" : "waiting_for_scan");
   const json::object later = inspect();
   const bool same_keys = policy.keys == Keys::keep && (linked || policy.retry != Retry::stop);
-  EXPECT_EQ(later.at("generation") == before_.at("generation"), same_keys);
+  EXPECT_EQ(later.at("attempt") == before_.at("attempt"), same_keys);
   if (linked) {
     EXPECT_EQ(later.at("credentials"), before_.at("credentials"));
   }

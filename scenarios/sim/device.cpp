@@ -10,6 +10,10 @@ using stage::Ref;
 
 namespace {
 
+/// As of runtime::SessionShell: for a commit; failures in a row, then `store_error`.
+constexpr Duration kStorePatience = std::chrono::seconds(10);
+constexpr int kStoreFailures = 3;
+
 std::string_view word(client::Report::Level level) {
   switch (level) {
     case client::Report::Level::debug: return "debug";
@@ -80,80 +84,93 @@ void Device::do_start(Ref ref, std::string pairing_number) {
     pairing_number = std::move(*number);
   }
   stopping_ = false;
-  if (!setup_.store->acquire(owner(), world_.now().mono) && !setup_.sabotage->ignores_lease) {
+  reopen_at_.reset();
+  opening_since_.reset();
+  wanted_ = client::StartRequested{};
+  if (!pairing_number.empty()) wanted_ = client::PairingCodeRequested{std::move(pairing_number)};
+  const Opening opening = open();
+  if (opening == Opening::failed || opening == Opening::damaged) {
+    const std::string text = opening == Opening::failed ? *setup_.store->disk().failure()
+                                                        : "the stored credentials cannot be read";
+    push({world_.now().mono, "error", {{"ref", ref}, {"code", "store_error"}, {"text", text}}, {}});
+  } else {
     done(ref);
-    push({world_.now().mono,
-          "state",
-          {{"state", "disconnected"}, {"reason", "owned_elsewhere"}, {"attempts", 0}},
-          {}});
-    return;
   }
-  if (epoch_ != setup_.store->epoch()) session_.reset();  // another process has written since
-  if (!session_ && !boot()) {
-    push(
-        {world_.now().mono,
-         "error",
-         {{"ref", ref}, {"code", "store_error"}, {"text", "the stored credentials cannot be read"}},
-         {}});
-    return;
-  }
-  done(ref);
-  if (!pairing_number.empty()) return feed(client::PairingCodeRequested{std::move(pairing_number)});
-  feed(client::StartRequested{});
+  if (opening == Opening::opened) return feed(wanted_);
+  show(opening);
+  set_alarm();
 }
 
 void Device::do_stop(Ref ref) {
   done(ref);
-  feed(client::StopRequested{});
+  wanted_ = client::StopRequested{};
+  if (std::exchange(reopen_at_, {})) {
+    client::Status status = without_session();
+    status.reason = "stopped";
+    publish(status);
+    set_alarm();
+  }
+  feed(wanted_);
   stopping_ = gate_.committing();
   if (!stopping_) setup_.store->release(owner());
 }
 
 void Device::do_logout(Ref ref) {
   done(ref);
-  feed(client::LogoutRequested{});
+  wanted_ = client::LogoutRequested{};
+  feed(wanted_);
 }
 
 void Device::do_remove(Ref ref) {
+  wanted_ = client::DeleteRequested{};
   // Nobody runs that could forget by itself.
-  if (!session_ && !boot()) *setup_.store = Store{};
+  if (!session_ && !boot()) setup_.store->erase();
   done(ref);
-  feed(client::DeleteRequested{});
+  feed(wanted_);
 }
 
 void Device::kill() {
-  if (!session_) return;
+  if (!session_ && !reopen_at_) return;
   setup_.store->abandon(owner(), world_.now().mono);
-  ++incarnation_;
-  const auto dials = session_->counters().dials;
-  session_.reset();
-  gate_.clear();
-  committing_.clear();
-  computing_.clear();
-  world_.set_alarm(setup_.index, {});
   // The operating system ends the sockets of a process that is killed.
-  for (std::uint64_t generation = 1; generation <= dials; ++generation) {
-    world_.close(setup_.index, static_cast<client::Generation>(generation), client::CloseHow::rst);
-  }
+  destroy_session(client::CloseHow::rst);
+  reopen_at_.reset();
+  hold_.reset();
+  set_alarm();
   status_ = {};  // a dead process shows nothing
   push({world_.now().mono, "killed", {}, {}});
+}
+
+void Device::destroy_session(client::CloseHow how) {
+  ++incarnation_;
+  commit_deadline_.reset();
+  gate_.clear();
+  committing_ = {};
+  computing_.clear();
+  if (!session_) return;
+  const auto dials = session_->counters().dials;
+  session_.reset();
+  for (std::uint64_t generation = 1; generation <= dials; ++generation) {
+    world_.close(setup_.index, static_cast<client::Generation>(generation), how);
+  }
 }
 
 Ref Device::inspect() {
   const Ref ref = next_ref();
   json::object data;
   data["credentials"] = nullptr;
-  data["generation"] = nullptr;
+  data["generation"] = setup_.store->generation();
+  data["attempt"] = nullptr;
   if (const Bytes* record = setup_.store->find("credentials", "self")) {
     if (const auto credentials = client::Credentials::decode(*record)) {
       if (credentials->account) data["credentials"] = credentials->fingerprint();
-      data["generation"] = credentials->attempt_id;
+      data["attempt"] = credentials->attempt_id;
     }
   }
   json::object stored;
   for (const auto& [kind, records] : setup_.store->kinds()) stored[kind] = records.size();
   data["stored"] = std::move(stored);
-  data["timers"] = session_ && session_->next_deadline() ? 1 : 0;
+  data["timers"] = reopen_at_ || (session_ && session_->next_deadline()) ? 1 : 0;
   done(ref, std::move(data));
   return ref;
 }
@@ -180,6 +197,160 @@ bool Device::boot() {
   return true;
 }
 
+// ---- the store ----------------------------------------------------------------------------------
+
+Device::Opening Device::open() {
+  Store& store = *setup_.store;
+  const Instant now = world_.now().mono;
+  const bool mine = session_ && epoch_ == store.epoch() && store.acquire(owner(), now);
+  if (mine) return Opening::opened;
+  // Who opens a device writes that it is the owner.
+  if (const auto failure = store.disk().failure()) {
+    if (store.disk().busy() && now - opening_since_.value_or(now) < Store::kBusyTimeout) {
+      if (!opening_since_) opening_since_ = now;
+      return Opening::waiting;
+    }
+    opening_since_.reset();
+    return Opening::failed;
+  }
+  opening_since_.reset();
+  if (!store.acquire(owner(), now) && !setup_.sabotage->ignores_lease) return Opening::elsewhere;
+  if (epoch_ != store.epoch()) session_.reset();  // another process has written since
+  return session_ || boot() ? Opening::opened : Opening::damaged;
+}
+
+void Device::reopen() {
+  const Opening opening = open();
+  if (opening == Opening::opened) return feed(wanted_);
+  if (opening == Opening::failed && ++store_failures_ < kStoreFailures) return reopen();
+  show(opening);
+}
+
+void Device::show(Opening opening) {
+  switch (opening) {
+    case Opening::opened: return;
+    case Opening::waiting: reopen_at_ = world_.now().mono + Store::kBusyRetry; return;
+    case Opening::elsewhere: return show_owned_elsewhere();
+    case Opening::failed: return show_store_error("unavailable");
+    case Opening::damaged: return show_store_error("damaged");
+  }
+}
+
+void Device::show_store_error(std::string_view reason) {
+  store_failures_ = 0;  // the next start has as many
+  setup_.store->release(owner());
+  client::Status status = without_session();
+  status.state = client::State::store_error;
+  status.reason = reason;
+  publish(status);
+}
+
+void Device::show_owned_elsewhere() {
+  client::Status status = without_session();
+  status.reason = "owned_elsewhere";
+  if (wants_to_run()) {
+    reopen_at_ = world_.now().mono + setup_.config.timings.owned_retry;
+    status.next_attempt_at = reopen_at_;
+  }
+  publish(status);
+}
+
+bool Device::wants_to_run() const {
+  return std::holds_alternative<client::StartRequested>(wanted_) ||
+         std::holds_alternative<client::PairingCodeRequested>(wanted_);
+}
+
+client::Status Device::without_session() const {
+  client::Status status;
+  status.jid = status_.jid;
+  status.last_close = status_.last_close;
+  return status;
+}
+
+void Device::begin_commit() {
+  commit_began_ = world_.now().mono;
+  world_.begin_commit(setup_.index, incarnation_, setup_.store->disk().slow_by());
+}
+
+void Device::commit_done(std::uint32_t incarnation) {
+  if (incarnation != incarnation_) return;  // its process was killed before
+  const Disk& disk = setup_.store->disk();
+  if (disk.busy() && world_.now().mono - commit_began_ < Store::kBusyTimeout) {
+    return world_.begin_commit(setup_.index, incarnation_, Store::kBusyRetry);
+  }
+  if (const auto failure = disk.failure()) return commit_failed(*failure);
+  const bool had_account = has_account();
+  setup_.store->apply(committing_.changes);
+  if (had_account && !has_account()) world_.account_gone(*this);
+  if (!reached("after")) commit_durable();
+}
+
+void Device::commit_durable() {
+  store_failures_ = 0;
+  commit_deadline_.reset();
+  committing_ = {};
+  perform(gate_.durable());
+  set_alarm();
+  give_back_when_stopped();
+}
+
+/// What the session believes to be durable is not: it is built anew from what is.
+void Device::commit_failed(const std::string& why) {
+  push({world_.now().mono, "log", {{"level", "warning"}, {"text", "a commit failed: " + why}}, {}});
+  destroy_session(client::CloseHow::normal);
+  hold_.reset();
+  give_back_when_stopped();
+  if (++store_failures_ >= kStoreFailures) {
+    show_store_error("commit_failed");
+    return set_alarm();
+  }
+  client::Status status = without_session();
+  if (wants_to_run()) {
+    status.state = client::State::connecting;
+    status.reason = "rebuilding";
+  }
+  publish(status);
+  reopen();
+  set_alarm();
+}
+
+void Device::give_back_when_stopped() {
+  if (!stopping_ || gate_.committing()) return;
+  stopping_ = false;
+  setup_.store->release(owner());
+}
+
+// ---- held ---------------------------------------------------------------------------------------
+
+Ref Device::hold(std::string_view point, std::string_view phase, std::uint32_t nth) {
+  const Ref ref = release();
+  hold_ = Hold{std::string(point), std::string(phase), nth};
+  return ref;
+}
+
+Ref Device::release() {
+  const Ref ref = next_ref();
+  done(ref);
+  const auto hold = std::exchange(hold_, {});
+  if (!hold || !hold->holding) return ref;
+  if (hold->phase == "before") {
+    begin_commit();
+  } else {
+    commit_durable();
+  }
+  return ref;
+}
+
+/// Whether the commit under way is the one to be held.
+bool Device::reached(std::string_view phase) {
+  if (!hold_ || hold_->holding || hold_->phase != phase) return false;
+  if (!hold_->point.empty() && hold_->point != committing_.point) return false;
+  if (--hold_->left > 0) return false;
+  hold_->holding = true;
+  push({world_.now().mono, "held", {{"point", committing_.point}}, {}});
+  return true;
+}
+
 // ---- the shell ----------------------------------------------------------------------------------
 
 void Device::feed(client::Event event) {
@@ -189,20 +360,29 @@ void Device::feed(client::Event event) {
   std::vector<client::Action> actions = session_->step(event, world_.now());
   if (sabotage.actions) sabotage.actions(actions);
   perform(gate_.admit(std::move(actions)));
-  world_.set_alarm(setup_.index, session_->next_deadline());
+  set_alarm();
 }
 
-void Device::commit_durable(std::uint32_t incarnation) {
-  if (incarnation != incarnation_) return;  // its process was killed before
-  const bool had_account = has_account();
-  setup_.store->apply(committing_);
-  if (had_account && !has_account()) world_.account_gone(*this);
-  committing_.clear();
-  perform(gate_.durable());
-  if (stopping_ && !gate_.committing()) {
-    stopping_ = false;
-    setup_.store->release(owner());
+void Device::alarm() {
+  const Instant now = world_.now().mono;
+  if (commit_deadline_ && now >= *commit_deadline_) {
+    commit_failed("the store did not answer in time");
+  } else if (reopen_at_ && now >= *reopen_at_) {
+    reopen_at_.reset();
+    reopen();
+  } else {
+    return feed(client::DeadlineReached{});
   }
+  set_alarm();
+}
+
+void Device::set_alarm() {
+  std::optional<Instant> next;
+  for (const auto& deadline :
+       {commit_deadline_, reopen_at_, session_ ? session_->next_deadline() : std::nullopt}) {
+    if (deadline && (!next || *deadline < *next)) next = deadline;
+  }
+  world_.set_alarm(setup_.index, next);
 }
 
 bool Device::has_account() const {
@@ -247,8 +427,9 @@ void Device::perform(client::Action& action) {
         world_.close(setup_.index, close.generation, close.how);
       },
       [&](client::Commit& commit) {
-        committing_ = std::move(commit.changes);
-        world_.begin_commit(setup_.index, incarnation_);
+        committing_ = std::move(commit);
+        commit_deadline_ = world_.now().mono + kStorePatience;
+        if (!reached("before")) begin_commit();
       },
       [&](client::Compute& compute) {
         computing_.insert_or_assign(compute.job_id, std::move(compute.job));

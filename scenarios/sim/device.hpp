@@ -26,7 +26,8 @@ class DeviceSurroundings {
   virtual void said(const stage::Device& device, const stage::Entry& entry) = 0;
   virtual void asked(const stage::Device& device, const stage::Device::Asked& asked) = 0;
   virtual void account_gone(const stage::Device& device) = 0;
-  virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
+  /// `extra`: beside what a commit usually takes.
+  virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation, Duration extra) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
@@ -64,9 +65,14 @@ class Device final : public stage::Device {
 
   void kill() override;
   stage::Ref inspect() override;
+  stage::Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) override;
+  stage::Ref release() override;
 
   void feed(client::Event event);
-  void commit_durable(std::uint32_t incarnation);
+  /// The device's alarm: the session's, or one of its shell.
+  void alarm();
+  /// The disk has done with the commit, for better or worse.
+  void commit_done(std::uint32_t incarnation);
   void computed(std::uint32_t incarnation, std::uint32_t job);
 
   /// Null while the process does not run.
@@ -84,6 +90,23 @@ class Device final : public stage::Device {
   void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();
+  enum class Opening { opened, elsewhere, waiting, failed, damaged };
+  /// Takes the store and builds the session, if there is none.
+  Opening open();
+  /// By itself, to go on with what is wanted.
+  void reopen();
+  void show(Opening opening);
+  void begin_commit();
+  void commit_durable();
+  void commit_failed(const std::string& why);
+  void destroy_session(client::CloseHow how);
+  void show_store_error(std::string_view reason);
+  void show_owned_elsewhere();
+  bool wants_to_run() const;
+  client::Status without_session() const;
+  bool reached(std::string_view phase);
+  void set_alarm();
+  void give_back_when_stopped();
   std::string owner() const { return engine() + "/" + name(); }
   bool has_account() const;
   void perform(std::vector<client::Action> actions);
@@ -102,7 +125,20 @@ class Device final : public stage::Device {
   std::unique_ptr<client::Session> session_;
   runtime::ActionGate gate_;
   client::Status status_;
-  std::vector<client::Change> committing_;
+  client::Commit committing_;
+  Instant commit_began_;
+  std::optional<Instant> commit_deadline_;
+  client::Event wanted_;                  ///< the last command
+  int store_failures_ = 0;                ///< in a row
+  std::optional<Instant> opening_since_;  ///< waits for a file that is locked
+  std::optional<Instant> reopen_at_;
+  struct Hold {
+    std::string point;
+    std::string phase;
+    std::uint32_t left = 1;
+    bool holding = false;
+  };
+  std::optional<Hold> hold_;
   std::map<std::uint32_t, client::ComputeJob> computing_;
 };
 

@@ -22,7 +22,7 @@ struct Happening {
     bytes_to_client,   ///< target: link
     server_hears_end,  ///< target: link
     client_hears_end,  ///< target: link
-    commit_durable,    ///< target: device; number: incarnation
+    commit_done,       ///< target: device; number: incarnation
     computed,          ///< target: device; number: incarnation; extra: job
     tenant_computed,   ///< number: place of the job
   };

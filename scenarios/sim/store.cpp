@@ -4,6 +4,22 @@
 
 namespace wa::sim {
 
+using stage::DiskFault;
+
+void Disk::set(DiskFault fault, bool on, Duration by) {
+  const unsigned bit = 1u << static_cast<unsigned>(fault);
+  on_ = on ? on_ | bit : on_ & ~bit;
+  if (fault == DiskFault::slow) slow_by_ = by;
+}
+
+std::optional<std::string> Disk::failure() const {
+  if (is_on(DiskFault::enospc) || is_on(DiskFault::short_write)) return "the disk is full";
+  if (is_on(DiskFault::eio) || is_on(DiskFault::torn)) return "the disk failed";
+  if (is_on(DiskFault::readonly)) return "the store cannot be written";
+  if (is_on(DiskFault::busy)) return "the store is locked by another program";
+  return {};
+}
+
 bool Store::acquire(std::string_view owner, Instant now) {
   const bool free = owner_.empty() || owner_ == owner || (lease_ends_ && *lease_ends_ <= now);
   if (!free) return false;
@@ -37,6 +53,17 @@ void Store::apply(const std::vector<client::Change>& changes) {
       },
   };
   for (const client::Change& change : changes) std::visit(rows, change);
+  ++generation_;
+}
+
+void Store::erase() {
+  kinds_.clear();
+  ++generation_;
+}
+
+void Store::copy_records(const Store& from) {
+  kinds_ = from.kinds_;
+  ++generation_;
 }
 
 const Bytes* Store::find(std::string_view kind, std::string_view key) const {

@@ -1,18 +1,44 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "engine/client/actions.hpp"
+#include "scenarios/stage/disk.hpp"
 
 namespace wa::sim {
+
+/// What is wrong with the disk below a store. Only what a store can tell apart is modelled: a write
+/// that fails, however it does, leaves what was durable.
+class Disk final : public stage::Disk {
+ public:
+  void set(stage::DiskFault fault, bool on, Duration by = {}) override;
+
+  /// Why nothing can be written now; empty: it can.
+  std::optional<std::string> failure() const;
+  /// Another program holds the file: writers wait.
+  bool busy() const { return is_on(stage::DiskFault::busy); }
+  /// What making something durable takes beside its usual cost.
+  Duration slow_by() const { return is_on(stage::DiskFault::slow) ? slow_by_ : Duration{}; }
+
+ private:
+  bool is_on(stage::DiskFault fault) const {
+    return (on_ & (1u << static_cast<unsigned>(fault))) != 0;
+  }
+  unsigned on_ = 0;  ///< a bit for each fault
+  Duration slow_by_{};
+};
 
 /// What one device has made durable. Outlives its sessions; one process owns it at a time.
 class Store {
  public:
   /// A lease that nobody renews any more ends after this. Source: docs/ARCHITECTURE.md, "Owners".
   static constexpr Duration kLease = std::chrono::seconds(30);
+  /// How long a writer waits for a file that is locked. Source: as above, "The store".
+  static constexpr Duration kBusyTimeout = std::chrono::seconds(5);
+  static constexpr Duration kBusyRetry = std::chrono::milliseconds(100);
 
   /// True: `owner` has it now. A process that comes back may have its own lease again.
   bool acquire(std::string_view owner, Instant now);
@@ -23,19 +49,26 @@ class Store {
   std::uint32_t epoch() const { return epoch_; }
 
   void apply(const std::vector<client::Change>& changes);
-  /// The other's records in place of its own; owner and epoch stay.
-  void copy_records(const Store& other) { kinds_ = other.kinds_; }
+  /// Grows with every commit, and never falls.
+  std::uint64_t generation() const { return generation_; }
+  /// No records any more.
+  void erase();
+  void copy_records(const Store& from);
   /// Null when there is none.
   const Bytes* find(std::string_view kind, std::string_view key) const;
   using Kinds = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;
   const Kinds& kinds() const { return kinds_; }
 
+  Disk& disk() { return disk_; }
+
  private:
   Kinds kinds_;
+  std::uint64_t generation_ = 0;
   std::string owner_;
   std::string last_owner_;
   std::optional<Instant> lease_ends_;  ///< empty while the owner lives
   std::uint32_t epoch_ = 0;
+  Disk disk_;
 };
 
 }  // namespace wa::sim

@@ -67,6 +67,11 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
 
   Result<stage::Device*> device(std::string_view engine, std::string_view name,
                                 const stage::DeviceOptions& device_options);
+  stage::Disk& disk(std::string_view device) {
+    const auto found = stores_.find(device);
+    WA_ASSERT(found != stores_.end());
+    return found->second->disk();
+  }
   std::vector<Failure> finish();
 
   // ---- stage::ServerPort ----
@@ -106,12 +111,12 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void account_gone(const stage::Device& device) override {
     invariants_.account_gone(device.name(), now_);
   }
-  void begin_commit(std::uint32_t device, std::uint32_t incarnation) override {
+  void begin_commit(std::uint32_t device, std::uint32_t incarnation, Duration extra) override {
     Happening happening;
-    happening.kind = Kind::commit_durable;
+    happening.kind = Kind::commit_done;
     happening.target = device;
     happening.number = incarnation;
-    queue_.push(now_ + options.costs.commit, std::move(happening));
+    queue_.push(now_ + options.costs.commit + extra, std::move(happening));
   }
   void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) override {
     Happening happening;
@@ -188,12 +193,10 @@ bool World::Impl::perform(Happening& happening) {
       if (happening.target == kTenantAlarm) {
         perform(tenant_.deadline_reached(now()));
       } else {
-        devices_[happening.target - 1]->feed(client::DeadlineReached{});
+        devices_[happening.target - 1]->alarm();
       }
       return true;
-    case Kind::commit_durable:
-      devices_[happening.target]->commit_durable(happening.number);
-      return true;
+    case Kind::commit_done: devices_[happening.target]->commit_done(happening.number); return true;
     case Kind::computed:
       devices_[happening.target]->computed(happening.number, happening.extra);
       return true;
@@ -473,6 +476,9 @@ stage::Server& World::server() {
 Result<stage::Device*> World::device(std::string_view engine, std::string_view name,
                                      const stage::DeviceOptions& options) {
   return impl_->device(engine, name, options);
+}
+stage::Disk& World::disk(std::string_view device) {
+  return impl_->disk(device);
 }
 const std::vector<stage::Device*>& World::devices() const {
   return impl_->device_list;

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "scenarios/sim/device.hpp"
+#include "scenarios/stage/disk.hpp"
 #include "scenarios/stage/gates.hpp"
 #include "scenarios/stage/world.hpp"
 
@@ -41,6 +42,8 @@ class World final : public stage::World {
   Result<stage::Device*> device(std::string_view engine, std::string_view name,
                                 const stage::DeviceOptions& options) override;
   const std::vector<stage::Device*>& devices() const override;
+  /// What the device of this name stores its records on.
+  stage::Disk& disk(std::string_view device);
   const stage::TimeScale& time_scale() const override;
   stage::Trace& trace() override;
   std::vector<stage::Failure> finish() override;

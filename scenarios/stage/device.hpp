@@ -113,6 +113,12 @@ class Device {
   /// again.
   virtual void kill() = 0;
   virtual Ref inspect() = 0;
+  /// Stops the process at the `nth` commit of this point (engine/client/records.hpp; empty: any)
+  /// from now on: `phase` "before" it is durable, or "after" it is and nobody knows. Then there is
+  /// an entry `held` {point}.
+  virtual Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) = 0;
+  /// Lets go what is held, and forgets what was asked for.
+  virtual Ref release() = 0;
 
   /// A command that changes what may be expected of the device.
   struct Asked {

@@ -19,6 +19,8 @@ class ScriptedDevice final : public Device {
   using Device::push;
   void kill() override {}
   Ref inspect() override { return next_ref(); }
+  Ref hold(std::string_view, std::string_view, std::uint32_t) override { return next_ref(); }
+  Ref release() override { return next_ref(); }
 
  private:
   void do_start(Ref, std::string) override {}

@@ -114,7 +114,7 @@ TEST_F(EngineTest, SaysHelloFirstAndEndsWithItsStdin) {
   EXPECT_EQ(lines_[0].at("protocol"), 1);
   EXPECT_EQ(lines_[0].at("name"), "testline");
   EXPECT_EQ(json::serialize(lines_[0].at("capabilities")),
-            R"(["multi_device","pairing_code","options","delete","inspect"])");
+            R"(["multi_device","pairing_code","options","delete","inspect","hold"])");
 }
 
 struct BadLine {
@@ -143,6 +143,9 @@ TEST_F(EngineTest, SaysWhatIsWrongWithALine) {
        "auto_renew_qr"},
       {R"({"ref":null,"cmd":"start","options":{"version":"2.x"}})", "bad_request", "2.x"},
       {R"({"ref":null,"cmd":"start","options":{"proxy":"ftp://a:1"}})", "bad_request", "proxy"},
+      {R"({"ref":null,"cmd":"hold","point":7,"phase":"after"})", "bad_request", "point"},
+      {R"({"ref":null,"cmd":"hold","point":"keys","phase":"when"})", "bad_request", "phase"},
+      {R"({"ref":null,"cmd":"hold","phase":"after","nth":0})", "bad_request", "nth"},
       {R"({"ref":null,"cmd":"start","pairing_number":"1"})", "bad_request", "pairing_number"},
   };
   for (const BadLine& bad : bad_lines) {
@@ -163,6 +166,23 @@ TEST_F(EngineTest, ALineWithoutAnEndEndsItAndNotItsMemory) {
   ASSERT_TRUE(run_until([&] { return exit_.has_value(); }));
   EXPECT_EQ(exit_, "exited with status 0");
   EXPECT_THAT(errors_, HasSubstr("longer than 1048576 bytes"));
+}
+
+TEST_F(EngineTest, IsHeldAtACommitUntilItIsReleased) {
+  run();
+  ask(R"({"cmd":"hold","ref":1,"device":"a","point":"keys","phase":"before"})", 1);
+  ask(R"({"cmd":"start","ref":2,"device":"a"})", 2);
+  ASSERT_TRUE(run_until([&] { return find("held", "point", "keys") != nullptr; }));
+  EXPECT_FALSE(stores("a"));
+  ask(R"({"cmd":"release","ref":3,"device":"a"})", 3);
+  ASSERT_TRUE(run_until([&] { return stores("a"); }));
+
+  ask(R"({"cmd":"hold","ref":4,"device":"b","point":"keys","phase":"after"})", 4);
+  ask(R"({"cmd":"start","ref":5,"device":"b"})", 5);
+  ASSERT_TRUE(run_until([&] { return find("held", "device", "b") != nullptr; }));
+  EXPECT_TRUE(stores("b"));
+  EXPECT_EQ(find("state", "device", "b")->at("state"), "connecting");
+  close();
 }
 
 TEST_F(EngineTest, WithoutADeviceTheLinesHaveNone) {

@@ -384,7 +384,7 @@ TEST_F(WorldTest, DamagedCredentialsAreAStoreErrorAndAreNotReplaced) {
   // Only somebody who says so deletes it.
   answer(shop, shop.remove());
   EXPECT_EQ(credentials(shop), "none");
-  EXPECT_EQ(stored_credentials("shop-1"), "0");
+  EXPECT_EQ(query("SELECT count(*) FROM record WHERE kind = 'credentials'"), "0");
   shop.start();
   expect_state(shop, "waiting_for_scan");
   finish_quietly();
