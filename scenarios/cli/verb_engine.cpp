@@ -44,7 +44,8 @@ class EngineProcess {
         writer_(io, own(STDOUT_FILENO), kMaxQueuedBytes, [this](const std::string&) { stop(); }),
         devices_({io, pool_, store, random_}, std::move(settings),
                  [this](json::object event) { write(event); }) {
-    json::array capabilities{"multi_device", "pairing_code", "options", "delete", "inspect"};
+    json::array capabilities{"multi_device", "pairing_code", "options",
+                             "delete",       "inspect",      "host_faults"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},

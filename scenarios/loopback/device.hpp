@@ -30,7 +30,14 @@ class Device final : public stage::Device {
          stage::DeviceOptions options, stage::Trace& trace, Setup setup);
 
   void kill() override;
+  stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
+  stage::Ref release() override;
   stage::Ref inspect() override;
+
+  /// Switches a fault of its host; answered in the history.
+  void host_fault(const boost::json::object& record, bool on);
+  /// SIGKILL to its process at this commit. `on_death`: just before.
+  void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
 
   Client& client() { return client_; }
   /// For the client: what it said.
@@ -42,16 +49,19 @@ class Device final : public stage::Device {
   void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
   void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
   Instant now() const override { return world_.now().mono; }
+  void pushed(const stage::Entry& entry) override;
   /// Sends a command; to a process that does not run there is nothing to say.
   void tell(stage::Ref ref, std::string_view command);
   /// Sends a command that needs a capability, and a process.
-  void ask(stage::Ref ref, std::string_view command, std::string_view capability);
+  void ask(stage::Ref ref, std::string_view command, std::string_view capability,
+           boost::json::object fields = {});
   void done(stage::Ref ref);
   void error(stage::Ref ref, std::string_view code, std::string_view text);
 
   ClientSurroundings& world_;
   Client& client_;
   Setup setup_;
+  std::function<void()> on_death_;  ///< it is to die when it is held next
 };
 
 }  // namespace wa::loopback

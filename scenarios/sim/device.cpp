@@ -129,6 +129,7 @@ void Device::kill() {
   session_.reset();
   gate_.clear();
   committing_.clear();
+  hold_.reset();
   computing_.clear();
   world_.set_alarm(setup_.index, {});
   // The operating system ends the sockets of a process that is killed.
@@ -137,6 +138,52 @@ void Device::kill() {
   }
   status_ = {};  // a dead process shows nothing
   push({world_.now().mono, "killed", {}, {}});
+}
+
+Ref Device::hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) {
+  const Ref ref = release();  // what was asked for before
+  hold_ = Hold{std::move(point), phase, nth, false, {}};
+  return ref;
+}
+
+Ref Device::release() {
+  const Ref ref = next_ref();
+  const std::optional<Hold> hold = std::exchange(hold_, {});
+  done(ref);
+  if (!hold || !hold->stands) return ref;
+  if (hold->phase == stage::HoldPhase::before) {
+    begin_commit();
+  } else {
+    finish_commit();
+  }
+  return ref;
+}
+
+void Device::kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death) {
+  hold_ = Hold{std::move(point), phase, 1, false, std::move(on_death)};
+}
+
+void Device::dies(std::uint32_t incarnation) {
+  if (incarnation != incarnation_ || !hold_) return;
+  const auto on_death = std::move(hold_->on_death);
+  on_death();
+  kill();
+}
+
+bool Device::holds(stage::HoldPhase phase) {
+  if (!hold_ || hold_->stands || hold_->phase != phase) return false;
+  if (!hold_->point.empty() && hold_->point != committing_point_) return false;
+  if (--hold_->left > 0) return false;
+  hold_->stands = true;
+  if (hold_->on_death) {
+    world_.begin_death(setup_.index, incarnation_);
+    return true;
+  }
+  push({world_.now().mono,
+        "held",
+        {{"point", hold_->point}, {"phase", stage::to_string(phase)}},
+        {}});
+  return true;
 }
 
 Ref Device::inspect() {
@@ -154,6 +201,7 @@ Ref Device::inspect() {
   for (const auto& [kind, records] : setup_.store->kinds()) stored[kind] = records.size();
   data["stored"] = std::move(stored);
   data["timers"] = session_ && session_->next_deadline() ? 1 : 0;
+  data["open_files"] = world_.open_sockets(setup_.index) + (session_ ? 1 : 0);  // and the store
   done(ref, std::move(data));
   return ref;
 }
@@ -186,10 +234,16 @@ void Device::feed(client::Event event) {
   if (!session_) return;
   const Sabotage& sabotage = *setup_.sabotage;
   if (sabotage.hears && !sabotage.hears(event)) return;
-  std::vector<client::Action> actions = session_->step(event, world_.now());
+  std::vector<client::Action> actions = session_->step(event, host_now());
   if (sabotage.actions) sabotage.actions(actions);
   perform(gate_.admit(std::move(actions)));
   world_.set_alarm(setup_.index, session_->next_deadline());
+}
+
+Now Device::host_now() const {
+  Now now = world_.now();
+  now.wall.value += std::chrono::duration_cast<std::chrono::milliseconds>(wall_offset_).count();
+  return now;
 }
 
 void Device::commit_durable(std::uint32_t incarnation) {
@@ -198,6 +252,10 @@ void Device::commit_durable(std::uint32_t incarnation) {
   setup_.store->apply(committing_);
   if (had_account && !has_account()) world_.account_gone(*this);
   committing_.clear();
+  if (!holds(stage::HoldPhase::after)) finish_commit();
+}
+
+void Device::finish_commit() {
   perform(gate_.durable());
   if (stopping_ && !gate_.committing()) {
     stopping_ = false;
@@ -248,7 +306,8 @@ void Device::perform(client::Action& action) {
       },
       [&](client::Commit& commit) {
         committing_ = std::move(commit.changes);
-        world_.begin_commit(setup_.index, incarnation_);
+        committing_point_ = commit.point;
+        if (!holds(stage::HoldPhase::before)) begin_commit();
       },
       [&](client::Compute& compute) {
         computing_.insert_or_assign(compute.job_id, std::move(compute.job));
@@ -266,7 +325,7 @@ void Device::perform(client::Action& action) {
 }
 
 void Device::publish(const client::Status& status) {
-  std::vector<stage::Entry> entries = stage::entries_of(status_, status, world_.now());
+  std::vector<stage::Entry> entries = stage::entries_of(status_, status, host_now());
   status_ = status;
   for (stage::Entry& entry : entries) push(std::move(entry));
 }

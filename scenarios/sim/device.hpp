@@ -27,8 +27,12 @@ class DeviceSurroundings {
   virtual void asked(const stage::Device& device, const stage::Device::Asked& asked) = 0;
   virtual void account_gone(const stage::Device& device) = 0;
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation) = 0;
+  /// The process is to die, once it has come out of what it does now.
+  virtual void begin_death(std::uint32_t device, std::uint32_t incarnation) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
+  /// Sockets that it holds or dials.
+  virtual std::size_t open_sockets(std::uint32_t device) const = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
   virtual Bytes& trace_open(stage::Trace::Actor actor) = 0;
   virtual stage::Trace& trace() = 0;
@@ -63,7 +67,15 @@ class Device final : public stage::Device {
          stage::DeviceOptions options, Setup setup);
 
   void kill() override;
+  stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
+  stage::Ref release() override;
   stage::Ref inspect() override;
+
+  /// Dies at this commit, when it comes. `on_death`: just before.
+  void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
+  void dies(std::uint32_t incarnation);
+  /// The wall clock of its host, ahead of everybody's by this much more.
+  void jump_clock(Duration jump) { wall_offset_ += jump; }
 
   void feed(client::Event event);
   void commit_durable(std::uint32_t incarnation);
@@ -82,6 +94,11 @@ class Device final : public stage::Device {
   Instant now() const override { return world_.now().mono; }
   void was_asked(const Asked& asked) override { world_.asked(*this, asked); }
   void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
+  /// Whether the commit under way is the one to stand still at.
+  bool holds(stage::HoldPhase phase);
+  Now host_now() const;
+  void begin_commit() { world_.begin_commit(setup_.index, incarnation_); }
+  void finish_commit();
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();
   std::string owner() const { return engine() + "/" + name(); }
@@ -103,6 +120,16 @@ class Device final : public stage::Device {
   runtime::ActionGate gate_;
   client::Status status_;
   std::vector<client::Change> committing_;
+  std::string_view committing_point_;
+  struct Hold {
+    std::string point;
+    stage::HoldPhase phase = stage::HoldPhase::before;
+    std::uint32_t left = 1;  ///< commits of that name until it stands still
+    bool stands = false;
+    std::function<void()> on_death;  ///< it dies instead of standing still
+  };
+  std::optional<Hold> hold_;
+  Duration wall_offset_{};
   std::map<std::uint32_t, client::ComputeJob> computing_;
 };
 

@@ -18,6 +18,8 @@ class ScriptedDevice final : public Device {
       : Device(std::move(engine), std::move(name), std::move(options), trace), now_(now) {}
   using Device::push;
   void kill() override {}
+  Ref hold(std::string, HoldPhase, std::uint32_t) override { return next_ref(); }
+  Ref release() override { return next_ref(); }
   Ref inspect() override { return next_ref(); }
 
  private:
