@@ -130,7 +130,7 @@ void args(V& v, StreamErrorFault& f) {
 template <class V>
 void args(V& v, FailureFault& f) {
   v.count("reason", f.reason, 1, 999, Need::needed, "attribute reason");
-  v.duration("expire", f.expire, "end of a temporary ban, in whole seconds on the wire");
+  v.seconds("expire", f.expire, "end of a temporary ban, in whole seconds on the wire");
   v.count("code", f.code, 1, 999, "attribute code");
 }
 template <class V>
@@ -233,6 +233,9 @@ class Lister {
   void duration(std::string_view name, std::optional<Duration>&, std::string_view what) {
     add(name, "a duration", Need::optional, what);
   }
+  void seconds(std::string_view name, std::optional<Duration>&, std::string_view what) {
+    add(name, "a duration, or a number of seconds", Need::optional, what);
+  }
   void offset(std::string_view name, Duration&, std::string_view what) {
     add(name, "a duration, may be negative", Need::needed, what);
   }
@@ -286,6 +289,15 @@ class Reader {
   }
   void duration(std::string_view name, std::optional<Duration>& target, std::string_view) {
     take(name, duration_at(object_, name), target, Need::optional);
+  }
+  void seconds(std::string_view name, std::optional<Duration>& target, std::string_view) {
+    constexpr std::uint64_t kMostSeconds = 3650ull * 86'400;
+    const auto* value = object_.if_contains(name);
+    if (value == nullptr || !value->is_number()) return duration(name, target, {});
+    const auto count = count_at(object_, name, 1, kMostSeconds);
+    if (failed()) return;
+    if (!count) return fail(count.error());
+    target = std::chrono::seconds(**count);
   }
   void offset(std::string_view name, Duration& target, std::string_view) {
     take(name, offset_at(object_, name), target, Need::needed);
@@ -391,6 +403,9 @@ class Writer {
   void duration(std::string_view name, std::optional<Duration>& value, std::string_view) {
     if (value) object[name] = duration_text(*value);
   }
+  void seconds(std::string_view name, std::optional<Duration>& value, std::string_view) {
+    duration(name, value, {});
+  }
   void offset(std::string_view name, Duration& value, std::string_view) {
     object[name] = duration_text(value);
   }
@@ -436,6 +451,9 @@ class Scaler {
     value = scale_(value);
   }
   void duration(std::string_view, std::optional<Duration>& value, std::string_view) {
+    if (value) value = scale_(*value);
+  }
+  void seconds(std::string_view, std::optional<Duration>& value, std::string_view) {
     if (value) value = scale_(*value);
   }
   template <class T>

@@ -217,6 +217,19 @@ TEST(FaultRecordTest, OffsetsOfTheWallClockMayBeNegativeAndAreNotScaled) {
   EXPECT_EQ(record.scaled(0.1), record);
 }
 
+TEST(FaultRecordTest, AnExpiryIsADurationOrTheSecondsOfTheWire) {
+  for (const char* expire : {"\"1h\"", "3600", "\"3600s\""}) {
+    const FaultRecord record =
+        parsed(R"({"fault":"failure","args":{"reason":402,"expire":)" + std::string(expire) + "}}");
+    EXPECT_EQ(std::get<FailureFault>(record.kind).expire, Duration(1h)) << expire;
+  }
+  for (const char* expire : {"0", "-5", "1e12", "1.5", "\"3600\""}) {
+    EXPECT_FALSE(FaultRecord::parse(json::parse(
+        R"({"fault":"failure","args":{"reason":402,"expire":)" + std::string(expire) + "}}")))
+        << expire;
+  }
+}
+
 TEST(FaultRecordTest, ANodeIsReadWithItsJids) {
   const FaultRecord record = parsed(
       R"({"fault":"inject","when":{"manual":true},"args":{"node":{"tag":"notification",
