@@ -75,6 +75,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
         store_(surroundings.store),
         random_(surroundings.random),
         resolver_(surroundings.resolver),
+        clock_(surroundings.clock),
         device_(std::move(device)),
         options_(std::move(options)),
         events_(std::move(events)),
@@ -333,7 +334,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     client::Status status = without_session();
     status.reason = kOwnedElsewhere;
     if (wants_to_run(wanted_)) {
-      reopen_at_ = read_clocks().mono + options_.config.timings.owned_retry;
+      reopen_at_ = now().mono + options_.config.timings.owned_retry;
       status.next_attempt_at = reopen_at_;
     }
     publish(std::move(status));
@@ -353,7 +354,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     return status;
   }
 
-  void expect_store() { store_deadline_ = read_clocks().mono + options_.store_patience; }
+  Now now() const { return clock_ ? clock_->now() : read_clocks(); }
+  void expect_store() { store_deadline_ = now().mono + options_.store_patience; }
 
   void on_store_late() {
     const std::string why = "the store did not answer in time";
@@ -372,7 +374,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void feed(const client::Event& event) {
     if (!session_) return;
-    perform(gate_.admit(session_->step(event, read_clocks())));
+    perform(gate_.admit(session_->step(event, now())));
     arm();
   }
 
@@ -410,11 +412,11 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void publish(client::Status status) {
     status_ = std::move(status);
-    if (events_.on_status) events_.on_status(status_, read_clocks());
+    if (events_.on_status) events_.on_status(status_, now());
   }
 
   void report(client::Report::Level level, std::string text) {
-    if (events_.on_report) events_.on_report({level, std::move(text)}, read_clocks());
+    if (events_.on_report) events_.on_report({level, std::move(text)}, now());
   }
 
   // ---- sockets ----
@@ -530,10 +532,10 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void on_alarm() {
     armed_.reset();
-    const Instant now = read_clocks().mono;
-    if (store_deadline_ && now >= *store_deadline_) {
+    const Instant at = now().mono;
+    if (store_deadline_ && at >= *store_deadline_) {
       on_store_late();
-    } else if (reopen_at_ && now >= *reopen_at_) {
+    } else if (reopen_at_ && at >= *reopen_at_) {
       reopen_at_.reset();
       reopen();
     } else {
@@ -547,6 +549,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   store::Store& store_;
   Random& random_;
   net::Resolver* const resolver_;
+  const Clock* const clock_;
   const std::string device_;
   const Options options_;
   Events events_;

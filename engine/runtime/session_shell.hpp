@@ -7,6 +7,7 @@
 #include "engine/client/config.hpp"
 #include "engine/client/session.hpp"
 #include "engine/net/resolver.hpp"
+#include "engine/runtime/clock.hpp"
 #include "engine/runtime/compute_pool.hpp"
 #include "engine/store/store.hpp"
 
@@ -19,6 +20,7 @@ struct Surroundings {
   store::Store& store;
   Random& random;
   net::Resolver* resolver = nullptr;  ///< looks up names for dials; null: the system's
+  const Clock* clock = nullptr;       ///< null: the process's
 };
 
 /// One client::Session on real sockets, files and clocks: feeds it what happens, performs its

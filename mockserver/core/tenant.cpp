@@ -481,6 +481,8 @@ void Tenant::Impl::carry_out(const std::vector<FaultEngine::Due>& dues, Now now)
         }
         break;
       case What::switched_on:
+        // The client's host judges single chances; of these it would take none.
+        if (fault.is_host() && fault.when.probability == 0.0) break;
         record(EventKind::fault, due.connection, due.device, {{"id", fault.id}});
         if (fault.is_host()) switch_host_fault(fault, due.device, true);
         break;

@@ -122,6 +122,10 @@ class MockHost::Impl final : public TenantSurroundings {
     on_event_.call(logged);
   }
 
+  void host_fault(const HostFaultSwitched& switched) override {
+    if (options_.on_host_fault) options_.on_host_fault(switched);
+  }
+
   void compute(ComputeJob job, std::function<void(ComputeValue)> done) override {
     compute_.run(std::move(job), std::move(done));
   }
@@ -206,9 +210,13 @@ class MockHost::Impl final : public TenantSurroundings {
   void make_tenant(std::string name, Settings settings) {
     const std::uint64_t seed =
         name.empty() ? options_.seed : SeededRandom(options_.seed, "tenant", name).next_u64();
+    Tenant::Options tenant_options;
+    tenant_options.name = name;
+    tenant_options.host_faults = name.empty() && options_.on_host_fault;
     auto entry = std::make_unique<Entry>();
-    entry->shell = std::make_shared<TenantShell>(io_, *this, name,
-                                                 Tenant(std::move(settings), keys_, seed, random_));
+    entry->shell = std::make_shared<TenantShell>(
+        io_, *this, name,
+        Tenant(std::move(settings), keys_, seed, random_, std::move(tenant_options)));
     entries_.emplace(std::move(name), std::move(entry));
   }
 

@@ -26,6 +26,9 @@ struct HostOptions {
   std::string listen = "127.0.0.1:0";
   Settings settings;       ///< of the default tenant
   std::uint64_t seed = 0;  ///< of faults and ids
+  /// Performs faults of clients' hosts, of the default tenant; without it they are refused. Called
+  /// from within a step of the tenant.
+  std::function<void(const HostFaultSwitched&)> on_host_fault = {};
   /// Further names and IP addresses of this machine; the first stands in URLs.
   std::vector<std::string> host_names = {};
   /// What TlsAuthority::save() gave; empty: a new authority.

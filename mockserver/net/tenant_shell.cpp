@@ -70,6 +70,10 @@ void TenantShell::perform(Action& action) {
     host_.record(name_, std::move(record->event));
     return;
   }
+  if (const auto* switched = std::get_if<HostFaultSwitched>(&action.what)) {
+    host_.host_fault(*switched);
+    return;
+  }
   if (auto* answer = std::get_if<Answer>(&action.what)) {
     auto found = requests_.extract(answer->request);
     if (found && found.mapped()) found.mapped()(answer->result);

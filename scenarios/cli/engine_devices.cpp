@@ -204,7 +204,7 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   const json::object& options = given->get_object();
   constexpr std::string_view kKnown[] = {"auto_renew_qr",   "unpaired_limit", "takeover_after_ms",
                                          "initial_prekeys", "qr_first_ms",    "qr_rest_ms",
-                                         "version",         "proxy"};
+                                         "version",         "proxy",          "expected_number"};
   for (const auto& member : options) {
     if (std::ranges::find(kKnown, std::string_view(member.key())) == std::end(kKnown)) {
       return wrong("there is no option \"" + std::string(member.key()) + "\"");
@@ -226,6 +226,7 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   WA_TRY(const auto qr_rest, duration(options, "qr_rest_ms"));
   set(config.timings.qr_rest, qr_rest);
   WA_TRY(config.takeover_after, duration(options, "takeover_after_ms"));
+  WA_TRY(config.expected_number, text(options, "expected_number"));
   WA_TRY(config.proxy, text(options, "proxy"));
   if (!config.proxy.empty()) {
     WA_TRY_VOID(net::Proxy::parse(config.proxy));
@@ -285,6 +286,7 @@ void EngineDevices::perform(const json::object& command, Request request) {
     store_.release(device.name);
     return done(request);
   }
+  if (cmd == "host_fault") return host_fault(device, command, request);
   if (cmd != "stop" && cmd != "logout" && cmd != "delete") {
     return error(request, "unsupported", "there is no command \"" + std::string(cmd) + "\"");
   }
@@ -340,6 +342,19 @@ void EngineDevices::hold(const Device& device, const json::object& command,
   done(request);
 }
 
+void EngineDevices::host_fault(Device& device, const json::object& command,
+                               const Request& request) {
+  const json::value* given = command.if_contains("record");
+  const json::value* on = command.if_contains("on");
+  if (!given || !on || !on->is_bool())
+    return error(request, "bad_request", "host_fault takes a record, and on: true or false");
+  const auto record = mock::FaultRecord::parse(*given);
+  if (!record) return error(request, "bad_request", record.error().detail);
+  const auto set = device.host->set(*record, on->get_bool());
+  if (!set) return error(request, "unsupported", set.error().detail);
+  done(request);
+}
+
 void EngineDevices::inspect(const Device& device, const Request& request) {
   if (!device.shell) return read_stored(device, request);
   device.shell->when_durable([this, &device, request] { read_stored(device, request); });
@@ -363,6 +378,10 @@ EngineDevices::Device& EngineDevices::device_named(const std::string& name) {
   if (!device) {
     device = std::make_unique<Device>();
     device->name = name;
+    const auto about = name.empty() ? std::nullopt : std::optional(name);
+    device->host = std::make_unique<EngineHost>(surroundings_.io, [this, about](const auto& id) {
+      emit("host_fault_fired", about, {{"id", id}});
+    });
   }
   return *device;
 }
@@ -380,7 +399,10 @@ void EngineDevices::make_shell(Device& device, client::Config config) {
   runtime::SessionShell::Options options;
   options.config = std::move(config);
   options.tls_ca_pem = settings_.tls_ca_pem;
-  device.shell = std::make_unique<runtime::SessionShell>(surroundings_, device.name,
+  runtime::Surroundings surroundings = surroundings_;
+  surroundings.resolver = device.host.get();
+  surroundings.clock = device.host.get();
+  device.shell = std::make_unique<runtime::SessionShell>(surroundings, device.name,
                                                          std::move(options), std::move(events));
 }
 

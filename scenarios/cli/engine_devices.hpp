@@ -9,6 +9,7 @@
 
 #include "engine/client/config.hpp"
 #include "engine/runtime/session_shell.hpp"
+#include "scenarios/cli/engine_host.hpp"
 #include "scenarios/cli/holding_store.hpp"
 
 namespace wa::cli {
@@ -46,8 +47,9 @@ class EngineDevices {
 
  private:
   struct Device {
-    std::string name;        ///< empty: the only device, whose lines have no `device`
-    std::string start_text;  ///< what its shell was made from
+    std::string name;                  ///< empty: the only device, whose lines have no `device`
+    std::string start_text;            ///< what its shell was made from
+    std::unique_ptr<EngineHost> host;  ///< outlives the shell
     std::unique_ptr<runtime::SessionShell> shell;
     client::Status shown;
   };
@@ -59,6 +61,7 @@ class EngineDevices {
 
   void perform(const boost::json::object& command, Request request);
   void start(Device& device, const boost::json::object& command, const Request& request);
+  void host_fault(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
   void hold(const Device& device, const boost::json::object& command, const Request& request);
   void read_stored(const Device& device, const Request& request);

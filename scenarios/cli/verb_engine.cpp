@@ -45,7 +45,7 @@ class EngineProcess {
         devices_({io, pool_, store, random_}, std::move(settings),
                  [this](json::object event) { write(event); }) {
     json::array capabilities{"multi_device", "pairing_code", "options",
-                             "delete",       "inspect",      "hold"};
+                             "delete",       "inspect",      "hold",         "host_faults"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},

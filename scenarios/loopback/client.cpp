@@ -172,6 +172,7 @@ void Client::on_hello(const json::object& line) {
   }
   greeted_ = true;
   world_.greeted(hello);
+  world_.began(*this);
   for (const std::string& waiting : std::exchange(waiting_, {})) process_->write(waiting);
 }
 
@@ -195,6 +196,7 @@ void Client::on_event(std::string_view event, json::object line) {
   stage::Entry entry;
   entry.at = time_of(line);
   entry.kind = event;
+  if (event == "host_fault_fired") world_.host_fault_fired(text_of(line, "id"));
   if (event == "qr") {
     const std::string data = text_of(line, "data");
     if (data.empty()) return nonsense("a qr without data", json::serialize(line));

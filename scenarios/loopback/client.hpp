@@ -36,6 +36,9 @@ class ClientSurroundings {
   virtual const std::vector<std::string>& command() const = 0;
   virtual ChildProcess::Environment environment(const Client& client) const = 0;
   virtual void greeted(const Hello& hello) = 0;
+  /// A process of it runs and has said hello.
+  virtual void began(Client& client) = 0;
+  virtual void host_fault_fired(const std::string& id) = 0;
   /// The hello of the world's clients; null before the first. All are taken to be the same.
   virtual const Hello* hello() const = 0;
   virtual void log(std::string_view source, std::string_view line) = 0;

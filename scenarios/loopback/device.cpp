@@ -21,6 +21,7 @@ json::object start_options(const stage::DeviceOptions& options, const stage::Tim
   if (options.qr_first) fields["qr_first_ms"] = scaled_ms(*options.qr_first);
   if (options.qr_rest) fields["qr_rest_ms"] = scaled_ms(*options.qr_rest);
   if (options.version) fields["version"] = *options.version;
+  if (!options.expected_number.empty()) fields["expected_number"] = options.expected_number;
   return fields;
 }
 
@@ -59,9 +60,9 @@ Ref Device::inspect() {
   ask(ref, "inspect", "inspect");
   return ref;
 }
-Ref Device::hold(std::string_view point, std::string_view phase, std::uint32_t nth) {
+Ref Device::hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) {
   const Ref ref = next_ref();
-  ask(ref, "hold", "hold", {{"point", point}, {"phase", phase}, {"nth", nth}});
+  ask(ref, "hold", "hold", {{"point", point}, {"phase", stage::to_string(phase)}, {"nth", nth}});
   return ref;
 }
 Ref Device::release() {
@@ -70,6 +71,22 @@ Ref Device::release() {
   return ref;
 }
 void Device::kill() {
+  on_death_ = {};
+  client_.kill();
+}
+
+void Device::host_fault(const json::object& record, bool on) {
+  ask(next_ref(), "host_fault", "host_faults", {{"record", record}, {"on", on}});
+}
+
+void Device::kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death) {
+  on_death_ = std::move(on_death);
+  hold(std::move(point), phase, 1);
+}
+
+void Device::pushed(const stage::Entry& entry) {
+  if (entry.kind != "held" || !on_death_) return;
+  std::exchange(on_death_, {})();
   client_.kill();
 }
 

@@ -30,9 +30,16 @@ class Device final : public stage::Device {
          stage::DeviceOptions options, stage::Trace& trace, Setup setup);
 
   void kill() override;
+  stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
+  stage::Ref release() override;
   stage::Ref inspect() override;
   stage::Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) override;
   stage::Ref release() override;
+
+  /// Switches a fault of its host; answered in the history.
+  void host_fault(const boost::json::object& record, bool on);
+  /// SIGKILL to its process at this commit. `on_death`: just before.
+  void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
 
   Client& client() { return client_; }
   /// For the client: what it said.
@@ -44,6 +51,7 @@ class Device final : public stage::Device {
   void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
   void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
   Instant now() const override { return world_.now().mono; }
+  void pushed(const stage::Entry& entry) override;
   /// Sends a command; to a process that does not run there is nothing to say.
   void tell(stage::Ref ref, std::string_view command);
   /// Sends a command that needs a capability, and a process.
@@ -55,6 +63,7 @@ class Device final : public stage::Device {
   ClientSurroundings& world_;
   Client& client_;
   Setup setup_;
+  std::function<void()> on_death_;  ///< it is to die when it is held next
 };
 
 }  // namespace wa::loopback

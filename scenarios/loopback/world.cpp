@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <list>
 #include <map>
 
 #include "engine/net/process_limits.hpp"
@@ -18,6 +20,7 @@
 #include "scenarios/loopback/clone_stored.hpp"
 #include "scenarios/loopback/command_line.hpp"
 #include "scenarios/loopback/device.hpp"
+#include "scenarios/stage/host_fault.hpp"
 #include "scenarios/stage/invariants.hpp"
 
 namespace wa::loopback {
@@ -50,6 +53,14 @@ std::string milliseconds(Duration duration) {
   return std::to_string(std::max<std::int64_t>(1, ms));
 }
 
+/// The same by a name, which clients must look up: faults of look-ups act there.
+std::string named(std::string url) {
+  constexpr std::string_view kAddress = "127.0.0.1";
+  if (const std::size_t found = url.find(kAddress); found != std::string::npos)
+    url.replace(found, kAddress.size(), "localhost");
+  return url;
+}
+
 }  // namespace
 
 class World::Impl final : public ClientSurroundings, public stage::ServerPort {
@@ -77,6 +88,10 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     mock::HostOptions host;
     host.settings = options.settings;
     host.seed = options.seed;
+    // Not within the step of the tenant that it comes from.
+    host.on_host_fault = [this](const mock::HostFaultSwitched& switched) {
+      asio::post(io_, [this, switched] { perform(switched); });
+    };
     WA_TRY(host_, mock::MockHost::start(io_, std::move(host), mock::ServerKeys::generate(random_),
                                         random_));
     server.begin(now().mono);
@@ -127,6 +142,8 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     client_name =
         options.client_name.empty() ? hello.name + " " + hello.version : options.client_name;
   }
+  void began(Client& client) override;
+  void host_fault_fired(const std::string& id) override { server.host_fault_acted(id); }
   void log(std::string_view source, std::string_view line) override {
     if (options.log) options.log(source, line);
   }
@@ -165,9 +182,17 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   std::unique_ptr<ProxyServer> proxy;
 
  private:
+  // What happens in the hosts of clients.
+  void perform(const mock::HostFaultSwitched& switched);
+  bool is_about(const mock::HostFaultSwitched& switched, const Device& device) const;
+  void spoil_proxy(const std::string& id, mock::ProxyFault::Kind kind, bool on);
+  void count_proxy_faults();
+  void start_second_process(const Device& original);
+  Result<Device*> make_device(Client& client, std::string_view engine, std::string_view name,
+                              const stage::DeviceOptions& wanted);
   std::string url_of(std::string_view label) const {
     const std::string url = options.tls ? host_->wss_url() : host_->ws_url();
-    return url + "?device=" + std::string(label);
+    return named(url) + "?device=" + std::string(label);
   }
   /// Beside the directories of the clients.
   std::string ca_file() const { return state_dir + "/ca.pem"; }
@@ -177,7 +202,9 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   /// What a device is told: the URL of the world's own proxy for "http" and "socks5".
   Result<std::string> proxy_for(const std::string& wanted);
   /// The process that is to run a new device: the engine's, or a new one.
-  Result<Client*> client_for(std::string_view engine, std::string_view name);
+  /// `greeted`: waits for its hello.
+  Result<Client*> client_for(std::string_view engine, std::string_view name, bool greeted);
+  std::string state_dir_of(std::string_view name) const;
   Result<void> await_hello(Client& client);
   Result<Device*> original_of(const std::string& clone_of);
   Result<void> clone(Device& from, Device& to);
@@ -212,6 +239,9 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
   std::vector<std::unique_ptr<Client>> clients_;
   std::map<std::string, Client*, std::less<>> engines_;  ///< when a process runs many devices
   std::vector<std::unique_ptr<Device>> devices_;
+  /// Faults of the proxy that are on, with the connections that it had had by then.
+  std::map<std::string, std::uint64_t> spoilt_proxy_;
+  std::list<mock::HostFaultSwitched> in_client_;  ///< that a new process must be told
   std::vector<Failure> failures_;
   bool silent_ = false;  ///< streams may have been made to end without anybody hearing of it
   bool finished_ = false;
@@ -232,11 +262,10 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
     return Error{Errc::usage, "\"" + std::string(word) +
                                   "\" is no name: 1 to 64 letters, digits, hyphens, underscores"};
   }
-  Device* original = nullptr;
   if (!wanted.clone_of.empty()) {
-    WA_TRY(original, original_of(wanted.clone_of));
+    WA_TRY_VOID(original_of(wanted.clone_of));
   }
-  WA_TRY(Client * client, client_for(engine, name));
+  WA_TRY(Client * client, client_for(engine, name, true));
   for (const auto& option : start_options(wanted, options.scale)) {
     if (hello_->can_option(option.key())) continue;
     const std::string capability = "option." + std::string(option.key());
@@ -245,6 +274,17 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
                                         ", which device " + std::string(name) + " needs"};
   }
 
+  WA_TRY(Device * device, make_device(*client, engine, name, wanted));
+  return device;
+}
+
+Result<Device*> World::Impl::make_device(Client& client, std::string_view engine,
+                                         std::string_view name,
+                                         const stage::DeviceOptions& wanted) {
+  Device* original = nullptr;
+  if (!wanted.clone_of.empty()) {
+    WA_TRY(original, original_of(wanted.clone_of));
+  }
   Device::Setup setup;
   setup.url = url_of(name);
   WA_TRY(setup.proxy, proxy_for(wanted.proxy));
@@ -253,12 +293,12 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   if (original) {
     setup.clone = [this, original](Device& copy) { return clone(*original, copy); };
   }
-  auto device = std::make_unique<Device>(*this, *client, std::string(engine), std::string(name),
+  auto device = std::make_unique<Device>(*this, client, std::string(engine), std::string(name),
                                          wanted, trace, std::move(setup));
-  client->add(*device);
+  client.add(*device);
   devices_.push_back(std::move(device));
   device_list.push_back(devices_.back().get());
-  return device_list.back();
+  return devices_.back().get();
 }
 
 Result<std::string> World::Impl::proxy_for(const std::string& wanted) {
@@ -269,19 +309,20 @@ Result<std::string> World::Impl::proxy_for(const std::string& wanted) {
   return proxy->url(wanted);
 }
 
-Result<Client*> World::Impl::client_for(std::string_view engine, std::string_view name) {
+Result<Client*> World::Impl::client_for(std::string_view engine, std::string_view name,
+                                        bool greeted) {
   if (const auto known = engines_.find(engine); known != engines_.end()) return known->second;
-  const std::string number = std::to_string(clients_.size() + 1);
   std::string client_of = std::string(engine);
   if (!hello_ || !hello_->can("multi_device")) client_of += "/" + std::string(name);
-  auto made =
-      std::make_unique<Client>(*this, client_of, std::string(name), state_dir + "/" + number);
+  auto made = std::make_unique<Client>(*this, client_of, std::string(name), state_dir_of(name));
   std::error_code failure;
   fs::create_directory(made->state_dir(), failure);
   if (failure) {
     return Error{Errc::environment, "cannot make " + made->state_dir() + ": " + failure.message()};
   }
-  WA_TRY_VOID(await_hello(*made));
+  if (greeted) {
+    WA_TRY_VOID(await_hello(*made));
+  }
   clients_.push_back(std::move(made));
   Client* client = clients_.back().get();
   if (hello_->can("multi_device")) {
@@ -289,6 +330,15 @@ Result<Client*> World::Impl::client_for(std::string_view engine, std::string_vie
     client->rename(engine);
   }
   return client;
+}
+
+/// Processes that run a device of the same name share what it has stored; those that run many share
+/// all.
+std::string World::Impl::state_dir_of(std::string_view name) const {
+  for (const auto& client : clients_) {
+    if (hello_->can("multi_device") || client->label() == name) return client->state_dir();
+  }
+  return state_dir + "/" + std::to_string(clients_.size() + 1);
 }
 
 Result<void> World::Impl::await_hello(Client& client) {
@@ -328,6 +378,95 @@ Result<void> World::Impl::clone(Device& from, Device& to) {
   if (cloned) return {};
   return Error{Errc::environment, "clone_of: cannot copy what " + from.name() +
                                       " has stored: " + cloned.error().detail};
+}
+
+// ---- hosts of clients ---------------------------------------------------------------------------
+
+bool World::Impl::is_about(const mock::HostFaultSwitched& switched, const Device& device) const {
+  return stage::is_about(switched.record, switched.device, device, server.jid(device.name()));
+}
+
+void World::Impl::perform(const mock::HostFaultSwitched& switched) {
+  if (finished_) return;
+  const mock::FaultRecord& record = switched.record;
+  std::vector<Device*> about;
+  for (const auto& device : devices_) {
+    if (is_about(switched, *device)) about.push_back(device.get());
+  }
+  if (const auto* kill = std::get_if<mock::KillFault>(&record.kind)) {
+    const stage::KillPoint point = stage::parse_kill_point(kill->point);
+    for (Device* device : about) {
+      device->kill_at(point.point, point.phase,
+                      [this, id = record.id] { server.host_fault_acted(id); });
+    }
+  } else if (const auto* spoilt = std::get_if<mock::ProxyFault>(&record.kind)) {
+    spoil_proxy(record.id, spoilt->kind, switched.on);
+  } else if (std::holds_alternative<mock::SecondProcessFault>(record.kind)) {
+    for (Device* device : about) start_second_process(*device);
+    if (!about.empty()) server.host_fault_acted(record.id);
+  } else {
+    const bool moment = record.description().fault_class == mock::FaultClass::moment;
+    if (!switched.on) {
+      in_client_.remove_if([&](const mock::HostFaultSwitched& earlier) {
+        return earlier.record.id == record.id &&
+               (switched.device.empty() || earlier.device == switched.device);
+      });
+    }
+    if (switched.on || moment) in_client_.push_back(switched);
+    for (Device* device : about) {
+      if (device->client().running())
+        device->host_fault(mock::to_json(record), switched.on || moment);
+    }
+  }
+}
+
+/// The world has one proxy, so its faults are about all devices behind it, and all their dials.
+void World::Impl::spoil_proxy(const std::string& id, mock::ProxyFault::Kind kind, bool on) {
+  if (!proxy) return;
+  using Behaviour = ProxyServer::Behaviour;
+  if (on) {
+    proxy->set(kind == mock::ProxyFault::Kind::refuse ? Behaviour::refuse
+               : kind == mock::ProxyFault::Kind::hang ? Behaviour::hang
+                                                      : Behaviour::drop);
+    spoilt_proxy_.emplace(id, proxy->connections());
+  } else {
+    count_proxy_faults();
+    spoilt_proxy_.erase(id);
+    if (spoilt_proxy_.empty()) proxy->set(Behaviour::forward);
+  }
+}
+
+void World::Impl::count_proxy_faults() {
+  for (const auto& [id, connections] : spoilt_proxy_) {
+    if (proxy->connections() > connections) server.host_fault_acted(id);
+  }
+}
+
+/// A process that begins knows nothing of what has been switched on.
+void World::Impl::began(Client& client) {
+  for (const mock::HostFaultSwitched& switched : in_client_) {
+    for (const auto& device : devices_) {
+      if (&device->client() == &client && is_about(switched, *device))
+        device->host_fault(mock::to_json(switched.record), true);
+    }
+  }
+}
+
+void World::Impl::start_second_process(const Device& original) {
+  const std::string engine = original.engine() + "-second";
+  for (const auto& known : devices_) {
+    if (known->engine() != engine || known->name() != original.name()) continue;
+    known->start();
+    return;
+  }
+  const auto client = client_for(engine, original.name(), false);
+  const auto second = client ? make_device(**client, engine, original.name(), original.options())
+                             : Result<Device*>(client.error());
+  if (second) {
+    (*second)->start();
+  } else {
+    failed({"client", "the second process does not run: " + second.error().detail, {}, {}, {}, {}});
+  }
 }
 
 void World::Impl::lacks(std::string_view capability) {
@@ -458,6 +597,7 @@ void World::Impl::broken(std::string_view rule, std::string message) {
 std::vector<Failure> World::Impl::finish() {
   WA_ASSERT(!finished_);
   finished_ = true;
+  count_proxy_faults();
   judge();
   end_clients();
   end_server();

@@ -34,8 +34,9 @@ struct Options {
 /// one child process or several, told what to do in JSON Lines (docs/guides/client-driver.md).
 ///
 /// One process runs all devices of an engine if its hello lists `multi_device`, else each device
-/// has one. `kill()` is SIGKILL to that process, so it ends all its devices; `start()` of any of
-/// them runs a new process on the same stored state.
+/// has one. A device of the same name of another engine is the same device in a second process:
+/// both have the same stored state. `kill()` is SIGKILL to that process, so it ends all its
+/// devices; `start()` of any of them runs a new process on the same stored state.
 ///
 /// What goes wrong with a client:
 /// - it cannot be started, or says no hello: device() fails with `environment`;

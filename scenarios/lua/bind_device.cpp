@@ -49,6 +49,35 @@ int device_delete(lua_State* L) {
   stage::Device& device = device_at(L);
   return wait_for_answer(L, device, device.remove(), "delete", {});
 }
+int device_hold(lua_State* L) {
+  stage::Device& device = device_at(L);
+  std::string point(text_at(L, 2, "device:hold takes the name of a commit, such as \"paired\""));
+  const std::string_view phase = text_at(L, 3, "device:hold takes \"before\" or \"after\"");
+  const lua_Integer nth = luaL_optinteger(L, 4, 1);
+  if (nth < 1 || nth > 1'000'000) lua::raise(L, "usage", "device:hold counts from 1");
+  const stage::Ref ref = device.hold(std::move(point), unwrap(L, stage::parse_hold_phase(phase)),
+                                     static_cast<std::uint32_t>(nth));
+  return wait_for_answer(L, device, ref, "hold", {});
+}
+int device_release(lua_State* L) {
+  stage::Device& device = device_at(L);
+  return wait_for_answer(L, device, device.release(), "release", {});
+}
+int device_await_held(lua_State* L) {
+  stage::Device& device = device_at(L);
+  const Options options(L, 2, "device:await_held", {"within"});
+  Wait wait = Wait::for_entry(
+      Impl::world_of(L), device, "held at a commit",
+      [](const stage::Entry& entry) {
+        using Grade = stage::Match::Grade;
+        return stage::Match{entry.kind == "held" ? Grade::full : Grade::none, {}};
+      },
+      within_of(options));
+  return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
+    push_strict(S, ended.entry()->data, {"point", "phase"});
+    return 1;
+  });
+}
 int device_kill(lua_State* L) {
   device_at(L).kill();
   return 0;
@@ -171,6 +200,9 @@ constexpr Member kDevice[] = {
     {"logout", device_logout},
     {"delete", device_delete},
     {"kill", device_kill},
+    {"hold", device_hold},
+    {"release", device_release},
+    {"await_held", device_await_held},
     {"inspect", device_inspect},
     {"await", device_await},
     {"await_qr", device_await_qr},
@@ -249,9 +281,10 @@ int engine_device(lua_State* L) {
   const std::string engine = engine_at(L).name;
   stage::World& world = Impl::world_of(L);
   const std::string name(text_at(L, 2, "engine:device takes a name"));
-  const Options options(L, 3, "engine:device",
-                        {"auto_renew_qr", "clone_of", "initial_prekeys", "on_replaced", "qr_first",
-                         "qr_rest", "unpaired_limit", "version"});
+  const Options options(
+      L, 3, "engine:device",
+      {"auto_renew_qr", "clone_of", "expected_number", "initial_prekeys", "on_replaced", "proxy",
+       "qr_first", "qr_rest", "unpaired_limit", "version"});
   stage::DeviceOptions wanted;
   wanted.auto_renew_qr = options.count("auto_renew_qr");
   wanted.unpaired_limit = options.count("unpaired_limit");
@@ -261,6 +294,8 @@ int engine_device(lua_State* L) {
   wanted.qr_rest = options.duration("qr_rest");
   wanted.version = options.text("version");
   wanted.clone_of = options.text("clone_of").value_or("");
+  wanted.expected_number = options.text("expected_number").value_or("");
+  wanted.proxy = options.text("proxy").value_or("");
   push_object(L, kDeviceType, unwrap(L, world.device(engine, name, wanted)));
   Impl::of(L).note_device(engine, name, options.json());
   return 1;

@@ -17,6 +17,14 @@ int pause(lua_State* L) {
   return Impl::of(L).wait_for(L, Wait::pause(world, duration), {});
 }
 
+int wait_until(lua_State* L) {
+  Impl::world_of(L);
+  if (lua_type(L, 1) != LUA_TFUNCTION)
+    lua::raise(L, "usage", "wait_until takes a function: wait_until(function() return … end)");
+  const Options options(L, 2, "wait_until", {"within"});
+  return Impl::of(L).wait_until(L, within_of(options));
+}
+
 int parallel(lua_State* L) {
   Impl::world_of(L);
   const int count = lua_gettop(L);
@@ -62,6 +70,7 @@ void install_bindings(lua_State* L) {
   lua_setglobal(L, "expect");
   lua_register(L, "pause", pause);
   lua_register(L, "parallel", parallel);
+  lua_register(L, "wait_until", wait_until);
   lua_register(L, "scenario", scenario);
 
   lua_pushglobaltable(L);

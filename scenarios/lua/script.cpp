@@ -180,6 +180,41 @@ int Script::Impl::continue_wait(lua_State* L, int, std::intptr_t) {
   return finish ? finish(L, wait) : 0;
 }
 
+int Script::Impl::wait_until(lua_State* L, Duration within) {
+  /// Where the condition runs, and the error that ended it.
+  struct Asking {
+    lua_State* thread = nullptr;
+    bool failed = false;
+  };
+  auto asking = std::make_shared<Asking>();
+  asking->thread = lua_newthread(L);
+  const int anchor = luaL_ref(L, LUA_REGISTRYINDEX);
+  lua_pushvalue(L, 1);
+  lua_xmove(L, asking->thread, 1);
+  auto condition = [this, asking] {
+    lua_State* thread = asking->thread;
+    lua_pushvalue(thread, 1);
+    sandbox_.refill(thread);
+    asking->failed = lua_pcall(thread, 0, 1, 0) != LUA_OK;
+    sandbox_.rest();
+    if (asking->failed) return true;
+    const bool holds = lua_toboolean(thread, -1) != 0;
+    lua_pop(thread, 1);
+    return holds;
+  };
+  const std::string what = "wait_until(…) at " + Sandbox::where(L);
+  return wait_for(L, stage::Wait::until(*world, what, std::move(condition), within),
+                  [asking, anchor](lua_State* S, const stage::Wait&) {
+                    if (asking->failed) {
+                      luaL_checkstack(S, 1, nullptr);
+                      lua_xmove(asking->thread, S, 1);
+                    }
+                    luaL_unref(S, LUA_REGISTRYINDEX, anchor);
+                    if (asking->failed) lua_error(S);
+                    return 0;
+                  });
+}
+
 bool Script::Impl::run_ready() {
   bool ran = false;
   for (std::size_t i = 0; i < tasks_.size(); ++i) {  // grows while it runs

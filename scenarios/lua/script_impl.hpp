@@ -63,6 +63,9 @@ class Script::Impl {
   /// Ends the calling C function: the coroutine goes on when the wait has ended. A wait that timed
   /// out raises.
   int wait_for(lua_State* L, stage::Wait wait, Finish finish);
+  /// Ends when the function at 1 returns something true; it is asked again after whatever happens,
+  /// and may not wait itself.
+  int wait_until(lua_State* L, Duration within);
   /// Runs the functions at 1..count as coroutines of their own.
   int run_parallel(lua_State* L, int count);
   int declare_from(lua_State* L);

@@ -332,6 +332,39 @@ TEST(ScriptTest, AFaultIsActiveUntilItIsHealed) {
       IsEmpty());
 }
 
+TEST(ScriptTest, WaitsUntilAFunctionSaysSo) {
+  EXPECT_THAT(
+      failures("local d = engine:device 'a' d:start() "
+               "wait_until(function() return #d.states >= 2 end, { within = '5s' }) "
+               "expect(d.state):equals('waiting_for_scan') "
+               "expect.error(function() wait_until(function() return false end, { within = '1s' }) "
+               "end):code('timed_out') "
+               "expect.error(function() wait_until(function() error('x') end) end):code('error') "
+               "expect.error(function() wait_until(function() return d.credentials end) "
+               "end):code('usage') "
+               "expect.error(function() wait_until(3) end):code('usage')"),
+      IsEmpty());
+}
+
+TEST(ScriptTest, AConditionThatNeverReturnsEndsTheScript) {
+  EXPECT_THAT(failures("wait_until(function() while true do end end)"),
+              ElementsAre(HasSubstr("an endless loop?")));
+}
+
+TEST(ScriptTest, ADeviceIsHeldAtACommitAndReleased) {
+  EXPECT_THAT(failures("local p, d = server:phone { number = '15550100001' }, "
+                       "engine:device('a', { expected_number = '15550100001' }) "
+                       "d:hold('paired', 'before') d:start() p = p "
+                       "local qr = d:await_qr() "
+                       "parallel(function() p:scan(qr) end, function() "
+                       "local held = d:await_held { within = '5s' } "
+                       "expect(held.point):equals('paired') expect(held.phase):equals('before') "
+                       "expect(d.credentials):is_nil() d:release() end) "
+                       "d:await 'connected' "
+                       "expect.error(function() d:hold('paired', 'during') end):code('usage')"),
+              IsEmpty());
+}
+
 TEST(ScriptTest, AnAllowanceThatWasNotUsedFails) {
   const auto played = try_play(
       "scenario { name = 'a', allow = { violations = {'header'}, invariants = {'fresh-qr'} } }");

@@ -171,6 +171,7 @@ Ref Device::inspect() {
   for (const auto& [kind, records] : setup_.store->kinds()) stored[kind] = records.size();
   data["stored"] = std::move(stored);
   data["timers"] = reopen_at_ || (session_ && session_->next_deadline()) ? 1 : 0;
+  data["open_files"] = world_.open_sockets(setup_.index) + (session_ ? 1 : 0);  // and the store
   done(ref, std::move(data));
   return ref;
 }
@@ -282,7 +283,7 @@ void Device::commit_done(std::uint32_t incarnation) {
   const bool had_account = has_account();
   setup_.store->apply(committing_.changes);
   if (had_account && !has_account()) world_.account_gone(*this);
-  if (!reached("after")) commit_durable();
+  if (!holds(stage::HoldPhase::after)) commit_durable();
 }
 
 void Device::commit_durable() {
@@ -322,18 +323,18 @@ void Device::give_back_when_stopped() {
 
 // ---- held ---------------------------------------------------------------------------------------
 
-Ref Device::hold(std::string_view point, std::string_view phase, std::uint32_t nth) {
-  const Ref ref = release();
-  hold_ = Hold{std::string(point), std::string(phase), nth};
+Ref Device::hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) {
+  const Ref ref = release();  // what was asked for before
+  hold_ = Hold{std::move(point), phase, nth, false, {}};
   return ref;
 }
 
 Ref Device::release() {
   const Ref ref = next_ref();
   done(ref);
-  const auto hold = std::exchange(hold_, {});
-  if (!hold || !hold->holding) return ref;
-  if (hold->phase == "before") {
+  const std::optional<Hold> hold = std::exchange(hold_, {});
+  if (!hold || !hold->stands) return ref;
+  if (hold->phase == stage::HoldPhase::before) {
     begin_commit();
   } else {
     commit_durable();
@@ -341,13 +342,30 @@ Ref Device::release() {
   return ref;
 }
 
-/// Whether the commit under way is the one to be held.
-bool Device::reached(std::string_view phase) {
-  if (!hold_ || hold_->holding || hold_->phase != phase) return false;
+void Device::kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death) {
+  hold_ = Hold{std::move(point), phase, 1, false, std::move(on_death)};
+}
+
+void Device::dies(std::uint32_t incarnation) {
+  if (incarnation != incarnation_ || !hold_) return;
+  const auto on_death = std::move(hold_->on_death);
+  on_death();
+  kill();
+}
+
+bool Device::holds(stage::HoldPhase phase) {
+  if (!hold_ || hold_->stands || hold_->phase != phase) return false;
   if (!hold_->point.empty() && hold_->point != committing_.point) return false;
   if (--hold_->left > 0) return false;
-  hold_->holding = true;
-  push({world_.now().mono, "held", {{"point", committing_.point}}, {}});
+  hold_->stands = true;
+  if (hold_->on_death) {
+    world_.begin_death(setup_.index, incarnation_);
+    return true;
+  }
+  push({world_.now().mono,
+        "held",
+        {{"point", committing_.point}, {"phase", stage::to_string(phase)}},
+        {}});
   return true;
 }
 
@@ -357,7 +375,7 @@ void Device::feed(client::Event event) {
   if (!session_) return;
   const Sabotage& sabotage = *setup_.sabotage;
   if (sabotage.hears && !sabotage.hears(event)) return;
-  std::vector<client::Action> actions = session_->step(event, world_.now());
+  std::vector<client::Action> actions = session_->step(event, host_now());
   if (sabotage.actions) sabotage.actions(actions);
   perform(gate_.admit(std::move(actions)));
   set_alarm();
@@ -374,6 +392,12 @@ void Device::alarm() {
     return feed(client::DeadlineReached{});
   }
   set_alarm();
+}
+
+Now Device::host_now() const {
+  Now now = world_.now();
+  now.wall.value += std::chrono::duration_cast<std::chrono::milliseconds>(wall_offset_).count();
+  return now;
 }
 
 void Device::set_alarm() {
@@ -429,7 +453,7 @@ void Device::perform(client::Action& action) {
       [&](client::Commit& commit) {
         committing_ = std::move(commit);
         commit_deadline_ = world_.now().mono + kStorePatience;
-        if (!reached("before")) begin_commit();
+        if (!holds(stage::HoldPhase::before)) begin_commit();
       },
       [&](client::Compute& compute) {
         computing_.insert_or_assign(compute.job_id, std::move(compute.job));
@@ -447,7 +471,7 @@ void Device::perform(client::Action& action) {
 }
 
 void Device::publish(const client::Status& status) {
-  std::vector<stage::Entry> entries = stage::entries_of(status_, status, world_.now());
+  std::vector<stage::Entry> entries = stage::entries_of(status_, status, host_now());
   status_ = status;
   for (stage::Entry& entry : entries) push(std::move(entry));
 }

@@ -28,8 +28,12 @@ class DeviceSurroundings {
   virtual void account_gone(const stage::Device& device) = 0;
   /// `extra`: beside what a commit usually takes.
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation, Duration extra) = 0;
+  /// The process is to die, once it has come out of what it does now.
+  virtual void begin_death(std::uint32_t device, std::uint32_t incarnation) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
+  /// Sockets that it holds or dials.
+  virtual std::size_t open_sockets(std::uint32_t device) const = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
   virtual Bytes& trace_open(stage::Trace::Actor actor) = 0;
   virtual stage::Trace& trace() = 0;
@@ -64,9 +68,15 @@ class Device final : public stage::Device {
          stage::DeviceOptions options, Setup setup);
 
   void kill() override;
-  stage::Ref inspect() override;
-  stage::Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) override;
+  stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
   stage::Ref release() override;
+  stage::Ref inspect() override;
+
+  /// Dies at this commit, when it comes. `on_death`: just before.
+  void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
+  void dies(std::uint32_t incarnation);
+  /// The wall clock of its host, ahead of everybody's by this much more.
+  void jump_clock(Duration jump) { wall_offset_ += jump; }
 
   void feed(client::Event event);
   /// The device's alarm: the session's, or one of its shell.
@@ -88,6 +98,9 @@ class Device final : public stage::Device {
   Instant now() const override { return world_.now().mono; }
   void was_asked(const Asked& asked) override { world_.asked(*this, asked); }
   void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
+  /// Whether the commit under way is the one to stand still at.
+  bool holds(stage::HoldPhase phase);
+  Now host_now() const;
   /// Builds the session from what is durable. False: the record cannot be read.
   bool boot();
   enum class Opening { opened, elsewhere, waiting, failed, damaged };
@@ -104,7 +117,6 @@ class Device final : public stage::Device {
   void show_owned_elsewhere();
   bool wants_to_run() const;
   client::Status without_session() const;
-  bool reached(std::string_view phase);
   void set_alarm();
   void give_back_when_stopped();
   std::string owner() const { return engine() + "/" + name(); }
@@ -134,11 +146,13 @@ class Device final : public stage::Device {
   std::optional<Instant> reopen_at_;
   struct Hold {
     std::string point;
-    std::string phase;
-    std::uint32_t left = 1;
-    bool holding = false;
+    stage::HoldPhase phase = stage::HoldPhase::before;
+    std::uint32_t left = 1;  ///< commits of that name until it stands still
+    bool stands = false;
+    std::function<void()> on_death;  ///< it dies instead of standing still
   };
   std::optional<Hold> hold_;
+  Duration wall_offset_{};
   std::map<std::uint32_t, client::ComputeJob> computing_;
 };
 

@@ -23,6 +23,7 @@ struct Happening {
     server_hears_end,  ///< target: link
     client_hears_end,  ///< target: link
     commit_done,       ///< target: device; number: incarnation
+    process_dies,      ///< target: device; number: incarnation
     computed,          ///< target: device; number: incarnation; extra: job
     tenant_computed,   ///< number: place of the job
   };

@@ -113,4 +113,9 @@ std::size_t Links::open() const {
       links_, [](const Link& link) { return link.client_open || link.server_open; }));
 }
 
+std::size_t Links::open_of(std::uint32_t device) const {
+  return static_cast<std::size_t>(std::ranges::count_if(
+      links_, [&](const Link& link) { return link.device == device && link.client_open; }));
+}
+
 }  // namespace wa::sim

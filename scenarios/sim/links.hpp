@@ -51,6 +51,7 @@ class Links {
   const Link& operator[](std::uint32_t link) const { return links_[link]; }
   std::size_t size() const { return links_.size(); }
   std::size_t open() const;
+  std::size_t open_of(std::uint32_t device) const;  ///< on the device's side
 
  private:
   EventQueue& queue_;

@@ -1,11 +1,13 @@
 #include "scenarios/sim/world.hpp"
 
 #include <algorithm>
+#include <list>
 
 #include "engine/base/overloaded.hpp"
 #include "scenarios/sim/device.hpp"
 #include "scenarios/sim/event_queue.hpp"
 #include "scenarios/sim/links.hpp"
+#include "scenarios/stage/host_fault.hpp"
 #include "scenarios/stage/invariants.hpp"
 
 namespace wa::sim {
@@ -24,8 +26,23 @@ constexpr std::uint64_t kLivelock = 1'000'000;
 constexpr Duration kStopPatience = 30s;
 
 constexpr EventQueue::Alarm kTenantAlarm = 0;
+/// Of a name, where a fault makes it slow.
+constexpr Duration kSlowLookup = 5s;
+
+/// The URL of the proxy that a world keeps, where that is meant.
+std::string proxy_url(const std::string& option) {
+  if (option == "http") return "http://proxy:3128";
+  if (option == "socks5") return "socks5://proxy:1080";
+  return option;
+}
 
 }  // namespace
+
+/// A standing fault, and for whom it is on.
+struct HostFault {
+  stage::HostFault fault;
+  std::string label;  ///< empty: whom its record names
+};
 
 class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
  public:
@@ -35,7 +52,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
         keys_random_(options.seed, "server keys"),
         keys_(mock::ServerKeys::generate(keys_random_)),
         tenant_random_(options.seed, "tenant"),
-        tenant_(options.settings, keys_, options.seed, tenant_random_),
+        tenant_(options.settings, keys_, options.seed, tenant_random_,
+                {.name = {}, .host_faults = true}),
         links_(queue_, options.costs.latency),
         tenant_actor_(trace_.actor("tenant")),
         server_(*this, trace_),
@@ -118,6 +136,13 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
     happening.number = incarnation;
     queue_.push(now_ + options.costs.commit + extra, std::move(happening));
   }
+  void begin_death(std::uint32_t device, std::uint32_t incarnation) override {
+    Happening happening;
+    happening.kind = Kind::process_dies;
+    happening.target = device;
+    happening.number = incarnation;
+    queue_.push(now_, std::move(happening));
+  }
   void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) override {
     Happening happening;
     happening.kind = Kind::computed;
@@ -126,6 +151,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
     happening.extra = job;
     queue_.push(now_ + options.costs.compute, std::move(happening));
   }
+  std::size_t open_sockets(std::uint32_t device) const override { return links_.open_of(device); }
   void set_alarm(std::uint32_t device, std::optional<Instant> at) override {
     queue_.set_alarm(kTenantAlarm + 1 + device, at);
   }
@@ -154,6 +180,11 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void perform(std::vector<mock::Action> actions);
   void perform(mock::Action& action);
   void record(const mock::Action& action);
+  // What happens in the hosts of clients.
+  void perform(const mock::HostFaultSwitched& switched);
+  /// Whether a fault of the device's host keeps this dial from arriving.
+  bool host_fails(const Happening& upgrade);
+  void start_second_process(const Device& original);
   /// Whether a fault answers the TLS handshake of this dial.
   bool tls_fails(std::uint32_t link);
   void to_tenant(std::uint32_t link, const mock::ConnectionEvent& event) {
@@ -173,6 +204,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   stage::Invariants invariants_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::map<std::string, std::shared_ptr<Store>, std::less<>> stores_;  ///< by device name
+  std::list<HostFault> host_faults_;                                   ///< that are on
   std::map<mock::RequestId, Done> asked_;
   mock::RequestId next_request_ = 1;
   std::map<std::uint32_t, mock::Compute> tenant_jobs_;
@@ -197,6 +229,7 @@ bool World::Impl::perform(Happening& happening) {
       }
       return true;
     case Kind::commit_done: devices_[happening.target]->commit_done(happening.number); return true;
+    case Kind::process_dies: devices_[happening.target]->dies(happening.number); return true;
     case Kind::computed:
       devices_[happening.target]->computed(happening.number, happening.extra);
       return true;
@@ -213,6 +246,7 @@ bool World::Impl::perform(Happening& happening) {
   switch (happening.kind) {
     case Kind::upgrade_arrives:
       if (!link.client_open) return false;
+      if (host_fails(happening)) return true;
       if (tls_fails(happening.target)) return true;
       links_[happening.target].asking = true;
       to_tenant(happening.target, mock::UpgradeRequested{link.target, "device " + device.name()});
@@ -268,6 +302,83 @@ bool World::Impl::perform(Happening& happening) {
   }
 }
 
+// ---- hosts of clients ---------------------------------------------------------------------------
+
+void World::Impl::perform(const mock::HostFaultSwitched& switched) {
+  const mock::FaultRecord& record = switched.record;
+  const std::string id = record.id;
+  std::vector<Device*> about;
+  for (const auto& device : devices_) {
+    if (stage::is_about(record, switched.device, *device, server_.jid(device->name())))
+      about.push_back(device.get());
+  }
+  const auto rows = Overloaded{
+      [&](const mock::ClockFault& clock) {
+        for (Device* device : about) device->jump_clock(clock.jump);
+        if (!about.empty()) server_.host_fault_acted(id);
+      },
+      [&](const mock::KillFault& kill) {
+        const stage::KillPoint point = stage::parse_kill_point(kill.point);
+        for (Device* device : about) {
+          device->kill_at(point.point, point.phase, [this, id] { server_.host_fault_acted(id); });
+        }
+      },
+      [&](const mock::SecondProcessFault&) {
+        for (Device* device : about) start_second_process(*device);
+        if (!about.empty()) server_.host_fault_acted(id);
+      },
+      [&](const auto&) {
+        if (switched.on) {
+          host_faults_.push_back({stage::HostFault(record, options.seed), switched.device});
+        } else {
+          host_faults_.remove_if([&](const HostFault& fault) {
+            return fault.fault.record().id == id &&
+                   (switched.device.empty() || fault.label == switched.device);
+          });
+        }
+      },
+  };
+  std::visit(rows, record.kind);
+}
+
+void World::Impl::start_second_process(const Device& original) {
+  std::string engine = original.engine() + "-second";
+  auto second = device(engine, original.name(), original.options());
+  WA_ASSERT(second);
+  (*second)->start();
+}
+
+bool World::Impl::host_fails(const Happening& upgrade) {
+  Link& link = links_[upgrade.target];
+  const Device& device = *devices_[link.device];
+  const bool looked_up = upgrade.number != 0;
+  for (HostFault& on : host_faults_) {
+    const mock::FaultRecord& record = on.fault.record();
+    const auto* dns = std::get_if<mock::DnsFault>(&record.kind);
+    const auto* proxy = std::get_if<mock::ProxyFault>(&record.kind);
+    if (!(dns && !looked_up) && !(proxy && !device.options().proxy.empty())) continue;
+    if (!stage::is_about(record, on.label, device, server_.jid(device.name()))) continue;
+    if (!on.fault.acts()) continue;
+    server_.host_fault_acted(record.id);
+    link.phase = dns ? client::DialPhase::resolve : client::DialPhase::proxy;
+    const auto fails = [&](const char* why) { links_.fail(upgrade.target, link.phase, why, now_); };
+    if (dns && dns->kind == mock::DnsFault::Kind::fail) fails("the name was not found");
+    if (dns && dns->kind == mock::DnsFault::Kind::slow) {
+      Happening later;
+      later.kind = Kind::upgrade_arrives;
+      later.target = upgrade.target;
+      later.number = 1;  // the name is known then
+      queue_.push(now_ + kSlowLookup, std::move(later));
+    }
+    if (proxy && proxy->kind == mock::ProxyFault::Kind::refuse)
+      fails("the proxy refused: HTTP 403");
+    if (proxy && proxy->kind == mock::ProxyFault::Kind::drop)
+      fails("the proxy closed the connection");
+    return true;  // what hangs fails when the dial times out
+  }
+  return false;
+}
+
 bool World::Impl::tls_fails(std::uint32_t link) {
   using Fault = mock::TlsFault::Kind;
   mock::Tenant::TlsDecision decision = tenant_.tls_decision(now());
@@ -288,6 +399,8 @@ bool World::Impl::tls_fails(std::uint32_t link) {
   }
   return true;
 }
+
+// ---- the tenant ---------------------------------------------------------------------------------
 
 void World::Impl::perform(std::vector<mock::Action> actions) {
   for (mock::Action& action : actions) {
@@ -358,7 +471,7 @@ void World::Impl::perform(mock::Action& action) {
         server_.record(now_, std::move(record.event));
         invariants_.noticed(server_.history().back());
       },
-      [](const mock::HostFaultSwitched&) {},  // refused: see Tenant::Options
+      [&](const mock::HostFaultSwitched& switched) { perform(switched); },
   };
   std::visit(rows, action.what);
 }
@@ -396,6 +509,8 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   config.timings.qr_first = device_options.qr_first.value_or(options.settings.refs_first);
   config.timings.qr_rest = device_options.qr_rest.value_or(options.settings.refs_rest);
 
+  config.expected_number = device_options.expected_number;
+  config.proxy = proxy_url(device_options.proxy);
   if (options.sabotage.config) options.sabotage.config(config);
 
   if (!device_options.clone_of.empty()) {

@@ -129,6 +129,18 @@ std::string describe(const Entry& entry) {
   return entry.kind + " " + json::serialize(entry.data);
 }
 
+Result<HoldPhase> parse_hold_phase(std::string_view word) {
+  for (const HoldPhase phase : {HoldPhase::before, HoldPhase::after}) {
+    if (word == to_string(phase)) return phase;
+  }
+  return Error{Errc::usage,
+               "a commit is held \"before\" or \"after\", not \"" + std::string(word) + "\""};
+}
+
+std::string_view to_string(HoldPhase phase) {
+  return phase == HoldPhase::before ? "before" : "after";
+}
+
 Device::Device(std::string engine, std::string name, DeviceOptions options, Trace& trace)
     : engine_(std::move(engine)),
       name_(std::move(name)),

@@ -46,8 +46,9 @@ class QrPicture {
 /// - `done`: {ref} and what the command yields; for inspect: credentials (text or null),
 ///   generation, stored {kind: count}, …
 /// - `error`: {ref, code, text}
+/// - `held`: {point, phase}; it stands still until release()
 /// - `killed`, `exited`: the process ended, by the scenario or by itself {status}
-/// - others: what a client under test says, as message, receipt, held, …
+/// - others: what a client under test says, as message, receipt, …
 struct Entry {
   Instant at;
   std::string kind;
@@ -69,6 +70,7 @@ struct DeviceOptions {
   std::optional<Duration> qr_first;  ///< overrides what the server's settings say
   std::optional<Duration> qr_rest;
   std::optional<std::string> version;  ///< "2.3000.1043857760"
+  std::string expected_number;         ///< digits; a scan by another number is refused; empty: any
   /// "http" or "socks5": through a proxy of the world's own; or a proxy's URL. Empty: none.
   std::string proxy;
   /// A rogue: before its first start it gets a copy of what this other device has stored
@@ -85,6 +87,12 @@ std::string describe(const Entry& entry);
 
 /// Numbers what is asked of a device; the answer is an entry `done` or `error` with this `ref`.
 using Ref = std::uint64_t;
+
+/// Where a process is held at a commit.
+enum class HoldPhase { before, after };
+/// "before" and "after". Errors: `usage`.
+Result<HoldPhase> parse_hold_phase(std::string_view word);
+std::string_view to_string(HoldPhase phase);
 
 /// One device of an engine under test. Commands return at once; what they lead to is in the
 /// history.
@@ -112,13 +120,12 @@ class Device {
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
-  virtual Ref inspect() = 0;
-  /// Stops the process at the `nth` commit of this point (engine/client/records.hpp; empty: any)
-  /// from now on: `phase` "before" it is durable, or "after" it is and nobody knows. Then there is
-  /// an entry `held` {point}.
-  virtual Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) = 0;
-  /// Lets go what is held, and forgets what was asked for.
+  /// When the device is about to make the nth commit of that name durable, or has just done so and
+  /// nobody knows, it stands still: an entry `held`. nth from 1, from now on. One hold at a time.
+  virtual Ref hold(std::string point, HoldPhase phase, std::uint32_t nth) = 0;
+  /// It goes on, or the hold that has not come yet is given up.
   virtual Ref release() = 0;
+  virtual Ref inspect() = 0;
 
   /// A command that changes what may be expected of the device.
   struct Asked {

@@ -18,9 +18,9 @@ class ScriptedDevice final : public Device {
       : Device(std::move(engine), std::move(name), std::move(options), trace), now_(now) {}
   using Device::push;
   void kill() override {}
-  Ref inspect() override { return next_ref(); }
-  Ref hold(std::string_view, std::string_view, std::uint32_t) override { return next_ref(); }
+  Ref hold(std::string, HoldPhase, std::uint32_t) override { return next_ref(); }
   Ref release() override { return next_ref(); }
+  Ref inspect() override { return next_ref(); }
 
  private:
   void do_start(Ref, std::string) override {}

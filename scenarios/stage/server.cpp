@@ -133,7 +133,7 @@ std::string Server::fault_kind(std::string_view id) const {
 
 OutcomePtr Server::remove_fault(std::string id) {
   const mock::FaultEngine::Active* active = faults().find(id);
-  if (active && active->fired == 0 && !active->record.optional) removed_unfired_.push_back(id);
+  if (active && !has_fired(*active)) removed_unfired_.push_back(id);
   std::string what = "removal of fault " + id;
   return command(mock::RemoveFault{std::move(id)}, std::move(what));
 }
@@ -151,9 +151,19 @@ OutcomePtr Server::heal_fault(std::string id) {
 std::vector<std::string> Server::unfired_faults() const {
   std::vector<std::string> ids = removed_unfired_;
   for (const auto& active : faults().records()) {
-    if (active.fired == 0 && !active.record.optional) ids.push_back(active.record.id);
+    if (!has_fired(active)) ids.push_back(active.record.id);
   }
   return ids;
+}
+
+bool Server::has_fired(const mock::FaultEngine::Active& active) const {
+  if (active.record.optional) return true;
+  // That one was switched on says nothing of what became of it in the client's host.
+  return active.record.is_host() ? host_faults_acted_.contains(active.record.id) : active.fired > 0;
+}
+
+void Server::host_fault_acted(std::string_view id) {
+  ++host_faults_acted_[std::string(id)];
 }
 
 OutcomePtr Server::command(mock::Command command, std::string what) {

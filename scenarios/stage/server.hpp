@@ -105,6 +105,8 @@ class Server {
   }
   /// Ids of faults that never fired and had to, also those that were removed.
   std::vector<std::string> unfired_faults() const;
+  /// For worlds: a host fault acted on one of its chances.
+  void host_fault_acted(std::string_view id);
 
   OutcomePtr command(mock::Command command, std::string what);
 
@@ -142,6 +144,7 @@ class Server {
   };
   friend class Phone;
   void note_close(const ServerEntry& entry);
+  bool has_fired(const mock::FaultEngine::Active& active) const;
 
   ServerPort& port_;
   Trace& trace_;
@@ -152,6 +155,7 @@ class Server {
   std::vector<std::unique_ptr<Phone>> phones_;
   Instant began_{};
   std::map<std::string, std::string, std::less<>> fault_kinds_;  ///< by id
+  std::map<std::string, std::uint64_t, std::less<>> host_faults_acted_;
   /// Faults that were removed: their records would be gone from the tenant.
   std::vector<std::string> removed_unfired_;
 };

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <functional>
+#include <list>
+#include <memory>
+
+#include "engine/net/resolver.hpp"
+#include "engine/runtime/clock.hpp"
+#include "scenarios/stage/host_fault.hpp"
+
+namespace wa::cli {
+
+/// The host that one device of a client under test believes to run on: its look-ups and its wall
+/// clock, with the faults that are switched on. `testline engine` only; nothing else links it.
+class EngineHost final : public net::Resolver, public runtime::Clock {
+ public:
+  /// `fired`: a fault acted on one of its chances.
+  EngineHost(boost::asio::io_context& io, std::function<void(const std::string& id)> fired);
+  ~EngineHost() override;
+
+  /// Errors: `usage`: not a fault of look-ups or the clock.
+  Result<void> set(const mock::FaultRecord& record, bool on);
+
+  // net::Resolver
+  [[nodiscard]] Lookup resolve(const std::string& host, Done done) override;
+  // runtime::Clock
+  Now now() const override;
+
+ private:
+  struct Late;
+
+  boost::asio::io_context& io_;
+  std::function<void(const std::string& id)> fired_;
+  std::unique_ptr<net::Resolver> system_;
+  std::list<stage::HostFault> faults_;  ///< of look-ups
+  Duration wall_offset_{};
+};
+
+}  // namespace wa::cli
