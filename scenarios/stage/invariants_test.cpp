@@ -168,6 +168,15 @@ TEST_F(InvariantsTest, ACodeIsCountedFromItsOfferInWhicheverOrderTheyAreTold) {
   EXPECT_THAT(rules(83s), ElementsAre("fresh-qr"));
 }
 
+TEST_F(InvariantsTest, TheFirstCodeOfTheNextProcessIsNotTheFirstCodeOfTheLast) {
+  codes(1s, 1);
+  code(1s, 1);
+  shop_.push({Instant(2s), "killed", {}, {}});
+  codes(1h, 2);
+  code(1h, 1);
+  EXPECT_THAT(rules(1h + 1s), IsEmpty());
+}
+
 TEST_F(InvariantsTest, ACodeIsShownNoLongerThanItSays) {
   codes(1s, 1);
   shows(1s, "waiting_for_scan");
