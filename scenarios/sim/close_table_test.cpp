@@ -52,11 +52,26 @@ json::object stream_error(std::optional<int> code, std::string_view child) {
   return {{"fault", "stream_error"}, {"args", std::move(args)}};
 }
 
+/// The record by which the mock says such an end; a trigger is added by the test.
+json::object fault_for(Element element, std::optional<int> code, std::string_view child) {
+  if (element == Element::stream_error) return stream_error(code, child);
+  if (element == Element::failure) {
+    return {{"fault", "failure"}, {"args", {{"reason", *code}}}};
+  }
+  json::object node;
+  if (element == Element::bulletin) {
+    node = {{"tag", "ib"}, {"children", json::array{json::object{{"tag", child}}}}};
+  } else {
+    node = {{"tag", "xmlstreamend"}};
+  }
+  return {{"fault", "inject"}, {"args", {{"node", std::move(node)}}}};
+}
+
 Cell cell_of(Element element, std::optional<int> code, std::string_view child,
              Situation situation) {
   client::StreamEnd end{.element = element, .code = code, .child = std::string(child)};
   Cell cell;
-  cell.fault = stream_error(code, child);
+  cell.fault = fault_for(element, code, child);
   cell.situation = situation;
   cell.code = code;
   cell.policy = &close_policy(end, situation);
@@ -74,18 +89,25 @@ std::pair<std::optional<int>, std::string> example_of(const ClosePolicy& policy)
   std::string child(policy.child);
   if (child == "*") child.clear();
   if (child == "conflict*") child = "conflict:other";
+  if (policy.element == Element::bulletin) child = "downgrade_webclient";
+  if (policy.element == Element::bulletin || policy.element == Element::stream_end) code.reset();
   return {code, child};
 }
 
 std::vector<Cell> cells() {
   std::vector<Cell> cells;
   for (const ClosePolicy& policy : client::close_policies()) {
-    if (policy.element != Element::stream_error) continue;
+    const bool said_by_server =
+        policy.element == Element::stream_error || policy.element == Element::failure ||
+        policy.element == Element::bulletin || policy.element == Element::stream_end;
+    if (!said_by_server) continue;  // dials and our own ends: session_close_test.cpp
     const auto [code, child] = example_of(policy);
     for (const Situation situation :
          {Situation::unpaired, Situation::finishing, Situation::paired}) {
       if (policy.situation && policy.situation != situation) continue;
-      cells.push_back(cell_of(Element::stream_error, code, child, situation));
+      // A failure stands in place of a success: it is for logins.
+      if (policy.element == Element::failure && situation != Situation::paired) continue;
+      cells.push_back(cell_of(policy.element, code, child, situation));
       EXPECT_EQ(cells.back().policy, &policy) << cells.back().name;
     }
   }
@@ -141,6 +163,7 @@ class CloseTableTest : public testing::TestWithParam<Cell> {
     const auto id = world_.server().fault(record);
     ASSERT_TRUE(id) << id.error();
   }
+  static bool is_failure() { return GetParam().policy->element == Element::failure; }
   /// Up to the moment behind the end.
   void play() {
     Bytes picture;
@@ -166,6 +189,11 @@ class CloseTableTest : public testing::TestWithParam<Cell> {
       before_ = inspect();
       ASSERT_NO_FATAL_FAILURE(add_fault({{"manual", true}}));
       ASSERT_TRUE(world_.server().fire_fault("the-end")->value());
+      if (is_failure()) {  // the answer to the next login
+        device_.stop();
+        ASSERT_NO_FATAL_FAILURE(passes(100ms));
+        device_.start();
+      }
       ASSERT_NO_FATAL_FAILURE(passes(100ms));
     }
     if (before_.empty()) before_ = inspect();
@@ -213,7 +241,8 @@ TEST_P(CloseTableTest, Holds) {
 
   // When it comes back.
   const auto connects = world_.server().connects("shop-1");
-  const std::uint64_t at_the_end = cell.situation == Situation::paired ? 2 : 1;
+  const std::uint64_t at_the_end =
+      (cell.situation == Situation::paired ? 2u : 1u) + (is_failure() ? 1u : 0u);
   if (policy.retry == Retry::stop) {
     ASSERT_NO_FATAL_FAILURE(passes(30min));
     EXPECT_EQ(world_.server().connects("shop-1"), at_the_end);
