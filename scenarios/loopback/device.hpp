@@ -33,8 +33,6 @@ class Device final : public stage::Device {
   stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
   stage::Ref release() override;
   stage::Ref inspect() override;
-  stage::Ref hold(std::string_view point, std::string_view phase, std::uint32_t nth) override;
-  stage::Ref release() override;
 
   /// Switches a fault of its host; answered in the history.
   void host_fault(const boost::json::object& record, bool on);

@@ -95,7 +95,7 @@ TEST_F(DiskTest, AStoreThatCannotBeOpenedIsAnErrorAndAState) {
 }
 
 TEST_F(DiskTest, AFailedCommitRebuildsTheSessionAndThreeAreAStoreError) {
-  device_.hold("keys", "before", 1);
+  device_.hold("keys", stage::HoldPhase::before, 1);
   device_.start();
   passes(1ms);
   for (const DiskFault fault : kFailing) {
@@ -105,7 +105,7 @@ TEST_F(DiskTest, AFailedCommitRebuildsTheSessionAndThreeAreAStoreError) {
     EXPECT_EQ(world_.server().connects("shop-1"), 0u);
     EXPECT_EQ(inspect().at("generation"), 0);
     disk_.set(fault, false);
-    device_.hold("keys", "before", 1);
+    device_.hold("keys", stage::HoldPhase::before, 1);
     device_.start();
     passes(1ms);
   }
@@ -177,7 +177,7 @@ TEST_F(DiskTest, ABusyFileIsWaitedForAsLongAsSqliteDoes) {
 }
 
 TEST_F(DiskTest, AKillLosesACommitThatIsNotDurableAndKeepsOneThatIs) {
-  device_.hold("paired", "before", 1);
+  device_.hold("paired", stage::HoldPhase::before, 1);
   device_.start();
   Wait qr = Wait::for_qr(world_, device_, 10s);
   ASSERT_FALSE(await(world_, qr));
@@ -190,7 +190,7 @@ TEST_F(DiskTest, AKillLosesACommitThatIsNotDurableAndKeepsOneThatIs) {
   device_.kill();
   EXPECT_EQ(inspect().at("credentials"), nullptr);
 
-  device_.hold("paired", "after", 1);
+  device_.hold("paired", stage::HoldPhase::after, 1);
   device_.start();
   qr = Wait::for_qr(world_, device_, 10s);
   ASSERT_FALSE(await(world_, qr));
