@@ -15,24 +15,6 @@ const kStop = { erased: false, again: false };
 const kErased = { erased: true, again: false };
 const kAgain = { erased: false, again: true };
 
-const failures = {
-  400: ['connecting', kAgain],
-  401: ['logged_out', kErased],
-  402: ['temporarily_banned', kStop],
-  403: ['account_locked', kErased],
-  405: ['client_outdated', kStop],
-  406: ['banned', kErased],
-  409: ['config_error', kStop],
-  411: ['needs_relink', kStop],
-  413: ['config_error', kStop],
-  414: ['config_error', kStop],
-  415: ['config_error', kStop],
-  418: ['config_error', kStop],
-  500: ['connecting', kAgain],
-  501: ['connecting', kAgain],
-  503: ['connecting', kAgain],
-};
-
 /** name → [arguments of the fault, Baileys' status code, what it ends in]. 515 and "replaced" have cases of their own. */
 const streamErrors = {
   'code-516': [{ code: 516 }, 516, ['logged_out', kErased]],
@@ -67,40 +49,6 @@ export function makeCases({ pairings }) {
       if (kPreKeys[lane.major]) assertEqual(device.prekeys, kPreKeys[lane.major], 'pre-keys at the server');
       const credentials = await inspect(client);
       assert(/^[0-9a-f]{64}$/.test(credentials ?? ''), `a paired client has credentials: ${credentials}`);
-      await lane.end(client);
-    },
-
-    'a pairing code links as a QR does': async (lane) => {
-      const client = await lane.launch('code');
-      assert(client.hello.capabilities.includes('pairing_code'), 'hello lists pairing_code');
-      const phone = await lane.phone();
-      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
-      const code = await lane.pairingCode(client, 'code');
-      assert(/^[1-9A-HJ-NP-TV-Z]{8}$/.test(code), `a code has eight characters: ${code}`);
-      const { device_jid: jid } = await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code });
-      await client.state('connecting', kOpenWithinMs, { code: 515 });
-      await client.state('connected', kOpenWithinMs);
-      const [device, ...others] = await lane.mock.devices(phone);
-      assertEqual([device.device_jid, device.online, others], [jid, true, []], 'the device as the server sees it');
-      const credentials = await inspect(client);
-      await lane.end(client);
-      const again = await lane.launch('code');
-      await again.command('start');
-      await again.state('connected', kOpenWithinMs);
-      assertEqual(await inspect(again), credentials, 'credentials after a restart');
-      await lane.end(again);
-    },
-
-    'a pairing that is interrupted after its code begins anew with another code': async (lane) => {
-      const client = await lane.launch('cut-code');
-      const phone = await lane.phone();
-      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
-      const first = await lane.pairingCode(client, 'cut-code');
-      await lane.cut('cut-code', 'fin');
-      const second = await lane.pairingCode(client, 'cut-code');
-      assert(first !== second, 'the code of a new connection is new');
-      await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code: second });
-      await client.state('connected', kOpenWithinMs);
       await lane.end(client);
     },
 
@@ -286,25 +234,6 @@ export function makeCases({ pairings }) {
       assertEqual(await inspect(client), credentials, 'credentials after the stop');
       await client.command('start');
       await client.state('connected', kOpenWithinMs);
-      await lane.end(client);
-    },
-
-    [`every failure at login ends as it should: ${Object.keys(failures).join(' ')}`]: async (lane) => {
-      const client = await lane.launch('failures', { TESTLINE_TIME_SCALE: '60' });  // "slow" is an hour: nobody retries
-      for (const [reason, end] of Object.entries(failures)) {
-        const device = `failure-${reason}`;
-        await lane.pair(client, { device });
-        const earned = await inspect(client, device);
-        const { id } = await lane.fault('failure', { reason: Number(reason) }, device);
-        await lane.strike('stream_error', { code: 515 }, device);
-        await seeEnd(client, device, Number(reason), end, earned);
-        await client.command('stop', { device });
-        await lane.mock.call('DELETE', `/v1/faults/${id}`);
-        // What was kept still is a login, what was erased is a device to be linked.
-        await client.command('start', { device, url: lane.url(device) });
-        await client.state(end[1].erased ? 'waiting_for_scan' : 'connected', kOpenWithinMs, { device });
-        await client.command('stop', { device });
-      }
       await lane.end(client);
     },
 
