@@ -52,6 +52,40 @@ export function makeCases({ pairings }) {
       await lane.end(client);
     },
 
+    'a pairing code links as a QR does': async (lane) => {
+      const client = await lane.launch('code');
+      assert(client.hello.capabilities.includes('pairing_code'), 'hello lists pairing_code');
+      const phone = await lane.phone();
+      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
+      const code = await lane.pairingCode(client, 'code');
+      assert(/^[1-9A-HJ-NP-TV-Z]{8}$/.test(code), `a code has eight characters: ${code}`);
+      const { device_jid: jid } = await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code });
+      await client.state('connecting', kOpenWithinMs, { code: 515 });
+      await client.state('connected', kOpenWithinMs);
+      const [device, ...others] = await lane.mock.devices(phone);
+      assertEqual([device.device_jid, device.online, others], [jid, true, []], 'the device as the server sees it');
+      const credentials = await inspect(client);
+      await lane.end(client);
+      const again = await lane.launch('code');
+      await again.command('start');
+      await again.state('connected', kOpenWithinMs);
+      assertEqual(await inspect(again), credentials, 'credentials after a restart');
+      await lane.end(again);
+    },
+
+    'a pairing that is interrupted after its code begins anew with another code': async (lane) => {
+      const client = await lane.launch('cut-code');
+      const phone = await lane.phone();
+      await client.command('start', { pairing_number: phone.jid.split('@')[0] });
+      const first = await lane.pairingCode(client, 'cut-code');
+      await lane.cut('cut-code', 'fin');
+      const second = await lane.pairingCode(client, 'cut-code');
+      assert(first !== second, 'the code of a new connection is new');
+      await lane.mock.call('POST', `/v1/phones/${phone.id}/pairing-code`, { code: second });
+      await client.state('connected', kOpenWithinMs);
+      await lane.end(client);
+    },
+
     'a 515 while a QR is on show: it is marked stale, and gives way to a new one': async (lane) => {
       const client = await lane.launch('unpaired');
       const phone = await lane.phone();

@@ -3,8 +3,8 @@
  *
  *   tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] [--only TEXT] [--keep]
  *
- * Without --client: Baileys 7 and Baileys 6, at the same time. Without --scheme: what the mock offers. Prints one line
- * per case and `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary, the mock does
+ * Without --client: Baileys 7 and Baileys 6, at the same time. Without --scheme: both. Prints one line per case and
+ * `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary, the mock does
  * not start).
  */
 import { mkdtemp, readdir, rm } from 'node:fs/promises';
@@ -34,7 +34,7 @@ function readOptions() {
           multiple: true,
           default: ['baileys', 'baileys6'].map((name) => join(kRoot, 'scenarios/clients', name, 'run')),
         },
-        scheme: { type: 'string', multiple: true },
+        scheme: { type: 'string', multiple: true, default: ['ws', 'wss'] },
         pairings: { type: 'string', default: '50' },
         only: { type: 'string', default: '' },
         keep: { type: 'boolean', default: false },
@@ -45,7 +45,7 @@ function readOptions() {
   }
   const pairings = Number(values.pairings);
   if (!Number.isInteger(pairings) || pairings < 1) fail(`--pairings ${values.pairings}: a positive whole number is wanted`);
-  const strange = values.scheme?.find((scheme) => !['ws', 'wss'].includes(scheme));
+  const strange = values.scheme.find((scheme) => !['ws', 'wss'].includes(scheme));
   if (strange) fail(`--scheme ${strange}: ws or wss is wanted`);
   return { ...values, pairings };
 }
@@ -100,7 +100,6 @@ async function main(options, workFolder) {
   }
   try {
     const probe = await Lane.open({ testline: options.testline, command: [], scheme: 'ws', workFolder });
-    options.scheme ??= probe.mock.info.wss_url ? ['ws', 'wss'] : ['ws'];
     await probe.close();
   } catch (error) {
     console.error(error.message);
