@@ -283,27 +283,33 @@ export function makeCases({ pairings }) {
       await lane.end(client);
     },
 
-    [`${pairings} pairings in a row, each a new process and a new phone`]: {
+    [`${pairings} pairings in a row, a new process every fifth, each at the first go`]: {
       schemes: ['ws'],
       async run(lane) {
+        const kDevices = 5;  // of a process: most of the time of a pairing is the start of Node
         const took = [];
-        for (let number = 1; number <= pairings; ++number) {
-          const label = `row-${number}`;
+        let client;
+        for (let number = 0; number < pairings; ++number) {
+          const process = `row-${Math.floor(number / kDevices)}`;
+          const device = `device-${number}`;
           const began = performance.now();
           try {
-            const client = await lane.launch(label);
-            await lane.pair(client);
+            if (number % kDevices === 0) client = await lane.launch(process);
+            await lane.pair(client, { device });
             took.push(performance.now() - began);
-            // Paired in one go: one connection to register, one to log in, and no state besides.
-            assertEqual(client.states(), ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'],
-              'states');
-            await lane.end(client, { forget: label });
+            // One connection to register, one to log in, and nothing besides: no retry hides in here.
+            const states = client.events.all().filter((event) => event.event === 'state' && event.device === device);
+            assertEqual(states.map(({ state }) => state),
+              ['connecting', 'waiting_for_scan', 'connecting', 'connecting', 'connected'], 'states');
+            const { events } = await lane.mock.events({ kind: 'connected', device, count: 2 });
+            assertEqual(events.length, 2, 'connections');
+            if (number % kDevices === kDevices - 1 || number === pairings - 1) await lane.end(client, { forget: process });
           } catch (error) {
-            throw new Error(`pairing ${number} of ${pairings}: ${error.message}`);
+            throw new Error(`pairing ${number + 1} of ${pairings}: ${error.message}`);
           }
         }
         took.sort((a, b) => a - b);
-        return `process start to open: median ${took[took.length >> 1].toFixed(0)} ms, slowest ${took.at(-1).toFixed(0)} ms`;
+        return `start to open: median ${took[took.length >> 1].toFixed(0)} ms, slowest ${took.at(-1).toFixed(0)} ms`;
       },
     },
   };
