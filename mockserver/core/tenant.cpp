@@ -206,7 +206,7 @@ void Tenant::Impl::on_upgrade(ConnectionId id, const UpgradeRequested& event, No
 }
 
 void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
-  if (peer.blackholed || peer.stalled) return;
+  if (peer.blackholed || peer.stalled || peer.held_end) return;
   spoil_handshake(peer, now);
   if (peer.stalled) return;
   Connection::FrameHook arrived;
@@ -382,9 +382,17 @@ void Tenant::Impl::close(Peer& peer, CloseHow how, std::string detail, Now now) 
     actions_.push_back({peer.id, CloseSocket{how}});
     return;
   }
+  if (peer.holding && how != CloseHow::rst) {
+    // What comes too early is lost on such a client, the reason for the end above all.
+    peer.held_end = Peer::Ending{how, std::move(detail)};
+    peer.ending = true;
+    peer.companion.reset();
+    for (const TimerKind kind : kEndedTimers) {
+      if (kind != TimerKind::first_frame) cancel_timer(peer, kind);
+    }
+    return;
+  }
   if (how != CloseHow::rst) {
-    peer.holding = false;
-    for (Bytes& message : peer.held) transmit(peer, std::move(message), now);
     if (peer.swapped_out) transmit(peer, std::move(*peer.swapped_out), now);
   }
   transmit_end(peer, how, std::move(detail), now);
@@ -403,12 +411,7 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
                              "look at /v1/events for what it sent last"});
   for (Ref& ref : peer.refs) old_refs.push_back(std::move(ref.text));
   while (old_refs.size() > kMaxOldRefs) old_refs.pop_front();
-  for (const TimerKind kind :
-       {TimerKind::handshake, TimerKind::first_frame, TimerKind::refs_end, TimerKind::scan,
-        TimerKind::companion_finish, TimerKind::restart, TimerKind::server_ping,
-        TimerKind::stanzas_out, TimerKind::stanzas_in, TimerKind::owe_ack}) {
-    cancel_timer(peer, kind);
-  }
+  for (const TimerKind kind : kEndedTimers) cancel_timer(peer, kind);
   // Out of the map first: a fault on `closed` must not find it alive.
   auto node = peers_.extract(id);
   Peer& gone = node.mapped();
@@ -574,6 +577,7 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
     case TimerKind::first_frame:
       peer.holding = false;
       for (Bytes& message : std::exchange(peer.held, {})) transmit(peer, std::move(message), now);
+      if (peer.held_end) close(peer, peer.held_end->how, std::move(peer.held_end->detail), now);
       break;
     case TimerKind::refs_end:
       // Somebody may be typing its code.

@@ -133,6 +133,61 @@ TEST(TenantClientsPairingTest, AnswersMayAddressTheServerByText) {
   EXPECT_EQ(bench.rules(), std::vector<std::string>{});
 }
 
+// B6 derives its keys in the background after ClientFinish: a refusal at once would be lost on it,
+// and it would take the close for a network that is bad.
+TEST(TenantClientsLoginTest, ARefusalWaitsUntilAClientOfDictionary2CanReadIt) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  const Linked linked = link_device(bench, keys);
+  TestClient client(bench, keys, "old", wire::Dictionary::v2);
+  client.log_in(linked.phone, 77);
+  EXPECT_FALSE(client.has_message());
+  EXPECT_FALSE(client.closed());
+  client.send(query("w:p", "get", "1"));  // no longer listened to
+  bench.advance(49ms);
+  EXPECT_FALSE(client.closed());
+  bench.advance(1ms);
+  EXPECT_EQ(client.receive().root().attr("reason"), "401");
+  EXPECT_FALSE(client.has_message());
+  EXPECT_EQ(client.closed(), CloseHow::normal);
+  EXPECT_EQ(bench.count(EventKind::closed), 2u);  // with that of the pairing
+  EXPECT_EQ(bench.rules(), std::vector<std::string>{});
+  EXPECT_FALSE(bench.tenant.next_deadline());
+}
+
+// While the last word waits the device is as good as gone: its successor does not throw it out
+// again.
+TEST(TenantClientsLoginTest, AReplacedClientOfDictionary2GoesOnceAndIsTold) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  const Linked linked = link_device(bench, keys);
+  TestClient first(bench, keys, "first", wire::Dictionary::v2);
+  first.log_in(linked.phone, linked.device);
+  TestClient second(bench, keys, "second");
+  second.log_in(linked.phone, linked.device);
+  EXPECT_FALSE(first.closed());
+  TestClient third(bench, keys, "third");
+  third.log_in(linked.phone, linked.device);
+  EXPECT_TRUE(second.closed());
+  bench.advance(50ms);
+  EXPECT_TRUE(first.closed());
+  std::vector<std::string> tags;
+  while (first.has_message()) tags.emplace_back(first.receive().root().tag);
+  EXPECT_EQ(tags, (std::vector<std::string>{"success", "ib", "ib", "stream:error"}));
+}
+
+// A client that leaves meanwhile leaves nothing behind.
+TEST(TenantClientsLoginTest, AClientThatIsGoneBeforeItsRefusalIsForgotten) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  const Linked linked = link_device(bench, keys);
+  TestClient client(bench, keys, "old", wire::Dictionary::v2);
+  client.log_in(linked.phone, 77);
+  client.disconnect();
+  EXPECT_FALSE(bench.tenant.next_deadline());
+  EXPECT_FALSE(client.has_message());
+}
+
 // WM maps phone number and LID by success, and resets when it is not the device's of pair-success.
 TEST(TenantClientsLoginTest, SuccessAndTheOfflineMarkersCarryWhatClientsRead) {
   Bench bench;

@@ -92,6 +92,12 @@ class Tenant::Impl {
     stanzas_in,
     owe_ack
   };
+  /// What a connection that has ended waits for no more; what is under way on its link arrives.
+  static constexpr TimerKind kEndedTimers[] = {TimerKind::handshake,   TimerKind::first_frame,
+                                               TimerKind::refs_end,    TimerKind::scan,
+                                               TimerKind::restart,     TimerKind::companion_finish,
+                                               TimerKind::server_ping, TimerKind::stanzas_out,
+                                               TimerKind::stanzas_in,  TimerKind::owe_ack};
 
   struct Peer {
     ConnectionId id = 0;
@@ -123,6 +129,11 @@ class Tenant::Impl {
     // Frames held back until the first-frame delay is over.
     bool holding = false;
     std::vector<Bytes> held;
+    struct Ending {
+      CloseHow how = CloseHow::normal;
+      std::string detail;
+    };
+    std::optional<Ending> held_end;  ///< its end is held back, too; it is no longer listened to
     // What faults do to it.
     bool upgrading = false;  ///< its upgrade is left without an answer
     bool greeted = false;    ///< its first bytes came: the faults of its handshake are chosen

@@ -15,18 +15,42 @@ const kStop = { erased: false, again: false };
 const kErased = { erased: true, again: false };
 const kAgain = { erased: false, again: true };
 
-/** name → [arguments of the fault, Baileys' status code, what it ends in]. 515 and "replaced" have cases of their own. */
-const streamErrors = {
-  'code-516': [{ code: 516 }, 516, ['logged_out', kErased]],
-  'code-503': [{ code: 503 }, 503, ['connecting', kAgain]],
-  'removed-401': [{ code: 401, conflict: 'device_removed' }, 401, ['logged_out', kErased]],
-  'code-401': [{ code: 401 }, 401, ['needs_relink', kStop]],
-  replaced: [{ conflict: 'replaced' }, 440, ['replaced', kStop]],
-  'removed-only': [{ conflict: 'device_removed' }, 440, ['logged_out', kErased]],
-  'code-409': [{ code: 409 }, 409, ['replaced', kStop]],
-  'code-429': [{ code: 429 }, 429, ['throttled', kAgain]],
-  'xml-not-well-formed': [{ child: 'xml-not-well-formed' }, 500, ['connecting', kAgain]],
-  ack: [{ child: 'ack' }, 500, ['connecting', kAgain]],
+const failures = {
+  400: ['connecting', kAgain],
+  401: ['logged_out', kErased],
+  402: ['temporarily_banned', kStop],
+  403: ['account_locked', kErased],
+  405: ['client_outdated', kStop],
+  406: ['banned', kErased],
+  409: ['config_error', kStop],
+  411: ['needs_relink', kStop],
+  413: ['config_error', kStop],
+  414: ['config_error', kStop],
+  415: ['config_error', kStop],
+  418: ['config_error', kStop],
+  500: ['connecting', kAgain],
+  501: ['connecting', kAgain],
+  503: ['connecting', kAgain],
+};
+
+const streamError = (args) => ['stream_error', args];
+const stanza = (node) => ['inject', { node }];
+
+/** name → [the fault, Baileys' status code, what it ends in]. A 515 and a second login have cases of their own. */
+const ends = {
+  'code-516': [streamError({ code: 516 }), 516, ['logged_out', kErased]],
+  'code-503': [streamError({ code: 503 }), 503, ['connecting', kAgain]],
+  'removed-401': [streamError({ code: 401, conflict: 'device_removed' }), 401, ['logged_out', kErased]],
+  'code-401': [streamError({ code: 401 }), 401, ['needs_relink', kStop]],
+  replaced: [streamError({ conflict: 'replaced' }), 440, ['replaced', kStop]],
+  'removed-only': [streamError({ conflict: 'device_removed' }), 440, ['logged_out', kErased]],
+  'code-409': [streamError({ code: 409 }), 409, ['replaced', kStop]],
+  'code-429': [streamError({ code: 429 }), 429, ['throttled', kAgain]],
+  'xml-not-well-formed': [streamError({ child: 'xml-not-well-formed' }), 500, ['connecting', kAgain]],
+  ack: [streamError({ child: 'ack' }), 500, ['connecting', kAgain]],
+  empty: [stanza({ tag: 'stream:error' }), 500, ['connecting', kAgain]],
+  xmlstreamend: [stanza({ tag: 'xmlstreamend' }), 428, ['connecting', kAgain]],
+  downgrade: [stanza({ tag: 'ib', children: [{ tag: 'downgrade_webclient' }] }), 411, ['needs_relink', kStop]],
 };
 
 /** The end that a device reported is the one expected, and so is what became of its credentials. */
@@ -271,14 +295,33 @@ export function makeCases({ pairings }) {
       await lane.end(client);
     },
 
-    [`every stream error ends as it should: ${Object.keys(streamErrors).join(' ')}`]: async (lane) => {
-      const client = await lane.launch('errors', { TESTLINE_TIME_SCALE: '60' });
-      for (const [name, [args, code, end]] of Object.entries(streamErrors)) {
-        await lane.pair(client, { device: name });
-        const earned = await inspect(client, name);
-        await lane.strike('stream_error', args, name);
-        await seeEnd(client, name, code, end, earned);
-        await client.command('stop', { device: name });
+    [`every failure at login ends as it should: ${Object.keys(failures).join(' ')}`]: async (lane) => {
+      const client = await lane.launch('failures', { TESTLINE_TIME_SCALE: '60' });  // "slow" is an hour: nobody retries
+      for (const [reason, end] of Object.entries(failures)) {
+        const device = `failure-${reason}`;
+        await lane.pair(client, { device });
+        const earned = await inspect(client, device);
+        const { id } = await lane.fault('failure', { reason: Number(reason) }, device);
+        await lane.strike('stream_error', { code: 515 }, device);
+        await seeEnd(client, device, Number(reason), end, earned);
+        await client.command('stop', { device });
+        await lane.mock.call('DELETE', `/v1/faults/${id}`);
+        // What was kept still is a login, what was erased is a device to be linked.
+        await client.command('start', { device, url: lane.url(device) });
+        await client.state(end[1].erased ? 'waiting_for_scan' : 'connected', kOpenWithinMs, { device });
+        await client.command('stop', { device });
+      }
+      await lane.end(client);
+    },
+
+    [`whatever the server says, the stream ends as it should: ${Object.keys(ends).join(' ')}`]: async (lane) => {
+      const client = await lane.launch('ends', { TESTLINE_TIME_SCALE: '60' });
+      for (const [device, [[fault, args], code, end]] of Object.entries(ends)) {
+        await lane.pair(client, { device });
+        const earned = await inspect(client, device);
+        await lane.strike(fault, args, device);
+        await seeEnd(client, device, code, end, earned);
+        await client.command('stop', { device });
       }
       await lane.end(client);
     },
