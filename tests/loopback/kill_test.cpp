@@ -2,8 +2,8 @@
 #include <gtest/gtest.h>
 
 #include <boost/asio/io_context.hpp>
+#include <filesystem>
 #include <map>
-#include <optional>
 
 #include "engine/base/random.hpp"
 #include "engine/client/records.hpp"
@@ -65,7 +65,7 @@ class KillTest : public testing::Test {
     world_ = std::move(*started);
   }
 
-  /// A device in a process of its own, with a state directory of its own.
+  /// A device in a process of its own.
   Device& new_device() {
     const std::string number = std::to_string(++devices_);
     auto made = world_->device("engine-" + number, "device-" + number, {});
@@ -78,7 +78,8 @@ class KillTest : public testing::Test {
   store::Stored stored() {
     boost::asio::io_context io;
     store::SqliteStore::Options options;
-    options.path = world_->state_dir() + "/" + std::to_string(devices_) + "/testline.db";
+    options.path = world_->state_dir() + "/1/testline.db";  // of all engines
+    EXPECT_TRUE(std::filesystem::exists(options.path));
     auto opened = store::SqliteStore::at(io, std::move(options));
     EXPECT_TRUE(opened) << opened.error();
     Result<store::Stored> read = store::Stored{};
