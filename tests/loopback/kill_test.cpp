@@ -127,7 +127,7 @@ class KillTest : public testing::Test {
     const std::string name = std::string(target.point) + " " + target.phase;
     SCOPED_TRACE(device.name() + " " + name);
     const std::size_t since = device.history().size();
-    device.hold(target.point, target.phase, 1);
+    device.hold(std::string(target.point), *stage::parse_hold_phase(target.phase), 1);
     device.start();
     ASSERT_TRUE(drive(device, [&] { return is_held(device, since); }))
         << "it was never held; it shows " << device.state() << " " << device.reason();
