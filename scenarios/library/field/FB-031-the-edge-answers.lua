@@ -3,21 +3,21 @@
 scenario {
   name = "whatever the edge answers, the device comes back and keeps its account",
   tags = { "connection", "upgrade", "FB-031" },
-  loopback_scale = 1/50,
+  loopback_scale = 1/200,
   symptom = { "Opening handshake has timed out", "Unexpected server response: 503", "Unexpected server response: 403" },
 }
 local phone  = server:phone { number = "15550100001" }
 local device = engine:device "shop-1"
 device:start()
-phone:scan(device:await_qr { within = "3m" })
-device:await("connected", { within = "3m" })
+phone:scan(device:await_qr { within = "8m" })
+device:await("connected", { within = "8m" })
 local earned = device.credentials
 for _, answer in ipairs { { status = 503 }, { status = 403 }, { status = 401 }, { hang = true } } do
   local edge = server:fault { fault = "upgrade", args = answer, where = { device = device }, when = { nth = 1 } }
   local cut = server:fault { fault = "close", where = { device = device }, when = { manual = true } }
   cut:fire()
-  local state = device:await("connecting", { within = "3m" })
-  device:await("connected", { within = "3m" })
+  local state = device:await("connecting", { within = "8m" })
+  device:await("connected", { within = "8m" })
   expect(edge.fired):equals(1)
   expect(device.credentials):equals(earned)
   edge:remove() cut:remove()

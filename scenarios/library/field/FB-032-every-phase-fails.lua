@@ -3,14 +3,14 @@
 scenario {
   name = "a network that fails in any phase is never the end",
   tags = { "reconnect", "dns", "FB-032" },
-  loopback_scale = 1/50,
+  loopback_scale = 1/200,
   symptom = { "ENOTFOUND", "getaddrinfo", "channel exited", "428 in the opening phase" },
 }
 local phone  = server:phone { number = "15550100001" }
 local device = engine:device "shop-1"
 device:start()
-phone:scan(device:await_qr { within = "3m" })
-device:await("connected", { within = "3m" })
+phone:scan(device:await_qr { within = "5m" })
+device:await("connected", { within = "5m" })
 local earned = device.credentials
 local phases = {
   { fault = "dns", args = { kind = "fail" } },
@@ -26,10 +26,10 @@ for round, record in ipairs(phases) do
   local fault = server:fault(record)
   local cut = server:fault { id = "cut " .. round, fault = "close", where = { device = device }, when = { manual = true } }
   cut:fire()
-  device:await("connecting", { within = "3m" })
-  pause(mode == "sim" and "120s" or "20s")
+  device:await("connecting", { within = "5m" })
+  pause(mode == "sim" and "120s" or "40s")
   fault:remove() cut:remove()
-  device:await("connected", { within = "70s" })
+  device:await("connected", { within = mode == "sim" and "70s" or "5m" })
   expect(device.credentials):equals(earned)
   pause("61s")
 end

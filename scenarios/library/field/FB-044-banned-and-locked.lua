@@ -18,7 +18,7 @@ banned:stop()
 banned:start()
 banned:await("temporarily_banned", { within = "5m" })
 local connects = banned.connects
-pause(mode == "sim" and "59m" or "10m")
+pause(mode == "sim" and "59m" or "2m")
 expect(banned.connects):equals(connects)
 expect(banned.credentials):equals(earned)
 if mode == "sim" then
@@ -38,7 +38,7 @@ for i, row in ipairs(rows) do
   local state = device:await(row.state, { within = "5m" })
   expect(state.code):equals(row.reason)
   local before = device.connects
-  pause(mode == "sim" and "1h" or "10m")
+  pause(mode == "sim" and "1h" or "2m")
   expect(device.connects):equals(before)
   expect(device.credentials):is_nil()
   expect(device.stored.quarantine):at_least(1)         -- the evidence is kept

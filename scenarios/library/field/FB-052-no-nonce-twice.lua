@@ -3,7 +3,7 @@
 scenario {
   name = "a reset in the middle of a write costs the stream, never a nonce",
   tags = { "noise", "FB-052" },
-  loopback_scale = 1/100,
+  loopback_scale = 1/200,
   symptom = { "garbage after a failed write" },
 }
 local phone  = server:phone { number = "15550100001" }
@@ -11,7 +11,7 @@ local device = engine:device "shop-1"
 device:start()
 phone:scan(device:await_qr { within = "4m" })
 device:await("connected", { within = "4m" })
-for round = 1, mode == "sim" and 30 or 6 do
+for round = 1, mode == "sim" and 30 or 3 do
   local cut = server:fault {
     id = "cut " .. round, fault = "close", args = { how = "rst" }, where = { device = device },
     when = { on_event = "stanza_in", nth = math.random(1, 6) }, budget = 1,

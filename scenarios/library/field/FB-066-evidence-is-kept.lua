@@ -13,7 +13,7 @@ for round = 1, 3 do
   device:await("connected", { within = "3m" })
   phone:unlink(device)
   device:await("logged_out", { within = "3m" })
-  pause("1m")
+  pause(mode == "sim" and "1m" or "15s")
   expect(device.state):equals("logged_out")
   expect(device.qr):is_nil()                           -- nobody asked for one
   expect(device.credentials):is_nil()
