@@ -3,6 +3,8 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <charconv>
@@ -317,6 +319,7 @@ void EngineDevices::start(Device& device, const json::object& command, const Req
     if (!settings_.noise_root)
       return error(request, "config_error", "TESTLINE_NOISE_ROOT is not set");
     if (device.shell && !device.shell->idle()) {
+      if (device.start_text.empty()) return start_behind(device, command, request);
       return error(request, "conflict", "the device runs with another url or other options");
     }
     make_shell(device, std::move(*config));
@@ -324,6 +327,18 @@ void EngineDevices::start(Device& device, const json::object& command, const Req
   }
   if (number->empty()) return device.shell->start(answer(request));
   device.shell->request_pairing_code(*number, answer(request));
+}
+
+/// A shell that was made for a stop, logout or delete before any start gives way to one that knows
+/// the options, once what it writes is durable.
+void EngineDevices::start_behind(Device& device, const json::object& command,
+                                 const Request& request) {
+  device.shell->when_durable([this, &device, command, request] {
+    boost::asio::post(surroundings_.io, [this, &device, command, request] {
+      device.shell.reset();
+      start(device, command, request);
+    });
+  });
 }
 
 void EngineDevices::hold(const Device& device, const json::object& command,

@@ -61,6 +61,7 @@ class EngineDevices {
 
   void perform(const boost::json::object& command, Request request);
   void start(Device& device, const boost::json::object& command, const Request& request);
+  void start_behind(Device& device, const boost::json::object& command, const Request& request);
   void host_fault(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
   void hold(const Device& device, const boost::json::object& command, const Request& request);
