@@ -240,7 +240,8 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   return config;
 }
 
-EngineDevices::EngineDevices(runtime::Surroundings surroundings, EngineSettings settings, Emit emit)
+EngineDevices::EngineDevices(runtime::Surroundings surroundings, EngineSettings settings,
+                             loopback::FaultyVfs* disk, Emit emit)
     : store_(surroundings.store,
              [this](const std::string& device, const std::string& point) {
                const auto name = device.empty() ? std::nullopt : std::optional(device);
@@ -249,6 +250,7 @@ EngineDevices::EngineDevices(runtime::Surroundings surroundings, EngineSettings 
       surroundings_{surroundings.io, surroundings.pool, store_, surroundings.random,
                     surroundings.resolver},
       settings_(std::move(settings)),
+      disk_(disk),
       emit_(std::move(emit)) {}
 
 // ---- commands -----------------------------------------------------------------------------------
@@ -394,9 +396,10 @@ EngineDevices::Device& EngineDevices::device_named(const std::string& name) {
     device = std::make_unique<Device>();
     device->name = name;
     const auto about = name.empty() ? std::nullopt : std::optional(name);
-    device->host = std::make_unique<EngineHost>(surroundings_.io, [this, about](const auto& id) {
-      emit("host_fault_fired", about, {{"id", id}});
-    });
+    device->host =
+        std::make_unique<EngineHost>(surroundings_.io, disk_, [this, about](const auto& id) {
+          emit("host_fault_fired", about, {{"id", id}});
+        });
   }
   return *device;
 }
@@ -434,6 +437,7 @@ void EngineDevices::finish_when_idle() {
     return !entry.second->shell || entry.second->shell->idle();
   });
   if (!idle || !on_stopped_) return;
+  for (const auto& [name, device] : devices_) device->host->stop();
   // Once, but `stopping` must go on.
   const auto stopped = std::exchange(on_stopped_, [] {});
   stopped();

@@ -38,7 +38,9 @@ class EngineDevices {
  public:
   using Emit = std::function<void(boost::json::object event)>;
 
-  EngineDevices(runtime::Surroundings surroundings, EngineSettings settings, Emit emit);
+  /// `disk`: below the store; null: it cannot fail.
+  EngineDevices(runtime::Surroundings surroundings, EngineSettings settings,
+                loopback::FaultyVfs* disk, Emit emit);
 
   /// One line of stdin. Whatever is wrong with it is said in an `error` event.
   void command(std::string_view line);
@@ -81,6 +83,7 @@ class EngineDevices {
   HoldingStore store_;  ///< around that of the process
   runtime::Surroundings surroundings_;
   EngineSettings settings_;
+  loopback::FaultyVfs* disk_;
   Emit emit_;
   std::map<std::string, std::unique_ptr<Device>> devices_;
   std::function<void()> on_stopped_;

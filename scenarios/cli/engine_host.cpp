@@ -10,6 +10,7 @@ namespace {
 
 /// Of a look-up that a fault makes slow, in real time.
 constexpr Duration kSlowLookup = 500ms;
+constexpr Duration kDiskWatch = 10ms;
 
 }  // namespace
 
@@ -20,9 +21,13 @@ struct EngineHost::Late {
   Lookup lookup;
 };
 
-EngineHost::EngineHost(boost::asio::io_context& io,
+EngineHost::EngineHost(boost::asio::io_context& io, loopback::FaultyVfs* disk,
                        std::function<void(const std::string& id)> fired)
-    : io_(io), fired_(std::move(fired)), system_(net::system_resolver(io)) {}
+    : io_(io),
+      fired_(std::move(fired)),
+      system_(net::system_resolver(io)),
+      disk_(disk),
+      disk_watch_(io) {}
 EngineHost::~EngineHost() = default;
 
 Result<void> EngineHost::set(const mock::FaultRecord& record, bool on) {
@@ -31,13 +36,38 @@ Result<void> EngineHost::set(const mock::FaultRecord& record, bool on) {
     fired_(record.id);
     return {};
   }
+  if (const auto* fault = std::get_if<mock::DiskFault>(&record.kind); fault && disk_) {
+    disk_->set(stage::disk_fault(fault->kind), on,
+               std::chrono::milliseconds(fault->ms.value_or(0)));
+    disk_fault_ = on ? record.id : std::string();
+    disk_acts_ = disk_->acts();
+    watch_disk();
+    return {};
+  }
   if (!std::holds_alternative<mock::DnsFault>(record.kind)) {
     return Error{Errc::usage, "the fault " + std::string(record.name()) +
-                                  " is not one of look-ups or the clock"};
+                                  " is not one of look-ups, the clock or the disk"};
   }
   faults_.remove_if([&](const stage::HostFault& fault) { return fault.record().id == record.id; });
   if (on) faults_.emplace_back(record, 0);
   return {};
+}
+
+void EngineHost::watch_disk() {
+  disk_watch_.cancel();
+  if (disk_fault_.empty()) return;
+  disk_watch_.expires_after(kDiskWatch);
+  disk_watch_.async_wait([this](boost::system::error_code cancelled) {
+    if (cancelled) return;
+    const std::uint64_t acts = disk_->acts();
+    if (std::exchange(disk_acts_, acts) != acts) fired_(disk_fault_);
+    watch_disk();
+  });
+}
+
+void EngineHost::stop() {
+  disk_fault_.clear();
+  disk_watch_.cancel();
 }
 
 net::Resolver::Lookup EngineHost::resolve(const std::string& host, Done done) {

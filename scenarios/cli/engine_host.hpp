@@ -7,6 +7,7 @@
 
 #include "engine/net/resolver.hpp"
 #include "engine/runtime/clock.hpp"
+#include "scenarios/loopback/faulty_vfs.hpp"
 #include "scenarios/stage/host_fault.hpp"
 
 namespace wa::cli {
@@ -15,12 +16,16 @@ namespace wa::cli {
 /// clock, with the faults that are switched on. `testline engine` only; nothing else links it.
 class EngineHost final : public net::Resolver, public runtime::Clock {
  public:
-  /// `fired`: a fault acted on one of its chances.
-  EngineHost(boost::asio::io_context& io, std::function<void(const std::string& id)> fired);
+  /// `disk`: of the process, and so of all its devices; null: it cannot fail. `fired`: a fault
+  /// acted on one of its chances.
+  EngineHost(boost::asio::io_context& io, loopback::FaultyVfs* disk,
+             std::function<void(const std::string& id)> fired);
   ~EngineHost() override;
 
-  /// Errors: `usage`: not a fault of look-ups or the clock.
+  /// Errors: `usage`: not a fault of look-ups, the clock or the disk.
   Result<void> set(const mock::FaultRecord& record, bool on);
+  /// The process is about to end.
+  void stop();
 
   // net::Resolver
   [[nodiscard]] Lookup resolve(const std::string& host, Done done) override;
@@ -29,11 +34,17 @@ class EngineHost final : public net::Resolver, public runtime::Clock {
 
  private:
   struct Late;
+  /// Faults of the disk act on other threads: looks whether they have.
+  void watch_disk();
 
   boost::asio::io_context& io_;
   std::function<void(const std::string& id)> fired_;
   std::unique_ptr<net::Resolver> system_;
   std::list<stage::HostFault> faults_;  ///< of look-ups
+  loopback::FaultyVfs* disk_;
+  std::string disk_fault_;  ///< id; empty: none is on
+  std::uint64_t disk_acts_ = 0;
+  boost::asio::steady_timer disk_watch_;
   Duration wall_offset_{};
 };
 

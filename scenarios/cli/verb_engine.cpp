@@ -37,15 +37,15 @@ constexpr std::size_t kComputeThreads = 2;
 class EngineProcess {
  public:
   EngineProcess(asio::io_context& io, EngineSettings settings, store::Store& store,
-                std::string version)
+                loopback::FaultyVfs& disk, std::string version)
       : signals_(io, SIGTERM, SIGINT),
         deadline_(io),
         pool_(io, kComputeThreads),
         writer_(io, own(STDOUT_FILENO), kMaxQueuedBytes, [this](const std::string&) { stop(); }),
-        devices_({io, pool_, store, random_}, std::move(settings),
+        devices_({io, pool_, store, random_}, std::move(settings), &disk,
                  [this](json::object event) { write(event); }) {
-    json::array capabilities{"multi_device", "pairing_code", "options",
-                             "delete",       "inspect",      "hold",         "host_faults"};
+    json::array capabilities{"multi_device", "pairing_code", "options",    "delete",
+                             "inspect",      "hold",         "host_faults"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},
@@ -119,7 +119,9 @@ int run_engine(const EngineOptions& options) {
   }
   net::raise_open_file_limit();
   asio::io_context io(1);
+  loopback::FaultyVfs disk("testline");
   store::SqliteStore::Options stored;
+  stored.vfs = "testline";
   stored.path = settings->state_dir + "/testline.db";
   stored.owner = settings->owner;
   stored.lease = settings->lease;
@@ -129,7 +131,7 @@ int run_engine(const EngineOptions& options) {
     complain("engine: TESTLINE_STATE_DIR: " + store.error().detail);
     return kEnvironment;
   }
-  EngineProcess process(io, std::move(*settings), **store, options.version);
+  EngineProcess process(io, std::move(*settings), **store, disk, options.version);
   io.run();
   return kOk;
 }

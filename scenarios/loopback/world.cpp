@@ -106,6 +106,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     io_.restart();
     const auto at = std::chrono::steady_clock::time_point(limit.time_since_epoch());
     const bool happened = io_.run_one_until(at) > 0;
+    count_proxy_faults();
     // What was there in time counts, however long the machine took over something else.
     if (now().mono >= limit) {
       for (int i = 0; i < kMostReady && io_.poll_one() > 0; ++i) {
@@ -430,15 +431,16 @@ void World::Impl::spoil_proxy(const std::string& id, mock::ProxyFault::Kind kind
                                                       : Behaviour::drop);
     spoilt_proxy_.emplace(id, proxy->connections());
   } else {
-    count_proxy_faults();
     spoilt_proxy_.erase(id);
     if (spoilt_proxy_.empty()) proxy->set(Behaviour::forward);
   }
 }
 
 void World::Impl::count_proxy_faults() {
-  for (const auto& [id, connections] : spoilt_proxy_) {
-    if (proxy->connections() > connections) server.host_fault_acted(id);
+  for (auto& [id, connections] : spoilt_proxy_) {
+    if (proxy->connections() == connections) continue;
+    connections = proxy->connections();
+    server.host_fault_acted(id);
   }
 }
 
@@ -597,7 +599,6 @@ void World::Impl::broken(std::string_view rule, std::string message) {
 std::vector<Failure> World::Impl::finish() {
   WA_ASSERT(!finished_);
   finished_ = true;
-  count_proxy_faults();
   judge();
   end_clients();
   end_server();

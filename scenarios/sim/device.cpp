@@ -270,6 +270,7 @@ client::Status Device::without_session() const {
 
 void Device::begin_commit() {
   commit_began_ = world_.now().mono;
+  world_.commit_meets_disk(*this);
   world_.begin_commit(setup_.index, incarnation_, setup_.store->disk().slow_by());
 }
 
@@ -279,7 +280,9 @@ void Device::commit_done(std::uint32_t incarnation) {
   if (disk.busy() && world_.now().mono - commit_began_ < Store::kBusyTimeout) {
     return world_.begin_commit(setup_.index, incarnation_, Store::kBusyRetry);
   }
-  if (const auto failure = disk.failure()) return commit_failed(*failure);
+  const auto failure = disk.failure();
+  world_.commit_met_disk(*this);
+  if (failure) return commit_failed(*failure);
   const bool had_account = has_account();
   setup_.store->apply(committing_.changes);
   if (had_account && !has_account()) world_.account_gone(*this);

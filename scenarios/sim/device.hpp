@@ -30,6 +30,9 @@ class DeviceSurroundings {
   virtual void begin_commit(std::uint32_t device, std::uint32_t incarnation, Duration extra) = 0;
   /// The process is to die, once it has come out of what it does now.
   virtual void begin_death(std::uint32_t device, std::uint32_t incarnation) = 0;
+  /// Faults of its disk have a chance at this commit; at its end they have had it.
+  virtual void commit_meets_disk(const stage::Device& device) = 0;
+  virtual void commit_met_disk(const stage::Device& device) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
   /// Sockets that it holds or dials.

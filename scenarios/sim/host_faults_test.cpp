@@ -219,6 +219,44 @@ TEST_F(HostFaultTest, AFaultOfProxiesThatNobodyHasNeverFires) {
   EXPECT_THAT(conclude(), ElementsAre(HasSubstr("the fault p never fired")));
 }
 
+// ---- disks ----
+
+TEST_F(HostFaultTest, AFullDiskIsAStoreErrorUntilItIsHealed) {
+  pair();
+  fault({{"id", "d"},
+         {"fault", "disk"},
+         {"args", {{"kind", "enospc"}}},
+         {"where", {{"device", "shop-1"}}}});
+  device_.stop();
+  pass(1s);
+  device_.remove();
+  pass(10s);
+  (void)world_.server().remove_fault("d");
+  device_.start();
+  pass(10s);
+  EXPECT_NE(device_.state(), "store_error");
+  EXPECT_THAT(conclude(), IsEmpty());
+}
+
+TEST_F(HostFaultTest, OneCommitThatFailsIsMadeAgain) {
+  fault({{"fault", "disk"}, {"args", {{"kind", "eio"}}}, {"when", {{"nth", 1}}}});
+  device_.start();
+  reaches("connecting", 5s, "rebuilding");
+  scan();
+  reaches("connected", 10s);
+  EXPECT_THAT(conclude(), IsEmpty());
+}
+
+TEST_F(HostFaultTest, ASlowDiskDelaysWhatDependsOnIt) {
+  fault({{"fault", "disk"}, {"args", {{"kind", "slow"}, {"ms", 3000}}}});
+  device_.start();
+  pass(2s);
+  EXPECT_EQ(world_.server().connects("shop-1"), 0u) << "the keys are not durable yet";
+  scan();
+  reaches("connected", 30s);
+  EXPECT_THAT(conclude(), IsEmpty());
+}
+
 // ---- second process ----
 
 TEST_F(HostFaultTest, ASecondProcessDoesNotGetTheDevice) {

@@ -143,6 +143,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
     happening.number = incarnation;
     queue_.push(now_, std::move(happening));
   }
+  void commit_meets_disk(const stage::Device& device) override { meet_disk(device, true); }
+  void commit_met_disk(const stage::Device& device) override { meet_disk(device, false); }
   void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) override {
     Happening happening;
     happening.kind = Kind::computed;
@@ -184,6 +186,8 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   void perform(const mock::HostFaultSwitched& switched);
   /// Whether a fault of the device's host keeps this dial from arriving.
   bool host_fails(const Happening& upgrade);
+  void meet_disk(const stage::Device& device, bool begins);
+  void switch_disk(const mock::HostFaultSwitched& switched, const Device& device, bool on);
   void start_second_process(const Device& original);
   /// Whether a fault answers the TLS handshake of this dial.
   bool tls_fails(std::uint32_t link);
@@ -328,6 +332,10 @@ void World::Impl::perform(const mock::HostFaultSwitched& switched) {
         if (!about.empty()) server_.host_fault_acted(id);
       },
       [&](const auto&) {
+        if (std::holds_alternative<mock::DiskFault>(record.kind)) {
+          const bool choosy = stage::HostFault(record, 0).is_choosy();
+          for (Device* device : about) switch_disk(switched, *device, switched.on && !choosy);
+        }
         if (switched.on) {
           host_faults_.push_back({stage::HostFault(record, options.seed), switched.device});
         } else {
@@ -346,6 +354,30 @@ void World::Impl::start_second_process(const Device& original) {
   auto second = device(engine, original.name(), original.options());
   WA_ASSERT(second);
   (*second)->start();
+}
+
+void World::Impl::switch_disk(const mock::HostFaultSwitched& switched, const Device& device,
+                              bool on) {
+  const auto& fault = std::get<mock::DiskFault>(switched.record.kind);
+  stores_.at(device.name())
+      ->disk()
+      .set(stage::disk_fault(fault.kind), on, std::chrono::milliseconds(fault.ms.value_or(0)));
+}
+
+/// What takes only some of the commits is on for those alone.
+void World::Impl::meet_disk(const stage::Device& device, bool begins) {
+  for (HostFault& on : host_faults_) {
+    const mock::FaultRecord& record = on.fault.record();
+    const auto* fault = std::get_if<mock::DiskFault>(&record.kind);
+    if (!fault || !stage::is_about(record, on.label, device, server_.jid(device.name()))) continue;
+    const bool acts = begins && on.fault.acts();
+    if (acts) server_.host_fault_acted(record.id);
+    if (!on.fault.is_choosy()) continue;
+    stores_.at(device.name())
+        ->disk()
+        .set(stage::disk_fault(fault->kind), acts,
+             std::chrono::milliseconds(fault->ms.value_or(0)));
+  }
 }
 
 bool World::Impl::host_fails(const Happening& upgrade) {

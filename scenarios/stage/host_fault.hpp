@@ -6,6 +6,7 @@
 #include "engine/base/random.hpp"
 #include "mockserver/core/fault_record.hpp"
 #include "scenarios/stage/device.hpp"
+#include "scenarios/stage/disk.hpp"
 
 namespace wa::stage {
 
@@ -18,6 +19,11 @@ class HostFault {
       : record_(std::move(record)), random_(seed, "host fault", record_.id) {}
 
   const mock::FaultRecord& record() const { return record_; }
+  /// Whether it takes only some of its chances.
+  bool is_choosy() const {
+    const mock::FaultWhen& when = record_.when;
+    return record_.budget || when.nth || when.every || when.probability;
+  }
   /// A chance has come: whether the fault acts on it.
   bool acts();
   std::uint64_t acted() const { return acted_; }
@@ -28,6 +34,8 @@ class HostFault {
   std::uint64_t chances_ = 0;
   std::uint64_t acted_ = 0;
 };
+
+DiskFault disk_fault(mock::DiskFault::Kind kind);
 
 /// Whether a host fault is about this device: `label` as HostFaultSwitched names it, or empty.
 bool is_about(const mock::FaultRecord& record, std::string_view label, const Device& device,

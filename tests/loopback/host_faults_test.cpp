@@ -115,6 +115,22 @@ TEST_F(HostFaultTest, AWallClockThatJumpsIsNoReasonToReconnect) {
   EXPECT_THAT(conclude(), IsEmpty());
 }
 
+TEST_F(HostFaultTest, ADiskThatFailsIsAStoreError) {
+  begin();
+  fault({{"id", "d"}, {"fault", "disk"}, {"args", {{"kind", "enospc"}}}});
+  expect(Wait::pause(*world_, 1s));
+  shop_->start();
+  reaches("store_error");
+  expect(Wait::until(
+      *world_, "it has acted", [&] { return world_->server().unfired_faults().empty(); },
+      kPatience));
+  (void)world_->server().remove_fault("d");
+  expect(Wait::pause(*world_, 1s));
+  pair();
+  reaches("connected");
+  EXPECT_THAT(conclude(), IsEmpty());
+}
+
 TEST_F(HostFaultTest, ASecondProcessOfTheSameDeviceDoesNotGetIt) {
   begin();
   fault({{"fault", "second_process"}, {"when", {{"on_event", "success"}}}});

@@ -176,7 +176,7 @@ TEST_F(WorldTest, ClientsAreGivenAUrlWithTlsAndTheCa) {
   device("shop-1");
   expect(Wait::until(
       *world_, "three lines", [&] { return log_.size() >= 3; }, kPatience));
-  EXPECT_THAT(log_[0], HasSubstr("url wss://127.0.0.1:"));
+  EXPECT_THAT(log_[0], HasSubstr("url wss://localhost:"));
   EXPECT_THAT(log_[1], HasSubstr("-----BEGIN CERTIFICATE-----"));
   EXPECT_THAT(log_[2], HasSubstr("/ca.pem"));
 }
