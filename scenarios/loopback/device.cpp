@@ -21,6 +21,7 @@ json::object start_options(const stage::DeviceOptions& options, const stage::Tim
   if (options.qr_first) fields["qr_first_ms"] = scaled_ms(*options.qr_first);
   if (options.qr_rest) fields["qr_rest_ms"] = scaled_ms(*options.qr_rest);
   if (options.version) fields["version"] = *options.version;
+  if (!options.proxy.empty()) fields["proxy"] = options.proxy;
   if (!options.expected_number.empty()) fields["expected_number"] = options.expected_number;
   return fields;
 }

@@ -24,6 +24,18 @@ export const major = Number(version.split('.')[0]);
 
 if (process.env.TESTLINE_BAILEYS_LENIENT === undefined) installStrictSignatures(libsignalCurve);
 
+// Baileys 7 guards an upload of pre-keys with a timer of 30 s that it does not clear. It does nothing any more; unless it
+// is set aside, each stop would look as if something were still running.
+if (major === 7) {
+  const kGuardMs = 30_000;
+  const original = globalThis.setTimeout;
+  const setAside = (callback, ms, ...args) => {
+    const timer = original(callback, ms, ...args);
+    return ms === kGuardMs ? timer.unref() : timer;
+  };
+  globalThis.setTimeout = Object.defineProperties(setAside, Object.getOwnPropertyDescriptors(original));
+}
+
 const loaded = await import(pathToFileURL(entryPoint));
 /** Baileys 7 is an ES module. Baileys 6 is CommonJS: what it exports is the whole of `default`. */
 export const baileys = loaded.default?.makeWASocket ? loaded.default : loaded;
