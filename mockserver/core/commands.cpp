@@ -96,7 +96,7 @@ void Tenant::Impl::add_fault(RequestId request, const AddFault& add, Now now) {
                    "play it in a scenario: testline run, with a client that has host_faults"});
     return;
   }
-  if (add.record.when.on_state) {
+  if (add.record.when.on_state || std::holds_alternative<FailureFault>(add.record.kind)) {
     // States are followed only while there are records.
     for (const auto& [id, peer] : peers_) faults.seen(peer.subject(), now);
   }

@@ -282,6 +282,16 @@ TEST_F(StanzaFaultTest, FailureWithATriggerAfterLoginIsSentAtThatMoment) {
   EXPECT_EQ(fired(), 1u);
 }
 
+TEST_F(StanzaFaultTest, AFailureThatIsAddedAfterTheLoginIsSentWhenItIsFired) {
+  log_in();
+  fault(R"({"fault":"failure","args":{"reason":402},"when":{"manual":true}})");
+  EXPECT_FALSE(client_.closed());
+  (void)bench_.command(FireFault{"f1"});
+  EXPECT_EQ(client_.receive().root().attr("reason"), "402");
+  EXPECT_TRUE(client_.closed());
+  EXPECT_EQ(fired(), 1u);
+}
+
 TEST_F(StanzaFaultTest, TheServersClockIsOffUntilItHeals) {
   log_in();
   fault(R"({"fault":"server_time","args":{"offset":"-2h"}})");

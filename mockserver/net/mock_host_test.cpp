@@ -177,6 +177,23 @@ TEST_F(MockHostTest, ATlsFaultSpoilsHandshakesAndNothingElse) {
   EXPECT_EQ(std::ranges::count(kinds(), "fault"), 7);
 }
 
+TEST_F(MockHostTest, AnUpgradeFaultIsAnsweredWithItsStatus) {
+  start();
+  const auto record = FaultRecord::parse(
+      boost::json::value{{"fault", "upgrade"}, {"args", {{"status", 503}}}, {"budget", 2}});
+  ASSERT_TRUE(record) << record.error();
+  command({}, AddFault{*record});
+  for (const std::string& url : {host_->ws_url(), host_->wss_url()}) {
+    SCOPED_TRACE(url);
+    net::DialOptions options;
+    options.timeout = std::chrono::seconds(5);
+    const auto refused = connect(url, options);
+    ASSERT_TRUE(refused->failure);
+    EXPECT_EQ(refused->failure->http_status, 503);
+  }
+  EXPECT_TRUE(connect(host_->ws_url())->socket) << "the budget is used up";
+}
+
 TEST_F(MockHostTest, HostNamesStandInUrlsAndCertificates) {
   HostOptions options;
   options.host_names = {"localhost", "mock.test"};

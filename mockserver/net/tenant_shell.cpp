@@ -96,7 +96,7 @@ void TenantShell::perform(Action& action) {
   }
   std::visit(
       Overloaded{[&](AcceptUpgrade accept) { perform(action.connection, accept); },
-                 [&](const RefuseUpgrade& refuse) { perform(action.connection, refuse); },
+                 [&](RefuseUpgrade& refuse) { perform(action.connection, refuse); },
                  [&](SendBytes& send) { perform(action.connection, send); },
                  [&](CloseSocket close) { perform(action.connection, close); }, [](auto&) {}},
       action.what);
