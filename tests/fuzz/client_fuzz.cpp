@@ -1,6 +1,8 @@
 // The client's machine, unpaired and paired, against a server that sends it anything at all, well
 // sealed or not, and ends streams in the middle. It must never end the process, and never be
 // without a way on.
+//
+// Input: odd: paired; then steps: what happens, and its bytes.
 #include "engine/client/test_server.hpp"
 #include "tests/fuzz/input.hpp"
 
@@ -17,8 +19,9 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   } else {
     world.pair();
   }
+  bool code_asked = false;  // it costs a key derivation, milliseconds
   for (int step = 0; step < 40 && !input.empty(); ++step) {
-    switch (input.number() % 8) {
+    switch (input.number() % 12) {
       case 0:
       case 1:
       case 2:
@@ -41,6 +44,25 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
           default: world.step(DeleteRequested{}); break;
         }
         break;
+      case 7:
+        if (world.open_socket && world.server->established() && world.status().qr) world.scan();
+        break;
+      case 8: {
+        const std::uint8_t switches = input.number();
+        world.behaviour.answer_hello = (switches & 1) == 0;
+        world.behaviour.valid_chain = (switches & 2) == 0;
+        world.behaviour.send_success = (switches & 4) == 0;
+        world.behaviour.answer_pings = (switches & 8) == 0;
+        world.behaviour.answer_iqs = (switches & 16) == 0;
+        world.behaviour.restart_after_sign = (switches & 32) == 0;
+        world.behaviour.on_dial = static_cast<test::World::OnDial>((switches >> 6) % 3);
+        break;
+      }
+      case 9:
+        if (!code_asked) world.step(PairingCodeRequested{std::string(as_text(input.chunk()))});
+        code_asked = true;
+        break;
+      case 10: world.advance(std::chrono::minutes(5) * input.number()); break;
       default: world.step(BytesReceived{input.number(), to_bytes(input.chunk())}); break;
     }
   }

@@ -1,22 +1,27 @@
-// A client's byte stream at the mock: header, frames, handshake, whatever the cuts.
-#include "engine/base/random.hpp"
+// A client's byte stream at the mock: header, frames, handshake, stanzas, whatever the cuts.
+//
+// Input: the certificate chain, then what arrives, one chunk at a time.
 #include "engine/protocol/wire/frame_splitter.hpp"
 #include "mockserver/core/connection.hpp"
 #include "tests/fuzz/input.hpp"
+#include "tests/fuzz/vector_keys.hpp"
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace wa;
-  static SeededRandom keys(1, "fuzz");
-  static const crypto::KeyPair server_static = crypto::KeyPair::generate(keys);
+  static const fuzz::VectorKeys keys;
   fuzz::Input input(data, size);
 
-  SeededRandom random(1, "connection");
-  mock::Connection connection(server_static, Bytes(200), random);
+  fuzz::Repeating random = keys.server_ephemeral;
+  mock::Connection connection(keys.server_static, to_bytes(input.chunk()), random);
   wire::FrameSplitter splitter(std::size_t{1} << 16);
   bool splitting = true;
   while (!input.empty()) {
     const ByteSpan bytes = input.chunk();
-    (void)connection.receive(bytes);
+    for (const auto& output : connection.receive(bytes)) {
+      if (const auto* received = std::get_if<mock::Connection::NodeReceived>(&output)) {
+        (void)wire::to_xml(received->frame.root());
+      }
+    }
     if (!splitting) continue;
     splitter.feed(bytes);
     for (bool more = true; more && splitting;) {

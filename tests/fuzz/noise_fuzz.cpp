@@ -1,46 +1,47 @@
 // Handshake messages and certificates, at both ends.
-#include "engine/base/random.hpp"
 #include "engine/protocol/noise/certificate.hpp"
 #include "engine/protocol/noise/handshake.hpp"
 #include "tests/fuzz/input.hpp"
+#include "tests/fuzz/vector_keys.hpp"
 
 namespace {
 
 using namespace wa;
 
-struct Keys {
-  SeededRandom random{1, "fuzz"};
-  crypto::KeyPair root = crypto::KeyPair::generate(random);
-  crypto::KeyPair server = crypto::KeyPair::generate(random);
-  crypto::KeyPair client = crypto::KeyPair::generate(random);
-};
+constexpr UnixMillis kNow{1'767'225'600'000};
 
-void server_end(const Keys& keys, fuzz::Input& input) {
-  SeededRandom random(1, "server");
+void server_end(const fuzz::VectorKeys& keys, fuzz::Input& input) {
+  fuzz::Repeating random = keys.server_ephemeral;
   const auto policy = static_cast<noise::IkPolicy>(input.number() % 3);
-  noise::Responder responder(noise::prologue(3), keys.server, random, policy);
-  const auto hello = responder.on_client_hello(input.chunk(), Bytes(200));
+  noise::Responder responder(noise::prologue(3), keys.server_static, random, policy);
+  const ByteSpan chain = input.chunk();
+  const auto hello = responder.on_client_hello(input.chunk(), chain);
   if (!hello) return;
-  if (hello->client) {
-    (void)responder.split();
-  } else if (responder.on_client_finish(input.chunk())) {
-    (void)responder.split();
+  if (hello->client || responder.on_client_finish(input.chunk())) (void)responder.split();
+}
+
+void client_end(const fuzz::VectorKeys& keys, fuzz::Input& input) {
+  fuzz::Repeating random = keys.client_ephemeral;
+  noise::Initiator initiator(noise::prologue(3), keys.client_static, random);
+  if (input.number() % 2 == 0) {
+    (void)initiator.client_hello();
+  } else {
+    (void)initiator.resume_hello(keys.server_static.public_key, input.chunk()).value();
+  }
+  const auto answer = initiator.on_server_hello(input.chunk());
+  if (!answer) return;
+  (void)noise::verify_chain(answer->certificate_chain, keys.cert_root.public_key,
+                            answer->server_static, kNow);
+  if (answer->pattern == noise::Pattern::ik || initiator.client_finish(input.chunk())) {
+    (void)initiator.split();
   }
 }
 
-void client_end(const Keys& keys, fuzz::Input& input) {
-  SeededRandom random(1, "client");
-  noise::Initiator initiator(noise::prologue(3), keys.client, random);
-  (void)initiator.client_hello();
-  const auto answer = initiator.on_server_hello(input.chunk());
-  if (!answer) return;
-  (void)noise::verify_chain(answer->certificate_chain, keys.root.public_key, answer->server_static,
-                            UnixMillis{1'767'225'600'000});
-  (void)initiator.client_finish(input.chunk());
-}
-
 void transport(fuzz::Input& input) {
-  noise::TransportCipher cipher(ByteArray<32>{});
+  // The key of tests/vectors/frames.json.
+  static const auto key =
+      fuzz::private_key("e2f3077551d4773acd7254179dea2b48f0ef3fb4193a6c0b5da227c4488b8370");
+  noise::TransportCipher cipher(key.bytes);
   while (!input.empty()) {
     if (!cipher.open(input.chunk())) return;
   }
@@ -49,14 +50,14 @@ void transport(fuzz::Input& input) {
 }  // namespace
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const Keys keys;
+  static const fuzz::VectorKeys keys;
   fuzz::Input input(data, size);
   switch (input.number() % 4) {
     case 0: server_end(keys, input); break;
     case 1: client_end(keys, input); break;
     case 2:
-      (void)noise::verify_chain(input.rest(), keys.root.public_key, keys.server.public_key,
-                                UnixMillis{1'767'225'600'000});
+      (void)noise::verify_chain(input.rest(), keys.cert_root.public_key,
+                                keys.server_static.public_key, kNow);
       break;
     default: transport(input); break;
   }
