@@ -1,6 +1,7 @@
 // A client's byte stream at the mock: header, frames, handshake, stanzas, whatever the cuts.
 //
-// Input: the certificate chain, then what arrives, one chunk at a time.
+// Input: which server (a key, a policy for IK), its certificate chain, then what arrives, one chunk
+// at a time.
 #include "engine/protocol/wire/frame_splitter.hpp"
 #include "mockserver/core/connection.hpp"
 #include "tests/fuzz/input.hpp"
@@ -8,11 +9,13 @@
 
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace wa;
-  static const fuzz::VectorKeys keys;
+  static const fuzz::RecordedKeys keys;
   fuzz::Input input(data, size);
 
   fuzz::Repeating random = keys.server_ephemeral;
-  mock::Connection connection(keys.server_static, to_bytes(input.chunk()), random);
+  const std::uint8_t server = input.number();
+  mock::Connection connection(keys.server_static[server % 2], to_bytes(input.chunk()), random,
+                              static_cast<noise::IkPolicy>(server / 2 % 3));
   wire::FrameSplitter splitter(std::size_t{1} << 16);
   bool splitting = true;
   while (!input.empty()) {

@@ -1,12 +1,13 @@
 #pragma once
 
+#include <array>
 #include <string_view>
 
 #include "engine/base/random.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 
-/// The keys of the first vector in tests/vectors/noise-handshake.json and noise-ik.json, so that
-/// their messages, as seeds, get through a whole handshake.
+/// Keys of the vectors in tests/vectors, so that their messages, as seeds, get through a whole
+/// handshake.
 namespace wa::fuzz {
 
 /// Draws the same 32 bytes for ever: fixes an ephemeral key.
@@ -33,6 +34,16 @@ inline crypto::KeyPair key_pair(std::string_view private_hex) {
   return {key, crypto::public_key_of(key)};
 }
 
+/// Of tests/vectors/noise-transcripts.json: sessions of real clients, with one of these servers.
+struct RecordedKeys {
+  std::array<crypto::KeyPair, 2> server_static{
+      key_pair("20280f9ebaa81fe7af12dc61b82f934b3d3cbcaa364e88cd8b4a5e3eedaf8957"),
+      key_pair("80e66c05a5c7536e22ef847e88a387f3637d5d690d9cb5f959d1614ad7fa7545")};
+  Repeating server_ephemeral{
+      private_key("4079f439aa8c2f10c777f5e0beae756530252ad400281d39dc7a9dcaad384473").bytes};
+};
+
+/// Of the first vector in tests/vectors/noise-handshake.json and noise-ik.json.
 struct VectorKeys {
   crypto::KeyPair client_static =
       key_pair("788bafb60e098426ffee8751bcfffe85721444fbae3d75ed62242a727520cd50");
