@@ -62,7 +62,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
         if (!code_asked) world.step(PairingCodeRequested{std::string(as_text(input.chunk()))});
         code_asked = true;
         break;
-      case 10: world.advance(std::chrono::minutes(5) * input.number()); break;
+      case 10: world.advance(std::chrono::minutes(1) * (input.number() % 4)); break;  // pings cost
       default: world.step(BytesReceived{input.number(), to_bytes(input.chunk())}); break;
     }
   }
