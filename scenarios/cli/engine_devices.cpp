@@ -446,6 +446,7 @@ void EngineDevices::finish_when_idle() {
 // ---- events -------------------------------------------------------------------------------------
 
 void EngineDevices::on_status(Device& device, const client::Status& status, Now now) {
+  device.host->look_at_disk();
   const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
   for (stage::Entry& entry : stage::entries_of(device.shown, status, now)) {
     if (entry.kind == "qr") entry.data["data"] = status.qr->text;

@@ -53,14 +53,19 @@ Result<void> EngineHost::set(const mock::FaultRecord& record, bool on) {
   return {};
 }
 
+void EngineHost::look_at_disk() {
+  if (disk_fault_.empty()) return;
+  const std::uint64_t acts = disk_->acts();
+  if (std::exchange(disk_acts_, acts) != acts) fired_(disk_fault_);
+}
+
 void EngineHost::watch_disk() {
   disk_watch_.cancel();
   if (disk_fault_.empty()) return;
   disk_watch_.expires_after(kDiskWatch);
   disk_watch_.async_wait([this](boost::system::error_code cancelled) {
     if (cancelled) return;
-    const std::uint64_t acts = disk_->acts();
-    if (std::exchange(disk_acts_, acts) != acts) fired_(disk_fault_);
+    look_at_disk();
     watch_disk();
   });
 }

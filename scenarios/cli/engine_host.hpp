@@ -24,6 +24,8 @@ class EngineHost final : public net::Resolver, public runtime::Clock {
 
   /// Errors: `usage`: not a fault of look-ups, the clock or the disk.
   Result<void> set(const mock::FaultRecord& record, bool on);
+  /// Says whether a fault of the disk has acted: before what came of it is said.
+  void look_at_disk();
   /// The process is about to end.
   void stop();
 
@@ -34,7 +36,7 @@ class EngineHost final : public net::Resolver, public runtime::Clock {
 
  private:
   struct Late;
-  /// Faults of the disk act on other threads: looks whether they have.
+  /// Faults of the disk act on other threads: looks now and then whether they have.
   void watch_disk();
 
   boost::asio::io_context& io_;
