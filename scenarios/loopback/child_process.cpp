@@ -147,11 +147,7 @@ class ChildProcess::Impl : public std::enable_shared_from_this<Impl> {
     stderr_.emplace(
         io_, err.read.release(), kMaxLineBytes,
         LineReader::Events{.on_line = [this](std::string_view line) { said(line); }, .on_end = {}});
-    pid_descriptor_.async_wait(
-        asio::posix::stream_descriptor::wait_read,
-        [self = shared_from_this()](const boost::system::error_code& failure) {
-          if (!failure) self->on_ended();
-        });
+    watch();
   }
 
   /// SIGKILL, and the end.
@@ -181,8 +177,19 @@ class ChildProcess::Impl : public std::enable_shared_from_this<Impl> {
   }
 
  private:
+  /// A wait may end early: Asio reuses what it keeps of a descriptor, and with it news of the one
+  /// before. The process has ended when it can be waited for.
+  void watch() {
+    pid_descriptor_.async_wait(
+        asio::posix::stream_descriptor::wait_read,
+        [self = shared_from_this()](const boost::system::error_code& failure) {
+          if (failure || !self->running_) return;
+          if (self->reap(WNOHANG)) return self->on_ended();
+          self->watch();
+        });
+  }
+
   void on_ended() {
-    if (!running_ || !reap(WNOHANG)) return;
     drain();
     const bool success = WIFEXITED(status_) && WEXITSTATUS(status_) == 0;
     if (events_.on_exit) events_.on_exit(describe_end(status_), success);
