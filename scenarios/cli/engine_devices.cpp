@@ -348,14 +348,12 @@ void EngineDevices::hold(const Device& device, const json::object& command,
   constexpr std::uint64_t kMostCommits = 1'000'000;
   const auto point = text(command, "point");
   if (!point) return error(request, "bad_request", point.error().detail);
-  const auto phase = text(command, "phase");
-  if (!phase || (*phase != "before" && *phase != "after"))
-    return error(request, "bad_request", "phase is neither before nor after");
+  const auto word = text(command, "phase");
+  const auto phase = stage::parse_hold_phase(word ? *word : "");
+  if (!phase) return error(request, "bad_request", phase.error().detail);
   const auto nth = number(command, "nth", 1, kMostCommits);
   if (!nth) return error(request, "bad_request", nth.error().detail);
-  store_.hold(device.name, *point,
-              *phase == "before" ? HoldingStore::Phase::before : HoldingStore::Phase::after,
-              static_cast<std::uint32_t>(nth->value_or(1)));
+  store_.hold(device.name, *point, *phase, static_cast<std::uint32_t>(nth->value_or(1)));
   done(request);
 }
 

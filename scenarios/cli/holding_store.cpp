@@ -2,12 +2,13 @@
 
 namespace wa::cli {
 
+using stage::HoldPhase;
 using store::Change;
 using store::Done;
 
 struct HoldingStore::Hold {
   std::string point;
-  Phase phase = Phase::before;
+  HoldPhase phase = HoldPhase::before;
   std::uint32_t left = 1;            ///< commits of the point, up to the one that is meant
   bool over = false;                 ///< it was released
   std::function<void()> go_on = {};  ///< what is held
@@ -22,7 +23,7 @@ class HoldingStore::Device final : public store::DeviceStore {
     const auto hold = owner_.reached(device_, point);
     if (!hold) return below_->commit(point, std::move(changes), std::move(done));
     std::string word(point);
-    if (hold->phase == Phase::before) {
+    if (hold->phase == HoldPhase::before) {
       // Whoever has been dropped by then commits nothing.
       hold->go_on = [below = std::weak_ptr(below_), point, changes = std::move(changes),
                      done = std::move(done)]() mutable {
@@ -62,7 +63,7 @@ std::shared_ptr<HoldingStore::Hold> HoldingStore::reached(const std::string& dev
   return found->second;
 }
 
-void HoldingStore::hold(const std::string& device, std::string point, Phase phase,
+void HoldingStore::hold(const std::string& device, std::string point, HoldPhase phase,
                         std::uint32_t nth) {
   release(device);
   holds_[device] = std::make_shared<Hold>(Hold{std::move(point), phase, nth});

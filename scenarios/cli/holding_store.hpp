@@ -1,6 +1,7 @@
 #pragma once
 
 #include "engine/store/store.hpp"
+#include "scenarios/stage/device.hpp"
 
 namespace wa::cli {
 
@@ -10,7 +11,6 @@ namespace wa::cli {
 /// - after: the commit is durable, and nobody knows
 class HoldingStore final : public store::Store {
  public:
-  enum class Phase { before, after };
   /// Called when the device has come to its point.
   using OnHeld = std::function<void(const std::string& device, const std::string& point)>;
 
@@ -20,7 +20,8 @@ class HoldingStore final : public store::Store {
 
   /// Stops the device at the `nth` commit of this point from now on, 1 being the next; an empty
   /// point is any commit. Replaces what was asked for before, and lets go what is held.
-  void hold(const std::string& device, std::string point, Phase phase, std::uint32_t nth);
+  void hold(const std::string& device, std::string point, stage::HoldPhase phase,
+            std::uint32_t nth);
   /// Lets go what is held, and forgets what was asked for.
   void release(const std::string& device);
 

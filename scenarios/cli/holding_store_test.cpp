@@ -11,7 +11,7 @@
 namespace wa::cli {
 namespace {
 
-using Phase = HoldingStore::Phase;
+using Phase = stage::HoldPhase;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

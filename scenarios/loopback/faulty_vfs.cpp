@@ -18,7 +18,9 @@ struct FaultyVfs::State {
   sqlite3_vfs vfs{};
   std::atomic<unsigned> on = 0;  ///< a bit for each fault
   std::atomic<Duration::rep> slow_by = 0;
-  std::atomic<bool> torn = false;  ///< the next fsync fails
+  std::atomic<bool> torn = false;             ///< the next fsync fails
+  std::atomic<Duration::rep> busy_for = 0;    ///< 0: as long as it is on
+  std::atomic<Duration::rep> busy_since = 0;  ///< 0: nobody has asked yet
   std::atomic<std::uint64_t> acts = 0;
 
   /// Whether the fault is on: then it acts.
@@ -26,6 +28,20 @@ struct FaultyVfs::State {
     if ((on.load() & (1u << static_cast<unsigned>(fault))) == 0) return false;
     ++acts;
     return true;
+  }
+  /// Whether somebody else has the lock for writing.
+  bool locked() {
+    const Duration::rep limit = busy_for;
+    if (limit > 0 && (on.load() & (1u << static_cast<unsigned>(DiskFault::busy))) != 0) {
+      const Duration::rep now = std::chrono::steady_clock::now().time_since_epoch().count();
+      Duration::rep since = 0;
+      if (busy_since.compare_exchange_strong(since, now)) since = now;
+      if (now - since >= limit) {
+        busy_since = 0;  // whoever wants it next waits again
+        return false;
+      }
+    }
+    return acting(DiskFault::busy);
   }
 };
 
@@ -89,7 +105,7 @@ int file_size(sqlite3_file* file, sqlite3_int64* size) {
   return methods(file).xFileSize(cast(file).real(), size);
 }
 int lock_file(sqlite3_file* file, int level) {
-  if (level > SQLITE_LOCK_SHARED && cast(file).state->acting(DiskFault::busy)) return SQLITE_BUSY;
+  if (level > SQLITE_LOCK_SHARED && cast(file).state->locked()) return SQLITE_BUSY;
   return methods(file).xLock(cast(file).real(), level);
 }
 int unlock_file(sqlite3_file* file, int level) {
@@ -113,9 +129,7 @@ int shm_map(sqlite3_file* file, int region, int bytes, int extend, void volatile
 int shm_lock(sqlite3_file* file, int offset, int count, int flags) {
   // Lock 0 is that of whoever writes the log. Source: SQLite's "WAL-mode File Format", 2.3.
   constexpr int kTake = SQLITE_SHM_LOCK | SQLITE_SHM_EXCLUSIVE;
-  if (offset == 0 && flags == kTake && cast(file).state->acting(DiskFault::busy)) {
-    return SQLITE_BUSY;
-  }
+  if (offset == 0 && flags == kTake && cast(file).state->locked()) return SQLITE_BUSY;
   return methods(file).xShmLock(cast(file).real(), offset, count, flags);
 }
 void shm_barrier(sqlite3_file* file) {
@@ -179,6 +193,10 @@ FaultyVfs::~FaultyVfs() {
 void FaultyVfs::set(DiskFault fault, bool on, Duration by) {
   const unsigned bit = 1u << static_cast<unsigned>(fault);
   if (fault == DiskFault::slow) state_->slow_by = by.count();
+  if (fault == DiskFault::busy) {
+    state_->busy_for = by.count();
+    state_->busy_since = 0;
+  }
   if (on) {
     state_->on |= bit;
   } else {

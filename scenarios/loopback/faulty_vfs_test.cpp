@@ -22,6 +22,7 @@ using test::bytes;
 
 struct Case {
   const char* word;
+  DiskFault fault;
   const char* says;  ///< of a commit
 };
 void PrintTo(const Case& fault, std::ostream* out) {
@@ -76,7 +77,7 @@ class FaultyVfsTest : public testing::Test {
 class FailingDiskTest : public FaultyVfsTest, public testing::WithParamInterface<Case> {};
 
 TEST_P(FailingDiskTest, ACommitFailsAsAWholeAndTheNextOneSucceedsWhenTheFaultEnds) {
-  const DiskFault fault = *stage::disk_fault(GetParam().word);
+  const DiskFault fault = GetParam().fault;
   ASSERT_TRUE(commit(1));
   for (int round = 2; round < 6; ++round) {
     SCOPED_TRACE(round);
@@ -103,7 +104,7 @@ TEST_P(FailingDiskTest, ACommitFailsAsAWholeAndTheNextOneSucceedsWhenTheFaultEnd
 
 TEST_P(FailingDiskTest, AStoreThatIsKilledMeanwhileKeepsWhatWasDurable) {
   ASSERT_TRUE(commit(1));
-  vfs_.set(*stage::disk_fault(GetParam().word), true);
+  vfs_.set(GetParam().fault, true);
   ASSERT_FALSE(commit(2));
   // The process is gone, and nothing of it is brought home: another one on a copy of its files.
   test::TemporaryDirectory other;
@@ -115,14 +116,16 @@ TEST_P(FailingDiskTest, AStoreThatIsKilledMeanwhileKeepsWhatWasDurable) {
   auto again = SqliteStore::at(io_, options);
   ASSERT_TRUE(again) << again.error();
   EXPECT_EQ(value_in(**again).value(), 1);
-  vfs_.set(*stage::disk_fault(GetParam().word), false);
+  vfs_.set(GetParam().fault, false);
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, FailingDiskTest,
-                         testing::Values(Case{"enospc", "full"}, Case{"eio", "disk failed"},
-                                         Case{"short", "full"}, Case{"busy", "locked"},
-                                         Case{"readonly", "cannot be written"},
-                                         Case{"torn", "disk failed"}),
+                         testing::Values(Case{"enospc", DiskFault::enospc, "full"},
+                                         Case{"eio", DiskFault::eio, "disk failed"},
+                                         Case{"short", DiskFault::short_write, "full"},
+                                         Case{"busy", DiskFault::busy, "locked"},
+                                         Case{"readonly", DiskFault::readonly, "cannot be written"},
+                                         Case{"torn", DiskFault::torn, "disk failed"}),
                          [](const auto& fault) { return std::string(fault.param.word); });
 
 TEST_F(FaultyVfsTest, ASlowDiskTakesItsTime) {
@@ -132,6 +135,15 @@ TEST_F(FaultyVfsTest, ASlowDiskTakesItsTime) {
   EXPECT_GE(std::chrono::steady_clock::now() - begun, 60ms);
   vfs_.set(DiskFault::slow, false);
   EXPECT_EQ(value().value(), 1);
+}
+
+TEST_F(FaultyVfsTest, AFileThatIsBusyForAWhileIsWaitedFor) {
+  vfs_.set(DiskFault::busy, true, 5ms);  // less than the store's patience
+  EXPECT_TRUE(commit(1));
+  vfs_.set(DiskFault::busy, true, 1h);
+  EXPECT_FALSE(commit(2));
+  vfs_.set(DiskFault::busy, false);
+  EXPECT_TRUE(commit(3));
 }
 
 TEST_F(FaultyVfsTest, ABusyFileThatBecomesFreeInTimeIsNoError) {
@@ -151,13 +163,6 @@ TEST_F(FaultyVfsTest, ABusyFileThatBecomesFreeInTimeIsNoError) {
   });
   EXPECT_TRUE(commit(1));
   other.join();
-}
-
-TEST(DiskFaultTest, EveryWordIsKnown) {
-  for (const char* word : {"enospc", "eio", "short", "slow", "busy", "readonly", "torn"}) {
-    EXPECT_TRUE(stage::disk_fault(word)) << word;
-  }
-  EXPECT_FALSE(stage::disk_fault("on fire"));
 }
 
 }  // namespace

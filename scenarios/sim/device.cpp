@@ -302,7 +302,7 @@ void Device::commit_durable() {
 void Device::commit_failed(const std::string& why) {
   push({world_.now().mono, "log", {{"level", "warning"}, {"text", "a commit failed: " + why}}, {}});
   destroy_session(client::CloseHow::normal);
-  hold_.reset();
+  if (hold_ && hold_->stands) hold_.reset();
   give_back_when_stopped();
   if (++store_failures_ >= kStoreFailures) {
     show_store_error("commit_failed");

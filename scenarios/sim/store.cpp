@@ -10,13 +10,14 @@ void Disk::set(DiskFault fault, bool on, Duration by) {
   const unsigned bit = 1u << static_cast<unsigned>(fault);
   on_ = on ? on_ | bit : on_ & ~bit;
   if (fault == DiskFault::slow) slow_by_ = by;
+  if (fault == DiskFault::busy) busy_for_ = by;
 }
 
-std::optional<std::string> Disk::failure() const {
+std::optional<std::string> Disk::failure(Duration waited) const {
   if (is_on(DiskFault::enospc) || is_on(DiskFault::short_write)) return "the disk is full";
   if (is_on(DiskFault::eio) || is_on(DiskFault::torn)) return "the disk failed";
   if (is_on(DiskFault::readonly)) return "the store cannot be written";
-  if (is_on(DiskFault::busy)) return "the store is locked by another program";
+  if (busy(waited)) return "the store is locked by another program";
   return {};
 }
 

@@ -16,10 +16,12 @@ class Disk final : public stage::Disk {
  public:
   void set(stage::DiskFault fault, bool on, Duration by = {}) override;
 
-  /// Why nothing can be written now; empty: it can.
-  std::optional<std::string> failure() const;
+  /// Why nothing can be written by somebody who has waited that long; empty: it can.
+  std::optional<std::string> failure(Duration waited = {}) const;
   /// Another program holds the file: writers wait.
-  bool busy() const { return is_on(stage::DiskFault::busy); }
+  bool busy(Duration waited = {}) const {
+    return is_on(stage::DiskFault::busy) && (busy_for_ == Duration{} || waited < busy_for_);
+  }
   /// What making something durable takes beside its usual cost.
   Duration slow_by() const { return is_on(stage::DiskFault::slow) ? slow_by_ : Duration{}; }
 
@@ -29,6 +31,7 @@ class Disk final : public stage::Disk {
   }
   unsigned on_ = 0;  ///< a bit for each fault
   Duration slow_by_{};
+  Duration busy_for_{};  ///< zero: as long as it is on
 };
 
 /// What one device has made durable. Outlives its sessions; one process owns it at a time.

@@ -28,7 +28,7 @@ constexpr Duration kPatience = 1000s;
 constexpr int kDevices = 15;
 constexpr int kRandomKills = 36;
 /// A random kill comes within this, which is about what pairing takes.
-constexpr Duration kPairingTakes = 120ms;
+constexpr Duration kPairingTakes = 60ms;
 
 struct Target {
   std::string_view point;
