@@ -350,7 +350,7 @@ void EngineDevices::hold(const Device& device, const json::object& command,
   if (!point) return error(request, "bad_request", point.error().detail);
   const auto word = text(command, "phase");
   const auto phase = stage::parse_hold_phase(word ? *word : "");
-  if (!phase) return error(request, "bad_request", phase.error().detail);
+  if (!phase) return error(request, "bad_request", "phase: " + phase.error().detail);
   const auto nth = number(command, "nth", 1, kMostCommits);
   if (!nth) return error(request, "bad_request", nth.error().detail);
   store_.hold(device.name, *point, *phase, static_cast<std::uint32_t>(nth->value_or(1)));

@@ -37,8 +37,7 @@ Result<void> EngineHost::set(const mock::FaultRecord& record, bool on) {
     return {};
   }
   if (const auto* fault = std::get_if<mock::DiskFault>(&record.kind); fault && disk_) {
-    disk_->set(stage::disk_fault(fault->kind), on,
-               std::chrono::milliseconds(fault->ms.value_or(0)));
+    disk_->set(fault->kind, on, std::chrono::milliseconds(fault->ms.value_or(0)));
     disk_fault_ = on ? record.id : std::string();
     disk_acts_ = disk_->acts();
     watch_disk();

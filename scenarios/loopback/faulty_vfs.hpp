@@ -15,7 +15,7 @@ namespace wa::loopback {
 /// - short: half of it is written, then it is refused as if the disk were full
 /// - torn: half of it is written, and only the next fsync fails
 /// - slow: an fsync takes `by` longer
-/// - busy: the lock for writing is somebody else's, for `by` from when it is first wanted; zero:
+/// - busy: the lock for writing is somebody else's, for `by` each time that it is wanted; zero:
 /// for
 ///   as long as the fault is on
 class FaultyVfs final : public stage::Disk {

@@ -206,8 +206,9 @@ Device::Opening Device::open() {
   const bool mine = session_ && epoch_ == store.epoch() && store.acquire(owner(), now);
   if (mine) return Opening::opened;
   // Who opens a device writes that it is the owner.
-  if (const auto failure = store.disk().failure()) {
-    if (store.disk().busy() && now - opening_since_.value_or(now) < Store::kBusyTimeout) {
+  const Duration waited = now - opening_since_.value_or(now);
+  if (const auto failure = store.disk().failure(waited)) {
+    if (store.disk().busy(waited) && waited < Store::kBusyTimeout) {
       if (!opening_since_) opening_since_ = now;
       return Opening::waiting;
     }
@@ -277,10 +278,11 @@ void Device::begin_commit() {
 void Device::commit_done(std::uint32_t incarnation) {
   if (incarnation != incarnation_) return;  // its process was killed before
   const Disk& disk = setup_.store->disk();
-  if (disk.busy() && world_.now().mono - commit_began_ < Store::kBusyTimeout) {
+  const Duration waited = world_.now().mono - commit_began_;
+  if (disk.busy(waited) && waited < Store::kBusyTimeout) {
     return world_.begin_commit(setup_.index, incarnation_, Store::kBusyRetry);
   }
-  const auto failure = disk.failure();
+  const auto failure = disk.failure(waited);
   world_.commit_met_disk(*this);
   if (failure) return commit_failed(*failure);
   const bool had_account = has_account();

@@ -157,6 +157,16 @@ TEST_F(HostFaultTest, AWallClockThatJumpsChangesNoDeadline) {
   EXPECT_THAT(conclude(), IsEmpty());
 }
 
+TEST_F(HostFaultTest, ACommitWaitsForAFileThatIsBusyForAWhile) {
+  fault({{"fault", "disk"}, {"args", {{"kind", "busy"}, {"ms", 3000}}}, {"when", {{"nth", 1}}}});
+  device_.start();
+  pass(2s);
+  EXPECT_EQ(world_.server().connects("shop-1"), 0u);
+  scan();
+  reaches("connected", 10s);
+  EXPECT_THAT(conclude(), IsEmpty());
+}
+
 // ---- look-ups and proxies ----
 
 TEST_F(HostFaultTest, ALookUpThatFailsIsTriedAgainWithBackOff) {

@@ -361,7 +361,7 @@ void World::Impl::switch_disk(const mock::HostFaultSwitched& switched, const Dev
   const auto& fault = std::get<mock::DiskFault>(switched.record.kind);
   stores_.at(device.name())
       ->disk()
-      .set(stage::disk_fault(fault.kind), on, std::chrono::milliseconds(fault.ms.value_or(0)));
+      .set(fault.kind, on, std::chrono::milliseconds(fault.ms.value_or(0)));
 }
 
 /// What takes only some of the commits is on for those alone.
@@ -375,8 +375,7 @@ void World::Impl::meet_disk(const stage::Device& device, bool begins) {
     if (!on.fault.is_choosy()) continue;
     stores_.at(device.name())
         ->disk()
-        .set(stage::disk_fault(fault->kind), acts,
-             std::chrono::milliseconds(fault->ms.value_or(0)));
+        .set(fault->kind, acts, std::chrono::milliseconds(fault->ms.value_or(0)));
   }
 }
 

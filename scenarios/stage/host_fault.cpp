@@ -17,20 +17,6 @@ bool HostFault::acts() {
   return true;
 }
 
-DiskFault disk_fault(mock::DiskFault::Kind kind) {
-  using Kind = mock::DiskFault::Kind;
-  switch (kind) {
-    case Kind::enospc: return DiskFault::enospc;
-    case Kind::eio: return DiskFault::eio;
-    case Kind::short_write: return DiskFault::short_write;
-    case Kind::slow: return DiskFault::slow;
-    case Kind::busy: return DiskFault::busy;
-    case Kind::readonly: return DiskFault::readonly;
-    case Kind::torn: return DiskFault::torn;
-  }
-  WA_UNREACHABLE("a DiskFault::Kind without its like");
-}
-
 bool is_about(const mock::FaultRecord& record, std::string_view label, const Device& device,
               std::string_view jid) {
   const auto fits = [](std::string_view pattern, std::string_view text) {

@@ -35,8 +35,6 @@ class HostFault {
   std::uint64_t acted_ = 0;
 };
 
-DiskFault disk_fault(mock::DiskFault::Kind kind);
-
 /// Whether a host fault is about this device: `label` as HostFaultSwitched names it, or empty.
 bool is_about(const mock::FaultRecord& record, std::string_view label, const Device& device,
               std::string_view jid);
