@@ -187,12 +187,14 @@ class CloseTableTest : public testing::TestWithParam<Cell> {
         ASSERT_NO_FATAL_FAILURE(passes(10min));  // long after pairing: no rejection of the client
       }
       before_ = inspect();
-      ASSERT_NO_FATAL_FAILURE(add_fault({{"manual", true}}));
-      ASSERT_TRUE(world_.server().fire_fault("the-end")->value());
       if (is_failure()) {  // the answer to the next login
+        ASSERT_NO_FATAL_FAILURE(add_fault({{"nth", 1}}));
         device_.stop();
         ASSERT_NO_FATAL_FAILURE(passes(100ms));
         device_.start();
+      } else {
+        ASSERT_NO_FATAL_FAILURE(add_fault({{"manual", true}}));
+        ASSERT_TRUE(world_.server().fire_fault("the-end")->value());
       }
       ASSERT_NO_FATAL_FAILURE(passes(100ms));
     }
