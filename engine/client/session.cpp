@@ -265,7 +265,8 @@ void Session::Impl::on(const DeadlineReached&) {
   if (farewell_ && now_.mono >= farewell_->deadline) return finish_farewell(false);
   if (errand_deadline_ && now_.mono >= *errand_deadline_) end_locally("removal_timeout");
   if (code_wanted_ && code_wanted_->begin_by && now_.mono >= *code_wanted_->begin_by) {
-    fail_code("pairing_code_timeout", {});
+    // A step of its own: what is due as well would hide that from users.
+    return fail_code("pairing_code_timeout", {});
   }
   if (connection_) wake_connection();
   reconnect_.deadline_reached(now_.mono);

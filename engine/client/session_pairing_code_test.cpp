@@ -251,6 +251,20 @@ TEST(SessionPairingCodeTest, ARequestThatNothingComesOfIsGivenUp) {
   EXPECT_EQ(world.status().reason, "pairing_code_timeout");
 }
 
+TEST(SessionPairingCodeTest, ALateAlarmDoesNotHideThatTheRequestWasGivenUp) {
+  World world;
+  world.behaviour.refs = std::nullopt;
+  ask(world);
+  world.advance(1s);
+  world.now.mono += 1min;  // both are due: the request, and the wait for the first ref
+  world.step(DeadlineReached{});
+  world.advance(0s);
+  const auto gave_up = [](const Status& status) { return status.reason == "pairing_code_timeout"; };
+  EXPECT_TRUE(std::ranges::any_of(world.statuses, gave_up));
+  ASSERT_TRUE(world.status().last_close);
+  EXPECT_EQ(world.status().last_close->cause, "first_ref_timeout");
+}
+
 TEST(SessionPairingCodeTest, ARequestWithAQrOnShowIsServedAtOnceAndAnotherOneMakesAnotherCode) {
   World world;
   Phone phone(world);
