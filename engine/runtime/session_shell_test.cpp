@@ -509,7 +509,7 @@ TEST_F(SessionShellTest, OfTwoProcessesOnOneFileOneRunsTheDevice) {
     stored.owner = owner;
     stored.clock = [&] { return Instant(Duration(time.load())); };
     stored.renew = 1ms;
-    return std::move(*store::SqliteStore::at(io_, std::move(stored)));
+    return store::SqliteStore::at(io_, std::move(stored)).value();
   };
   const auto one = store_of("one");
   const auto two = store_of("two");

@@ -479,7 +479,7 @@ TEST_F(SqliteStoreTest, RowsThatSomebodyElseChangedAreDamage) {
     auto given = options();
     given.path = directory / "testline.db";
     {
-      const auto store = std::move(*SqliteStore::at(caller_.io, given));
+      const auto store = SqliteStore::at(caller_.io, given).value();
       for (const char* name : {"a", "b"}) {
         auto opened = caller_.open(*store, name);
         ASSERT_TRUE(caller_.commit(*opened->device, some_changes()));
@@ -489,13 +489,13 @@ TEST_F(SqliteStoreTest, RowsThatSomebodyElseChangedAreDamage) {
       Outsider outsider(given.path);
       outsider.run("CREATE TEMP TABLE earlier AS SELECT * FROM record");
       if (std::string_view(sql).find("earlier") != std::string_view::npos) {
-        const auto store = std::move(*SqliteStore::at(caller_.io, given));
+        const auto store = SqliteStore::at(caller_.io, given).value();
         auto opened = caller_.open(*store, "a");
         ASSERT_TRUE(caller_.commit(*opened->device, {Put{"credentials", "self", bytes({9})}}));
       }
       outsider.run(sql);
     }
-    const auto store = std::move(*SqliteStore::at(caller_.io, given));
+    const auto store = SqliteStore::at(caller_.io, given).value();
     const auto opened = caller_.open(*store, "a");
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().code, Errc::malformed);

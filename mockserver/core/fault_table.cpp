@@ -275,7 +275,7 @@ std::vector<FaultDescription> make_table() {
        moment,
        false,
        "the client dies at a named commit",
-       R"({"fault":"kill","args":{"point":"account.before"},"when":{"on_event":"pair_success"}})",
+       R"({"fault":"kill","args":{"point":"login.after"},"when":{"on_event":"pair_success"}})",
        KillFault{},
        {}},
       {"clock",
