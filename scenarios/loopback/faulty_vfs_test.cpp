@@ -153,7 +153,7 @@ TEST_F(FaultyVfsTest, ABusyFileThatBecomesFreeInTimeIsNoError) {
   options.path = directory_ / "testline.db";
   options.vfs = "faulty";
   options.busy_timeout = 60s;
-  store_ = std::move(*SqliteStore::at(io_, options));
+  store_ = SqliteStore::at(io_, options).value();
   store_->open("a", [&](Result<Store::Opened> opened) { a_ = std::move(opened->device); });
   run();
   vfs_.set(DiskFault::busy, true);
