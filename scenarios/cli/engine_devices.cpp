@@ -337,7 +337,8 @@ void EngineDevices::start_behind(Device& device, const json::object& command,
                                  const Request& request) {
   device.shell->when_durable([this, &device, command, request] {
     boost::asio::post(surroundings_.io, [this, &device, command, request] {
-      device.shell.reset();
+      // Another start may have come first.
+      if (device.start_text.empty()) device.shell.reset();
       start(device, command, request);
     });
   });

@@ -15,6 +15,12 @@ local function fresh()
   device:start()
   return device:await_qr { within = "4m" }
 end
+local twice = engine:device("shop-2", { auto_renew_qr = 0 })
+twice:delete()
+parallel(function() twice:start() end, function() twice:start() end)
+twice:await_qr { within = "4m" }
+expect(twice.connects):equals(1)                       -- two starts at once are one
+
 local qr = fresh()                                     -- never started
 qr = fresh()                                           -- a code on show
 device:start() device:start()                          -- already started: no error, no second stream
