@@ -11,7 +11,7 @@
 struct sqlite3;
 struct sqlite3_stmt;
 
-/// SQLite as Results. Internal to engine/store.
+/// SQLite as Results. Internal to engine/store, but for scenarios/loopback, which damages files.
 namespace wa::store {
 
 class Database;

@@ -10,8 +10,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr const char* kDatabase = "testline.db";
-
 bool belongs_to(const std::string& file, const std::string& device) {
   return file == device || file.starts_with(device + ".");
 }
@@ -39,7 +37,7 @@ class OpenStore {
   static Result<std::unique_ptr<OpenStore>> in(const std::string& directory) {
     auto made = std::make_unique<OpenStore>();
     store::SqliteStore::Options options;
-    options.path = directory + "/" + kDatabase;
+    options.path = directory + "/" + std::string(kDatabase);
     WA_TRY(made->store_, store::SqliteStore::at(made->io_, std::move(options)));
     return made;
   }

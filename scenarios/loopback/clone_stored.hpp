@@ -1,16 +1,8 @@
 #pragma once
 
-#include <string>
-
-#include "engine/base/result.hpp"
+#include "scenarios/loopback/stored_records.hpp"
 
 namespace wa::loopback {
-
-/// What a client keeps of a device.
-struct StoredDevice {
-  std::string directory;
-  std::string name;  ///< empty: the directory is the device's own
-};
 
 /// A copy of what one device has stored becomes what another one has: its records, when the client
 /// keeps them in a testline.db; else its files, all that are in its own directory, or those named

@@ -76,6 +76,32 @@ void Device::kill() {
   client_.kill();
 }
 
+// ---- what is stored -----------------------------------------------------------------------------
+
+Result<StoredDevice> Device::records() {
+  constexpr std::string_view kCapability = "testline_db";
+  const Hello* hello = world_.hello();
+  if (hello && !hello->can(kCapability)) {
+    setup_.lacks(kCapability);
+    return Error{Errc::environment, "the client lacks the capability " + std::string(kCapability)};
+  }
+  const bool shared = hello && hello->can("multi_device");
+  return StoredDevice{client_.state_dir(), shared ? name() : std::string()};
+}
+
+Result<stage::DamagedRecord> Device::do_damage(const stage::Damage& damage) {
+  WA_TRY(const StoredDevice place, records());
+  return damage_record(place, damage);
+}
+
+Result<std::string> Device::stored_digest() {
+  WA_TRY(const StoredDevice place, records());
+  WA_TRY(const stage::StoredRecords stored, read_records(place));
+  return stage::digest_of(stored);
+}
+
+// ---- its host -----------------------------------------------------------------------------------
+
 void Device::host_fault(const json::object& record, bool on) {
   ask(next_ref(), "host_fault", "host_faults", {{"record", record}, {"on", on}});
 }

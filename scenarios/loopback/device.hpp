@@ -4,6 +4,7 @@
 #include <string>
 
 #include "scenarios/loopback/client.hpp"
+#include "scenarios/loopback/stored_records.hpp"
 #include "scenarios/stage/device.hpp"
 #include "scenarios/stage/time_scale.hpp"
 
@@ -33,6 +34,7 @@ class Device final : public stage::Device {
   stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
   stage::Ref release() override;
   stage::Ref inspect() override;
+  Result<std::string> stored_digest() override;
 
   /// Switches a fault of its host; answered in the history.
   void host_fault(const boost::json::object& record, bool on);
@@ -48,6 +50,9 @@ class Device final : public stage::Device {
   void do_stop(stage::Ref ref) override { tell(ref, "stop"); }
   void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
   void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
+  Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
+  /// What the client keeps of it. Errors: `environment` (nobody knows how).
+  Result<StoredDevice> records();
   Instant now() const override { return world_.now().mono; }
   void pushed(const stage::Entry& entry) override;
   /// Sends a command; to a process that does not run there is nothing to say.

@@ -1,5 +1,6 @@
 #include "mockserver/core/settings.hpp"
 #include "scenarios/lua/objects.hpp"
+#include "scenarios/stage/damage.hpp"
 
 // `engine` and its devices.
 namespace wa::lua {
@@ -80,6 +81,20 @@ int device_await_held(lua_State* L) {
 }
 int device_kill(lua_State* L) {
   device_at(L).kill();
+  return 0;
+}
+
+int device_damage_stored(lua_State* L) {
+  stage::Device& device = device_at(L);
+  const Options options(L, 2, "device:damage_stored", {"record", "how"});
+  const auto record = options.text("record");
+  if (!record) {
+    lua::raise(L, "usage",
+               "device:damage_stored takes the record, such as { record = \"credentials\" }");
+  }
+  const stage::Damage damage =
+      unwrap(L, stage::parse_damage(*record, options.text("how").value_or("flip")));
+  unwrap(L, device.damage_stored(damage, Impl::world_of(L).devices()));
   return 0;
 }
 
@@ -203,6 +218,7 @@ constexpr Member kDevice[] = {
     {"hold", device_hold},
     {"release", device_release},
     {"await_held", device_await_held},
+    {"damage_stored", device_damage_stored},
     {"inspect", device_inspect},
     {"await", device_await},
     {"await_qr", device_await_qr},
@@ -255,6 +271,12 @@ constexpr Member kDevice[] = {
     {"credentials", device_inspected<kCredentials>, true},
     {"stored", device_inspected<kStored>, true},
     {"generation", device_inspected<kGeneration>, true},
+    {"stored_digest",
+     [](lua_State* L) {
+       push_text_or_nil(L, unwrap(L, device_at(L).stored_digest()));
+       return 1;
+     },
+     true},
 };
 
 // ---- engine -------------------------------------------------------------------------------------

@@ -365,6 +365,28 @@ TEST(ScriptTest, ADeviceIsHeldAtACommitAndReleased) {
               IsEmpty());
 }
 
+TEST(ScriptTest, WhatADeviceHasStoredIsDamagedOnceItsProcessHasEnded) {
+  EXPECT_THAT(
+      failures("expect(device.stored_digest):is_nil() "
+               "expect.error(function() device:damage_stored { record = 'credentials' } end)"
+               ":code('not_found') " +
+               paired("local function spoil() device:damage_stored { record = 'credentials' } end "
+                      "expect.error(spoil):code('conflict') device:kill() "
+                      "local whole = device.stored_digest expect(#whole):equals(64) spoil() "
+                      "expect(device.stored_digest):differs(whole) spoil() "
+                      "expect(device.stored_digest):equals(whole) "  // the bit is back
+                      "local damaged = device:history('damaged') expect(#damaged):equals(2) "
+                      "expect(damaged[1].record):equals('credentials/self') "
+                      "expect(damaged[1].how):equals('flip') "
+                      "device:damage_stored { record = 'credentials', how = 'missing' } "
+                      "expect.error(function() device:start() end):code('store_error') "
+                      "device:await('store_error', { reason = 'damaged' })")),
+      IsEmpty());
+  EXPECT_THAT(failures("device:damage_stored { record = 'credentials', how = 'flop' }"),
+              ElementsAre(HasSubstr("did you mean \"flip\"?")));
+  EXPECT_THAT(failures("device:damage_stored { how = 'flip' }"), ElementsAre(HasSubstr("record")));
+}
+
 TEST(ScriptTest, AnAllowanceThatWasNotUsedFails) {
   const auto played = try_play(
       "scenario { name = 'a', allow = { violations = {'header'}, invariants = {'fresh-qr'} } }");

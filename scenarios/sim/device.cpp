@@ -13,6 +13,7 @@ namespace {
 /// As of runtime::SessionShell: for a commit; failures in a row, then `store_error`.
 constexpr Duration kStorePatience = std::chrono::seconds(10);
 constexpr int kStoreFailures = 3;
+constexpr std::string_view kDamaged = "what is stored of the device is damaged";
 
 std::string_view word(client::Report::Level level) {
   switch (level) {
@@ -78,8 +79,7 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   if (!pairing_number.empty()) {
     auto number = pairing::parse_phone_number(pairing_number);
     if (!number) {
-      json::object data{{"ref", ref}, {"code", "bad_request"}, {"text", number.error().detail}};
-      return push({world_.now().mono, "error", std::move(data), {}});
+      return error(ref, "bad_request", number.error().detail);
     }
     pairing_number = std::move(*number);
   }
@@ -90,9 +90,8 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   if (!pairing_number.empty()) wanted_ = client::PairingCodeRequested{std::move(pairing_number)};
   const Opening opening = open();
   if (opening == Opening::failed || opening == Opening::damaged) {
-    const std::string text = opening == Opening::failed ? *setup_.store->disk().failure()
-                                                        : "the stored credentials cannot be read";
-    push({world_.now().mono, "error", {{"ref", ref}, {"code", "store_error"}, {"text", text}}, {}});
+    error(ref, "store_error",
+          opening == Opening::failed ? *setup_.store->disk().failure() : std::string(kDamaged));
   } else {
     done(ref);
   }
@@ -130,7 +129,7 @@ void Device::do_remove(Ref ref) {
 }
 
 void Device::kill() {
-  if (!session_ && !reopen_at_) return;
+  if (!session_ && !reopen_at_ && !runs()) return;
   setup_.store->abandon(owner(), world_.now().mono);
   // The operating system ends the sockets of a process that is killed.
   destroy_session(client::CloseHow::rst);
@@ -157,6 +156,10 @@ void Device::destroy_session(client::CloseHow how) {
 
 Ref Device::inspect() {
   const Ref ref = next_ref();
+  if (!setup_.store->intact()) {
+    error(ref, "store_error", kDamaged);
+    return ref;
+  }
   json::object data;
   data["credentials"] = nullptr;
   data["generation"] = setup_.store->generation();
@@ -181,6 +184,10 @@ void Device::done(Ref ref, json::object data) {
   push({world_.now().mono, "done", std::move(data), {}});
 }
 
+void Device::error(Ref ref, std::string_view code, std::string_view text) {
+  push({world_.now().mono, "error", {{"ref", ref}, {"code", code}, {"text", text}}, {}});
+}
+
 bool Device::boot() {
   ++incarnation_;
   epoch_ = setup_.store->epoch();
@@ -190,6 +197,7 @@ bool Device::boot() {
     setup_.store->copy_records(*setup_.cloned_from);
     setup_.cloned_from.reset();
   }
+  if (!setup_.store->intact()) return false;
   auto stored = client::Stored::read(setup_.store->kinds());
   if (!stored) return false;
   random_ = std::make_unique<SeededRandom>(
@@ -199,6 +207,16 @@ bool Device::boot() {
 }
 
 // ---- the store ----------------------------------------------------------------------------------
+
+Result<stage::DamagedRecord> Device::do_damage(const stage::Damage& damage) {
+  WA_TRY(stage::DamagedRecord left, stage::damaged(setup_.store->kinds(), damage));
+  setup_.store->damage(left);
+  return left;
+}
+
+Result<std::string> Device::stored_digest() {
+  return stage::digest_of(setup_.store->kinds());
+}
 
 Device::Opening Device::open() {
   Store& store = *setup_.store;

@@ -74,6 +74,7 @@ class Device final : public stage::Device {
   stage::Ref hold(std::string point, stage::HoldPhase phase, std::uint32_t nth) override;
   stage::Ref release() override;
   stage::Ref inspect() override;
+  Result<std::string> stored_digest() override;
 
   /// Dies at this commit, when it comes. `on_death`: just before.
   void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
@@ -98,13 +99,14 @@ class Device final : public stage::Device {
   void do_stop(stage::Ref ref) override;
   void do_logout(stage::Ref ref) override;
   void do_remove(stage::Ref ref) override;
+  Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
   Instant now() const override { return world_.now().mono; }
   void was_asked(const Asked& asked) override { world_.asked(*this, asked); }
   void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
   /// Whether the commit under way is the one to stand still at.
   bool holds(stage::HoldPhase phase);
   Now host_now() const;
-  /// Builds the session from what is durable. False: the record cannot be read.
+  /// Builds the session from what is durable. False: that is damaged.
   bool boot();
   enum class Opening { opened, elsewhere, waiting, failed, damaged };
   /// Takes the store and builds the session, if there is none.
@@ -129,6 +131,7 @@ class Device final : public stage::Device {
   void publish(const client::Status& status);
   void record(const client::Action& action);
   void done(stage::Ref ref, boost::json::object data = {});
+  void error(stage::Ref ref, std::string_view code, std::string_view text);
 
   DeviceSurroundings& world_;
   Setup setup_;

@@ -59,12 +59,25 @@ void Store::apply(const std::vector<client::Change>& changes) {
 
 void Store::erase() {
   kinds_.clear();
+  intact_ = true;
   ++generation_;
 }
 
 void Store::copy_records(const Store& from) {
   kinds_ = from.kinds_;
+  intact_ = from.intact_;
   ++generation_;
+}
+
+void Store::damage(stage::DamagedRecord left) {
+  intact_ = false;
+  auto& of_kind = kinds_[left.kind];
+  if (left.bytes) {
+    of_kind[left.key] = std::move(*left.bytes);
+  } else {
+    of_kind.erase(left.key);
+  }
+  if (of_kind.empty()) kinds_.erase(left.kind);
 }
 
 const Bytes* Store::find(std::string_view kind, std::string_view key) const {

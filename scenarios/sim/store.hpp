@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "engine/client/actions.hpp"
+#include "scenarios/stage/damage.hpp"
 #include "scenarios/stage/disk.hpp"
 
 namespace wa::sim {
@@ -56,16 +57,22 @@ class Store {
   std::uint64_t generation() const { return generation_; }
   /// No records any more.
   void erase();
+  /// Damaged ones are as damaged in the copy.
   void copy_records(const Store& from);
+  /// Somebody who knows nothing of checksums has changed this record.
+  void damage(stage::DamagedRecord left);
+  /// Whether all is there as it was written. What is not stays so until erase().
+  bool intact() const { return intact_; }
   /// Null when there is none.
   const Bytes* find(std::string_view kind, std::string_view key) const;
-  using Kinds = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;
+  using Kinds = stage::StoredRecords;
   const Kinds& kinds() const { return kinds_; }
 
   Disk& disk() { return disk_; }
 
  private:
   Kinds kinds_;
+  bool intact_ = true;  ///< what the checksums of a file would say
   std::uint64_t generation_ = 0;
   std::string owner_;
   std::string last_owner_;

@@ -26,6 +26,27 @@ TEST(SimStoreTest, GenerationsGrowWithEveryCommitAndNeverFall) {
   EXPECT_TRUE(store.kinds().empty());
 }
 
+TEST(SimStoreTest, DamageStaysUntilAllIsErased) {
+  Store store;
+  store.apply({client::Put{"k", "1", to_bytes("ab")}, client::Put{"k", "2", to_bytes("cd")}});
+  const std::string whole = stage::digest_of(store.kinds());
+  EXPECT_TRUE(store.intact());
+  store.damage({"k", "1", to_bytes("a")});
+  EXPECT_FALSE(store.intact());
+  EXPECT_NE(stage::digest_of(store.kinds()), whole);
+  EXPECT_EQ(store.generation(), 1u) << "nobody has committed that";
+  Store copy;
+  copy.copy_records(store);
+  EXPECT_FALSE(copy.intact());
+
+  store.damage({"k", "1", {}});
+  store.damage({"k", "2", {}});
+  EXPECT_TRUE(store.kinds().empty());
+  EXPECT_FALSE(store.intact()) << "nothing stands for nothing stored only when that was meant";
+  store.erase();
+  EXPECT_TRUE(store.intact());
+}
+
 TEST(SimStoreTest, ADiskFailsAsLongAsAFaultIsOn) {
   Disk disk;
   EXPECT_FALSE(disk.failure());
@@ -198,6 +219,46 @@ TEST_F(DiskTest, AKillLosesACommitThatIsNotDurableAndKeepsOneThatIs) {
   passes(1s);
   device_.kill();
   EXPECT_NE(inspect().at("credentials"), nullptr);
+}
+
+TEST_F(DiskTest, WhatIsDamagedIsNeitherPairedOverNorChangedUntilTheDeviceIsDeleted) {
+  struct Case {
+    const char* record;
+    const char* how;
+  };
+  for (const Case& damage :
+       {Case{"credentials", "flip"}, Case{"credentials", "truncate"},
+        Case{"credentials", "missing"}, Case{"pre_key/7", "flip"}, Case{"pre_key", "missing"}}) {
+    SCOPED_TRACE(std::string(damage.record) + " " + damage.how);
+    ASSERT_TRUE(pairs()) << last_;
+    passes(1s);
+    const auto parsed = *stage::parse_damage(damage.record, damage.how);
+    EXPECT_EQ(device_.damage_stored(parsed, world_.devices()).error().code, Errc::conflict);
+    device_.kill();
+    const std::string whole = *device_.stored_digest();
+    ASSERT_TRUE(device_.damage_stored(parsed, world_.devices()));
+    const std::string left = *device_.stored_digest();
+    EXPECT_NE(left, whole);
+    const auto connects = world_.server().connects("shop-1");
+
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      const auto ref = device_.start();
+      EXPECT_TRUE(reaches("store_error", 1s, "damaged")) << last_;
+      EXPECT_EQ(device_.answer(ref)->data.at("code"), "store_error");
+      EXPECT_EQ(inspect().at("code"), "store_error");
+      passes(1h);
+      device_.stop();
+      device_.kill();  // also a process that has no session
+      EXPECT_EQ(device_.history().back().kind, "killed");
+    }
+    EXPECT_EQ(world_.server().connects("shop-1"), connects);
+    EXPECT_TRUE(device_.qr().empty());
+    EXPECT_EQ(*device_.stored_digest(), left);
+    device_.remove();
+    EXPECT_EQ(*device_.stored_digest(), "");
+  }
+  EXPECT_TRUE(pairs()) << last_;
+  EXPECT_THAT(world_.finish(), IsEmpty());
 }
 
 TEST_F(DiskTest, ADeviceThatRunsElsewhereIsTriedAgainUntilItsLeaseEnds) {

@@ -5,6 +5,7 @@
 
 #include "engine/qr/qr.hpp"
 #include "mockserver/core/settings.hpp"
+#include "scenarios/stage/damage.hpp"
 #include "scenarios/stage/trace.hpp"
 
 namespace wa::stage {
@@ -164,6 +165,7 @@ Ref Device::start_with_code(std::string number) {
 Ref Device::begin(std::string pairing_number) {
   move_cursor(history_.size());
   if (!started_at_) started_at_ = history_.size();
+  runs_ = true;
   note("start");
   const Ref ref = next_ref();
   do_start(ref, std::move(pairing_number));
@@ -189,6 +191,21 @@ Ref Device::remove() {
   const Ref ref = next_ref();
   do_remove(ref);
   return ref;
+}
+
+Result<void> Device::damage_stored(const Damage& damage, const std::vector<Device*>& devices) {
+  for (const Device* device : devices) {
+    if (device->name() != name_ || !device->runs()) continue;
+    return Error{Errc::conflict, "device " + name_ + " runs, in the process of " +
+                                     device->engine() + ": end it before, with device:kill()"};
+  }
+  auto left = do_damage(damage);
+  if (!left) return Error{left.error().code, "device " + name_ + ": " + left.error().detail};
+  push({now(),
+        "damaged",
+        {{"record", left->kind + "/" + left->key}, {"how", to_string(damage.how)}},
+        {}});
+  return {};
 }
 
 const Entry* Device::answer(Ref ref) const {
@@ -233,6 +250,7 @@ void Device::push(Entry entry) {
   } else if (entry.kind == "pairing_code_gone") {
     pairing_code_.clear();
   } else if (entry.kind == "killed" || entry.kind == "exited") {
+    runs_ = false;
     qr_ = {};
     pairing_code_.clear();
     state_.clear();

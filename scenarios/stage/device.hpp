@@ -14,6 +14,8 @@
 namespace wa::stage {
 
 class Trace;
+struct Damage;
+struct DamagedRecord;
 
 /// A QR code as a user sees it: a picture. The text inside can be had only by looking at the
 /// pixels, as a phone does. Drawn when somebody asks, since a simulation shows thousands that
@@ -48,6 +50,7 @@ class QrPicture {
 /// - `error`: {ref, code, text}
 /// - `held`: {point, phase}; it stands still until release()
 /// - `killed`, `exited`: the process ended, by the scenario or by itself {status}
+/// - `damaged`: {record, how}; the scenario changed what it has stored
 /// - others: what a client under test says, as message, receipt, …
 struct Entry {
   Instant at;
@@ -126,6 +129,13 @@ class Device {
   /// It goes on, or the hold that has not come yet is given up.
   virtual Ref release() = 0;
   virtual Ref inspect() = 0;
+  /// Changes a record of what it has stored, behind its back. `devices`: all of its world.
+  /// Errors: `conflict` (a process runs it, in whatever engine: it may know better), `not_found`
+  /// (no such record), `environment` (also: the client stores in a way that is not known here).
+  Result<void> damage_stored(const Damage& damage, const std::vector<Device*>& devices);
+  /// Hex SHA-256 over its records as they lie there, damaged or not; empty: there are none.
+  /// Errors: `environment`, `malformed` (not even the file can be read).
+  virtual Result<std::string> stored_digest() = 0;
 
   /// A command that changes what may be expected of the device.
   struct Asked {
@@ -138,6 +148,8 @@ class Device {
   std::size_t cursor() const { return cursor_; }
   /// Cursors only move forward.
   void move_cursor(std::size_t index) { cursor_ = index > cursor_ ? index : cursor_; }
+  /// From start() until its process ends, whether it is stopped meanwhile or not.
+  bool runs() const { return runs_; }
   /// First index of the history after the first start(); empty before.
   std::optional<std::size_t> started_at() const { return started_at_; }
 
@@ -165,6 +177,8 @@ class Device {
   virtual void do_stop(Ref ref) = 0;
   virtual void do_logout(Ref ref) = 0;
   virtual void do_remove(Ref ref) = 0;
+  /// Nothing runs it. Yields the record that was changed.
+  virtual Result<DamagedRecord> do_damage(const Damage& damage) = 0;
   virtual Instant now() const = 0;
   /// For worlds that look at once.
   virtual void was_asked(const Asked&) {}
@@ -188,6 +202,7 @@ class Device {
   std::vector<Entry> history_;
   std::size_t cursor_ = 0;
   std::optional<std::size_t> started_at_;
+  bool runs_ = false;
   std::string state_ = "disconnected";
   std::string reason_;
   std::vector<std::string> states_;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "engine/base/random.hpp"
+#include "scenarios/stage/damage.hpp"
 #include "scenarios/stage/gates.hpp"
 #include "scenarios/stage/waits.hpp"
 
@@ -21,12 +22,20 @@ class ScriptedDevice final : public Device {
   Ref hold(std::string, HoldPhase, std::uint32_t) override { return next_ref(); }
   Ref release() override { return next_ref(); }
   Ref inspect() override { return next_ref(); }
+  Result<std::string> stored_digest() override { return digest_of(records); }
+
+  StoredRecords records;
 
  private:
   void do_start(Ref, std::string) override {}
   void do_stop(Ref) override {}
   void do_logout(Ref) override {}
   void do_remove(Ref) override {}
+  Result<DamagedRecord> do_damage(const Damage& damage) override {
+    auto left = damaged(records, damage);
+    if (left && left->bytes) records[left->kind][left->key] = *left->bytes;
+    return left;
+  }
   Instant now() const override { return now_; }
 
   const Instant& now_;

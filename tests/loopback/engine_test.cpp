@@ -113,8 +113,9 @@ TEST_F(EngineTest, SaysHelloFirstAndEndsWithItsStdin) {
   EXPECT_EQ(lines_[0].at("event"), "hello");
   EXPECT_EQ(lines_[0].at("protocol"), 1);
   EXPECT_EQ(lines_[0].at("name"), "testline");
-  EXPECT_EQ(json::serialize(lines_[0].at("capabilities")),
-            R"(["multi_device","pairing_code","options","delete","inspect","hold","host_faults"])");
+  EXPECT_EQ(
+      json::serialize(lines_[0].at("capabilities")),
+      R"(["multi_device","pairing_code","options","delete","inspect","hold","host_faults","testline_db"])");
 }
 
 struct BadLine {

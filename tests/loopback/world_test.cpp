@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "scenarios/stage/damage.hpp"
 #include "scenarios/stage/waits.hpp"
 #include "tests/loopback/sqlite_query.hpp"
 
@@ -320,6 +321,43 @@ TEST_F(WorldTest, ACloneLogsInWithTheKeysOfTheOriginal) {
   const auto refused = world_->device("engine", "x", orphan);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, Errc::usage);
+}
+
+TEST_F(WorldTest, DamageIsOfOneDeviceAndStays) {
+  begin();
+  Device& one = device("one");
+  Device& two = device("two");
+  pair(one, "15550100001");
+  pair(two, "15550100002");
+  const auto damage = *stage::parse_damage("credentials", "truncate");
+  EXPECT_EQ(one.damage_stored(damage, world_->devices()).error().code, Errc::conflict);
+  one.kill();
+  const std::string intact = *two.stored_digest();
+  ASSERT_TRUE(one.damage_stored(damage, world_->devices()));
+  const std::string left = *one.stored_digest();
+  EXPECT_EQ(*two.stored_digest(), intact);
+
+  two.start();
+  expect_state(two, "connected");
+  const auto refused = one.start();
+  expect_state(one, "store_error", "damaged");
+  EXPECT_EQ(answer(one, refused).at("code"), "store_error");
+  EXPECT_EQ(answer(one, one.inspect()).at("code"), "store_error");
+  EXPECT_EQ(*one.stored_digest(), left);
+  EXPECT_EQ(one.damage_stored(damage, world_->devices()).error().code, Errc::conflict);
+  answer(one, one.remove());
+  EXPECT_EQ(*one.stored_digest(), "");
+  pair(one, "15550100003");
+  finish_quietly();
+}
+
+TEST_F(WorldTest, WhatAClientStoresElsewhereCannotBeDamaged) {
+  begin_polite_script("while read -r line; do :; done");
+  Device& shop = device("shop-1");
+  const auto damage = *stage::parse_damage("credentials", "flip");
+  EXPECT_EQ(shop.damage_stored(damage, world_->devices()).error().code, Errc::environment);
+  EXPECT_EQ(shop.stored_digest().error().code, Errc::environment);
+  EXPECT_THAT(world_->lacking(), ElementsAre("testline_db"));
 }
 
 TEST_F(WorldTest, TheEngineComesBackWhenItsSocketIsReset) {
