@@ -3,14 +3,17 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <boost/asio/io_context.hpp>
+#include <fstream>
+
 #include "engine/store/sqlite_store.hpp"
-#include "engine/store/store_test_support.hpp"
+#include "tests/support/test_support.hpp"
 
 namespace wa::loopback {
 namespace {
 
 using stage::Damage;
-using testing::HasSubstr;
+using test::bytes;
 
 class StoredRecordsTest : public testing::Test {
  protected:
@@ -20,15 +23,39 @@ class StoredRecordsTest : public testing::Test {
     store::SqliteStore::Options options;
     options.path = path();
     options.owner = "the engine";
-    auto made = store::SqliteStore::at(caller_.io, std::move(options));
+    auto made = store::SqliteStore::at(io_, std::move(options));
     EXPECT_TRUE(made) << made.error();
     return made ? std::move(*made) : nullptr;
   }
+  /// What a process makes of a device that it starts.
+  Result<store::Store::Opened> open(store::Store& store, const std::string& device) {
+    Result<store::Store::Opened> answer = Error{Errc::timed_out, "no answer"};
+    store.open(device, [&](Result<store::Store::Opened> opened) { answer = std::move(opened); });
+    run();
+    return answer;
+  }
+  Result<void> erase(store::Store& store, const std::string& device) {
+    Result<void> answer = Error{Errc::timed_out, "no answer"};
+    store.erase(device, [&](Result<void> erased) { answer = std::move(erased); });
+    run();
+    return answer;
+  }
   void store_some(const std::string& device) {
     const auto made = store();
-    auto opened = caller_.open(*made, device);
+    auto opened = open(*made, device);
     ASSERT_TRUE(opened) << opened.error();
-    ASSERT_TRUE(caller_.commit(*opened->device, store::some_changes()));
+    Result<void> answer = Error{Errc::timed_out, "no answer"};
+    opened->device->commit(
+        "",
+        {store::Put{"credentials", "self", bytes({1, 2, 3})}, store::Put{"pre_key", "1", {}},
+         store::Put{"pre_key", "2", bytes({255, 0})}},
+        [&](Result<void> committed) { answer = std::move(committed); });
+    run();
+    ASSERT_TRUE(answer) << answer.error();
+  }
+  void run() {
+    io_.restart();
+    io_.run();
   }
   std::string digest(const std::string& device) {
     const auto records = read_records(place(device));
@@ -41,7 +68,7 @@ class StoredRecordsTest : public testing::Test {
   }
 
   test::TemporaryDirectory directory_;
-  store::Caller caller_;
+  boost::asio::io_context io_;
 };
 
 TEST_F(StoredRecordsTest, EveryDamageIsFoundByTheStoreAndStaysUntilTheDeviceIsDeleted) {
@@ -58,15 +85,15 @@ TEST_F(StoredRecordsTest, EveryDamageIsFoundByTheStoreAndStaysUntilTheDeviceIsDe
 
     const auto made = store();
     for (int attempt = 0; attempt < 2; ++attempt) {
-      const auto opened = caller_.open(*made, "shop-1");
+      const auto opened = open(*made, "shop-1");
       ASSERT_FALSE(opened);
       EXPECT_EQ(opened.error().code, Errc::malformed);
       EXPECT_EQ(digest("shop-1"), spoilt);
     }
-    EXPECT_TRUE(caller_.open(*made, "shop-2"));
-    ASSERT_TRUE(caller_.erase(*made, "shop-1"));
+    EXPECT_TRUE(open(*made, "shop-2"));
+    ASSERT_TRUE(erase(*made, "shop-1"));
     EXPECT_EQ(digest("shop-1"), "");
-    EXPECT_TRUE(caller_.open(*made, "shop-1"));
+    EXPECT_TRUE(open(*made, "shop-1"));
   }
 }
 
@@ -75,8 +102,8 @@ TEST_F(StoredRecordsTest, ADeviceWithoutANameIsOneToo) {
   store_some("shop-1");
   ASSERT_TRUE(damage("", Damage::How::flip, "credentials"));
   const auto made = store();
-  EXPECT_FALSE(caller_.open(*made, ""));
-  EXPECT_TRUE(caller_.open(*made, "shop-1"));
+  EXPECT_FALSE(open(*made, ""));
+  EXPECT_TRUE(open(*made, "shop-1"));
 }
 
 TEST_F(StoredRecordsTest, WhatIsNotThereCannotBeDamaged) {
@@ -92,7 +119,7 @@ TEST_F(StoredRecordsTest, WhatIsNotThereCannotBeDamaged) {
 }
 
 TEST_F(StoredRecordsTest, AFileThatIsNoDatabaseIsMalformed) {
-  store::overwrite(path(), Bytes(4096, std::byte{7}));
+  std::ofstream(path(), std::ios::binary) << std::string(4096, 'x');
   EXPECT_EQ(read_records(place("shop-1")).error().code, Errc::malformed);
   EXPECT_EQ(damage("shop-1", Damage::How::flip, "credentials").error().code, Errc::malformed);
 }
