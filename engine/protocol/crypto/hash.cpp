@@ -10,6 +10,8 @@
 
 #include <algorithm>
 
+#include "engine/protocol/crypto/secret.hpp"
+
 namespace wa::crypto {
 namespace {
 
@@ -17,64 +19,50 @@ unsigned char* raw(std::byte* bytes) {
   return reinterpret_cast<unsigned char*>(bytes);
 }
 
-/// HMAC with the key's two blocks hashed already, to be used for several messages.
-class HmacKey {
+/// The state of SHA-256 behind whole blocks, as OpenSSL's functions want it.
+SHA256_CTX resume(const std::array<std::uint32_t, 8>& words, std::uint32_t hashed_bytes) {
+  SHA256_CTX state{};
+  std::copy(words.begin(), words.end(), state.h);
+  state.Nl = hashed_bytes * 8;
+  state.md_len = SHA256_DIGEST_LENGTH;
+  return state;
+}
+
+/// What SHA256_Final wants for a message that fits into one block behind the key's: 55 bytes at
+/// most, the bit 1, zeros and the length.
+class LastBlock {
  public:
-  explicit HmacKey(ByteSpan key) {
-    ByteArray<SHA256_CBLOCK> block{};
-    if (key.size() > block.size()) {
-      const auto hashed = sha256(key);
-      std::copy(hashed.begin(), hashed.end(), block.begin());
-    } else {
-      std::copy(key.begin(), key.end(), block.begin());
-    }
-    for (auto& byte : block) byte ^= std::byte{0x36};
-    SHA256_Init(&inner_);
-    SHA256_Update(&inner_, block.data(), block.size());
-    for (auto& byte : block) byte ^= std::byte{0x36 ^ 0x5c};
-    SHA256_Init(&outer_);
-    SHA256_Update(&outer_, block.data(), block.size());
-    OPENSSL_cleanse(block.data(), block.size());
+  static constexpr std::size_t kCapacity = SHA256_CBLOCK - 9;
+
+  ~LastBlock() { wipe(bytes_); }
+
+  void add(ByteSpan part) {
+    // An empty part may have no address.
+    if (!part.empty()) std::memcpy(bytes_.data() + used_, part.data(), part.size());
+    used_ += part.size();
   }
 
-  template <class... Parts>
-  ByteArray<32> over(const Parts&... parts) const {
-    SHA256_CTX state = inner_;
-    (SHA256_Update(&state, ByteSpan(parts).data(), ByteSpan(parts).size()), ...);
-    ByteArray<32> digest;
-    SHA256_Final(raw(digest.data()), &state);
-    state = outer_;
-    SHA256_Update(&state, digest.data(), digest.size());
-    SHA256_Final(raw(digest.data()), &state);
-    return digest;
+  /// Behind `state`, which has hashed the key's block.
+  void hash_into(SHA256_CTX& state) {
+    bytes_[used_] = std::byte{0x80};
+    const auto bits = big_endian<8>((SHA256_CBLOCK + used_) * 8);
+    std::copy(bits.begin(), bits.end(), bytes_.end() - 8);
+    SHA256_Transform(&state, raw(bytes_.data()));
   }
-
-  const SHA256_CTX& inner() const { return inner_; }
-  const SHA256_CTX& outer() const { return outer_; }
 
  private:
-  SHA256_CTX inner_;
-  SHA256_CTX outer_;
+  ByteArray<SHA256_CBLOCK> bytes_{};
+  std::size_t used_ = 0;
 };
 
-/// A block that holds a digest and the padding of a message of 64 + 32 bytes: what each half of an
-/// HMAC over a digest compresses.
-struct DigestBlock {
-  ByteArray<SHA256_CBLOCK> bytes{};
-
-  DigestBlock() {
-    bytes[32] = std::byte{0x80};
-    const auto bits = big_endian<8>((64 + 32) * 8);
-    std::copy(bits.begin(), bits.end(), bytes.end() - 8);
+ByteArray<32> digest_of(const SHA256_CTX& state) {
+  ByteArray<32> digest;
+  for (std::size_t i = 0; i < 8; ++i) {
+    const SHA_LONG big = __builtin_bswap32(state.h[i]);
+    std::memcpy(digest.data() + 4 * i, &big, 4);
   }
-
-  void set(const SHA_LONG (&words)[8]) {
-    for (std::size_t i = 0; i < 8; ++i) {
-      const SHA_LONG big = __builtin_bswap32(words[i]);
-      std::memcpy(bytes.data() + 4 * i, &big, 4);
-    }
-  }
-};
+  return digest;
+}
 
 }  // namespace
 
@@ -110,18 +98,68 @@ ByteArray<16> md5(ByteSpan data) {
   return digest;
 }
 
+HmacSha256::HmacSha256(ByteSpan key) {
+  ByteArray<SHA256_CBLOCK> block{};
+  if (key.size() > block.size()) {
+    const auto hashed = sha256(key);
+    std::copy(hashed.begin(), hashed.end(), block.begin());
+  } else {
+    std::copy(key.begin(), key.end(), block.begin());
+  }
+  SHA256_CTX state;
+  for (auto& byte : block) byte ^= std::byte{0x36};
+  SHA256_Init(&state);
+  SHA256_Transform(&state, raw(block.data()));
+  std::copy_n(state.h, inner_.size(), inner_.begin());
+  for (auto& byte : block) byte ^= std::byte{0x36 ^ 0x5c};
+  SHA256_Init(&state);
+  SHA256_Transform(&state, raw(block.data()));
+  std::copy_n(state.h, outer_.size(), outer_.begin());
+  wipe(block);
+}
+
+HmacSha256::~HmacSha256() {
+  wipe(std::as_writable_bytes(std::span(inner_)));
+  wipe(std::as_writable_bytes(std::span(outer_)));
+}
+
+ByteArray<32> HmacSha256::over(ByteSpan first, ByteSpan second, ByteSpan third) const {
+  SHA256_CTX state = resume(inner_, SHA256_CBLOCK);
+  ByteArray<32> digest;
+  if (first.size() + second.size() + third.size() <= LastBlock::kCapacity) {
+    LastBlock block;
+    for (const ByteSpan part : {first, second, third}) block.add(part);
+    block.hash_into(state);
+    digest = digest_of(state);
+  } else {
+    for (const ByteSpan part : {first, second, third}) {
+      SHA256_Update(&state, part.data(), part.size());
+    }
+    SHA256_Final(raw(digest.data()), &state);
+  }
+  std::copy(outer_.begin(), outer_.end(), state.h);
+  LastBlock block;
+  block.add(digest);
+  block.hash_into(state);
+  return digest_of(state);
+}
+
 ByteArray<32> hmac_sha256(ByteSpan key, ByteSpan message) {
-  return HmacKey(key).over(message);
+  return HmacSha256(key).over(message);
 }
 
 ByteArray<32> hmac_sha256(ByteSpan key, ByteSpan first, ByteSpan second) {
-  return HmacKey(key).over(first, second);
+  return HmacSha256(key).over(first, second);
 }
 
 void hkdf_sha256(ByteSpan ikm, ByteSpan salt, ByteSpan info, std::span<std::byte> okm) {
   WA_ASSERT(okm.size() <= 255 * 32);
-  // An empty salt is 32 zero bytes by definition, and as an HMAC key that is the same.
-  const HmacKey key(HmacKey(salt).over(ikm));
+  // An empty salt is 32 zero bytes by definition, and as an HMAC key that is the same. Signal's
+  // derivations nearly all have it, so its blocks are hashed once.
+  static const HmacSha256 kNoSalt{ByteSpan()};
+  auto extracted = salt.empty() ? kNoSalt.over(ikm) : HmacSha256(salt).over(ikm);
+  const HmacSha256 key(extracted);
+  wipe(extracted);
   ByteArray<32> block;
   ByteSpan previous;
   ByteArray<1> number{};
@@ -132,30 +170,18 @@ void hkdf_sha256(ByteSpan ikm, ByteSpan salt, ByteSpan info, std::span<std::byte
     const std::size_t wanted = std::min(block.size(), okm.size() - done);
     std::memcpy(okm.data() + done, block.data(), wanted);
   }
+  wipe(block);
 }
 
 ByteArray<32> pbkdf2_sha256(ByteSpan password, ByteSpan salt, std::uint32_t rounds) {
   WA_ASSERT(rounds > 0);
-  const HmacKey key(password);
+  const HmacSha256 key(password);
   ByteArray<32> last = key.over(salt, big_endian<4>(1));
   ByteArray<32> sum = last;
-  // Each round is an HMAC over a digest: two compressions from the key's states, without the
-  // buffering of SHA256_Update. The pairing code pays this 131,072 times.
-  DigestBlock block;
-  std::memcpy(block.bytes.data(), last.data(), last.size());
-  SHA_LONG folded[8] = {};
   for (std::uint32_t round = 1; round < rounds; ++round) {
-    SHA256_CTX state = key.inner();
-    SHA256_Transform(&state, raw(block.bytes.data()));
-    block.set(state.h);
-    state = key.outer();
-    SHA256_Transform(&state, raw(block.bytes.data()));
-    block.set(state.h);
-    for (std::size_t i = 0; i < 8; ++i) folded[i] ^= state.h[i];
+    last = key.over(last);
+    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] ^= last[i];
   }
-  DigestBlock rest;
-  rest.set(folded);
-  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] ^= rest.bytes[i];
   return sum;
 }
 

@@ -4,6 +4,25 @@
 
 namespace wa::crypto {
 
+/// HMAC-SHA256 under one key, whose two blocks are hashed once: for several messages, or one
+/// message in parts. Wiped when it dies.
+class HmacSha256 {
+ public:
+  explicit HmacSha256(ByteSpan key);
+  ~HmacSha256();
+  HmacSha256(const HmacSha256&) = delete;
+  HmacSha256& operator=(const HmacSha256&) = delete;
+
+  /// Over the parts joined.
+  ByteArray<32> over(ByteSpan first, ByteSpan second = {}, ByteSpan third = {}) const;
+
+ private:
+  using State = std::array<std::uint32_t, 8>;
+
+  State inner_;
+  State outer_;
+};
+
 ByteArray<32> sha256(ByteSpan data);
 /// SHA-256 over the two parts joined.
 ByteArray<32> sha256(ByteSpan first, ByteSpan second);

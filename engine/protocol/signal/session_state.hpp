@@ -1,0 +1,76 @@
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "engine/protocol/signal/skipped.hpp"
+
+namespace wa::schema {
+class StoredSession_State;
+}
+
+namespace wa::signal {
+
+/// One double ratchet with one device of a peer; a `Session` has several. Internal to the signal
+/// module.
+///
+/// Reading works beside the state: `read` computes what the message needs, and `apply` puts it in
+/// place once code and padding were right.
+struct SessionState {
+  static constexpr std::size_t kMaxChains = 5;     ///< receiving ones; the newest are kept
+  static constexpr std::uint32_t kMaxJump = 2000;  ///< messages ahead in one step
+
+  struct ReceiverChain {
+    crypto::PublicKey ratchet_key;
+    std::optional<Chain> chain;  ///< empty once a newer chain closed it
+    SkippedSeeds skipped;
+  };
+
+  /// What every message carries until the peer's first answer was read.
+  struct Pending {
+    std::optional<std::uint32_t> pre_key_id;
+    std::uint32_t signed_pre_key_id = 0;
+  };
+
+  crypto::PublicKey remote_identity;
+  std::uint32_t remote_registration_id = 0;
+  crypto::PublicKey base_key;  ///< the initiator's, which names the session
+  Key root;
+  crypto::KeyPair ratchet;  ///< ours
+  Chain sender;
+  std::uint32_t previous_counter = 0;
+  std::vector<ReceiverChain> receivers;  ///< oldest first
+  std::optional<Pending> pending;
+
+  /// Which of `receivers` a message with this ratchet key belongs to.
+  std::optional<std::size_t> chain_of(const crypto::PublicKey& ratchet_key) const;
+
+  /// A message that was read, and what it changes.
+  struct Reading {
+    Bytes plaintext;
+    std::optional<RootAndChain> step;  ///< the message begins a chain
+    std::optional<Chain> after;        ///< its chain behind it; empty if the seed was a skipped one
+  };
+  /// Changes nothing. Errors: `bad_mac`, `duplicate`, `too_far`, `chain_closed`, `invalid_key`,
+  /// `bad_padding`.
+  Outcome<Reading> read(const crypto::PublicKey& local_identity,
+                        const SignalMessage& message) const;
+  /// Draws a new ratchet key if the message begins a chain.
+  void apply(const SignalMessage& message, const Reading& reading, Random& random);
+
+  void write(schema::StoredSession_State& record) const;
+  /// Errors: `malformed`.
+  static Result<SessionState> from(const schema::StoredSession_State& record);
+
+ private:
+  /// The seed for a message of a chain that we have, and the chain behind it.
+  struct Seed {
+    Key key;
+    std::optional<Chain> after;
+  };
+  static Outcome<Seed> seed_of(const ReceiverChain& receiver, std::uint32_t counter);
+  static Outcome<Seed> seed_of(const Chain& chain, std::uint32_t counter);
+  void begin_chain(const SignalMessage& message, const RootAndChain& step, Random& random);
+};
+
+}  // namespace wa::signal
