@@ -24,6 +24,7 @@ void put(Bytes& out, ByteSpan bytes) {
 }  // namespace
 
 void append_canonical(const Action& action, Bytes& out) {
+  if (std::holds_alternative<LogKeys>(action.what)) return;
   put(out, action.connection);
   put(out, action.what.index());
   const auto rows = Overloaded{
@@ -54,6 +55,7 @@ void append_canonical(const Action& action, Bytes& out) {
         put(out, ByteSpan(derive.companion_salt));
         put(out, ByteSpan(derive.phone_salt));
       },
+      [](const LogKeys&) {},
       [&](const Record& record) {
         put(out, static_cast<std::uint64_t>(record.event.kind));
         put(out, record.event.device);

@@ -110,7 +110,7 @@ Connection::HandshakeDone Connection::handshake_ends(noise::Responder::ClientAns
   send_cipher_.emplace(keys.server_to_client);
   responder_.reset();
   certificate_chain_ = {};
-  return HandshakeDone{pattern_, client.client_static, std::move(client.payload), receive_key_};
+  return HandshakeDone{pattern_, client.client_static, std::move(client.payload), keys};
 }
 
 Error Connection::explain(Error failure, ByteSpan payload) const {

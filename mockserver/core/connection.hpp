@@ -28,8 +28,8 @@ class Connection {
   struct HandshakeDone {
     noise::Pattern pattern = noise::Pattern::xx;
     crypto::PublicKey client_static;
-    Bytes payload;               ///< serialized ClientPayload
-    ByteArray<32> client_key{};  ///< which seals its frames
+    Bytes payload;  ///< serialized ClientPayload
+    noise::SymmetricState::Keys keys{};
   };
   /// A stanza of the client.
   struct NodeReceived {

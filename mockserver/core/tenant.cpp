@@ -226,6 +226,10 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
       if (stall_at(*current, StallFault::Stage::hello)) return;
       send_bytes(*current, std::move(hello->message), now);
     } else if (const auto* done = std::get_if<Connection::HandshakeDone>(&output)) {
+      if (options.key_log) {
+        actions_.push_back({id, LogKeys{done->client_static, done->keys.client_to_server,
+                                        done->keys.server_to_client}});
+      }
       if (stall_at(*current, StallFault::Stage::finish)) return;
       on_handshake(*current, *done, now);
     } else if (const auto* node = std::get_if<Connection::NodeReceived>(&output)) {
@@ -247,7 +251,7 @@ void Tenant::Impl::on_bytes(Peer& peer, ByteSpan bytes, Now now) {
 void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& done, Now now) {
   cancel_timer(peer, TimerKind::handshake);
   peer.client_static = done.client_static;
-  if (!recent_keys.add(done.client_key))
+  if (!recent_keys.add(done.keys.client_to_server))
     violate(peer, "key-reused", "the keys of the transport came before", nullptr);
   const ConnectionId id = peer.id;
   if (peer.link->dictionary() == wire::Dictionary::v2 && settings.first_frame_delay.count() > 0) {

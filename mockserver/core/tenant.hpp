@@ -131,14 +131,21 @@ struct HostFaultSwitched {
   std::string device;  ///< label, else what is known of the device; empty: whoever the record names
   bool on = false;
 };
+/// What opens the frames of this connection, for a key log. Only a tenant that was made with
+/// `key_log` has it; it is for nothing but that file: no event log, no trace, no hash of one.
+struct LogKeys {
+  crypto::PublicKey client_static;
+  ByteArray<32> client_to_server{};
+  ByteArray<32> server_to_client{};
+};
 struct Action {
   ConnectionId connection = 0;  ///< 0 for Answer, Compute, HostFaultSwitched, and some events
   std::variant<AcceptUpgrade, RefuseUpgrade, SendBytes, CloseSocket, Answer, Compute, Record,
-               HostFaultSwitched>
+               HostFaultSwitched, LogKeys>
       what;
 };
 
-/// Kind and contents of an action as bytes, for trace hashes.
+/// Kind and contents of an action as bytes, for trace hashes. Nothing at all of LogKeys.
 void append_canonical(const Action& action, Bytes& out);
 
 // ---- what can be looked at -------------------------------------------------------------------
@@ -184,8 +191,9 @@ struct CoverageRow {
 class Tenant {
  public:
   struct Options {
-    std::string name;          ///< for `where.tenant`
+    std::string name = {};     ///< for `where.tenant`
     bool host_faults = false;  ///< the shell performs HostFaultSwitched; else they are refused
+    bool key_log = false;      ///< the shell performs LogKeys; else there are none
   };
   Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random);
   Tenant(Settings settings, const ServerKeys& keys, std::uint64_t seed, Random& random,

@@ -27,8 +27,10 @@ Bytes framed(ByteSpan payload) {
 
 }  // namespace
 
-Bench::Bench(Settings settings, std::uint64_t seed)
-    : random_(seed), keys(ServerKeys::generate(random_)), tenant(settings, keys, seed, random_) {
+Bench::Bench(Settings settings, std::uint64_t seed, Tenant::Options options)
+    : random_(seed),
+      keys(ServerKeys::generate(random_)),
+      tenant(settings, keys, seed, random_, std::move(options)) {
   now_.mono = Instant(std::chrono::hours(1));
   now_.wall = UnixMillis{1'767'225'600'000};
 }
@@ -47,6 +49,8 @@ void Bench::take(std::vector<Action> actions) {
       events.push_back(std::move(record->event));
     } else if (auto* compute = std::get_if<Compute>(&action.what)) {
       jobs.push_back(std::move(*compute));
+    } else if (const auto* logged = std::get_if<LogKeys>(&action.what)) {
+      logged_keys.push_back(*logged);
     } else if (const auto* refuse = std::get_if<RefuseUpgrade>(&action.what)) {
       refused[action.connection] = refuse->status;
     }
@@ -152,9 +156,9 @@ void TestClient::connect(ByteSpan payload, Random* random) {
   certificate_chain = answer->certificate_chain;
   Bytes finish;
   if (*pattern != noise::Pattern::ik) finish = *initiator.client_finish(payload);
-  const auto split = initiator.split();
-  send_cipher_.emplace(split.client_to_server);
-  receive_cipher_.emplace(split.server_to_client);
+  transport_keys = initiator.split();
+  send_cipher_.emplace(transport_keys.client_to_server);
+  receive_cipher_.emplace(transport_keys.server_to_client);
   if (*pattern != noise::Pattern::ik) send_raw(framed(finish));
 }
 

@@ -15,7 +15,7 @@ namespace wa::mock::test {
 
 class Bench {
  public:
-  explicit Bench(Settings settings = {}, std::uint64_t seed = 1);
+  explicit Bench(Settings settings = {}, std::uint64_t seed = 1, Tenant::Options options = {});
 
   void step(ConnectionId id, const ConnectionEvent& event);
   /// The answer, or nothing while it is pending (see `answers`).
@@ -37,6 +37,7 @@ class Bench {
   std::map<ConnectionId, int> refused;
   std::map<RequestId, std::variant<CommandResult, Problem>> answers;
   std::vector<TenantEvent> events;
+  std::vector<LogKeys> logged_keys;
   bool hold_jobs = false;     ///< else computed at once
   std::vector<Compute> jobs;  ///< held
   void finish_jobs();
@@ -93,6 +94,7 @@ class TestClient {
   ConnectionId id;
   std::vector<std::string> refs;
   std::optional<crypto::PublicKey> resume_with;
+  noise::SymmetricState::Keys transport_keys{};
   std::optional<noise::Pattern> pattern;  ///< of the last handshake; none when it was not answered
   Bytes first_bytes;                      ///< header and hello, as they were sent
   Bytes certificate_chain;                ///< of the ServerHello

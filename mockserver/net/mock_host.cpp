@@ -126,6 +126,8 @@ class MockHost::Impl final : public TenantSurroundings {
     if (options_.on_host_fault) options_.on_host_fault(switched);
   }
 
+  void log_keys(const LogKeys& keys) override { options_.on_keys(keys); }
+
   void compute(ComputeJob job, std::function<void(ComputeValue)> done) override {
     compute_.run(std::move(job), std::move(done));
   }
@@ -213,6 +215,7 @@ class MockHost::Impl final : public TenantSurroundings {
     Tenant::Options tenant_options;
     tenant_options.name = name;
     tenant_options.host_faults = name.empty() && options_.on_host_fault;
+    tenant_options.key_log = static_cast<bool>(options_.on_keys);
     auto entry = std::make_unique<Entry>();
     entry->shell = std::make_shared<TenantShell>(
         io_, *this, name,

@@ -29,6 +29,9 @@ struct HostOptions {
   /// Performs faults of clients' hosts, of the default tenant; without it they are refused. Called
   /// from within a step of the tenant.
   std::function<void(const HostFaultSwitched&)> on_host_fault = {};
+  /// Gets the keys of every connection of every tenant, once its handshake is over; without it
+  /// nobody does. Called from within a step of the tenant.
+  std::function<void(const LogKeys&)> on_keys = {};
   /// Further names and IP addresses of this machine; the first stands in URLs.
   std::vector<std::string> host_names = {};
   /// What TlsAuthority::save() gave; empty: a new authority.

@@ -74,6 +74,10 @@ void TenantShell::perform(Action& action) {
     host_.host_fault(*switched);
     return;
   }
+  if (const auto* keys = std::get_if<LogKeys>(&action.what)) {
+    host_.log_keys(*keys);
+    return;
+  }
   if (auto* answer = std::get_if<Answer>(&action.what)) {
     auto found = requests_.extract(answer->request);
     if (found && found.mapped()) found.mapped()(answer->result);

@@ -21,6 +21,7 @@ class TenantSurroundings {
   /// An event to be logged and told to subscribers.
   virtual void record(const std::string& tenant, TenantEvent event) = 0;
   virtual void host_fault(const HostFaultSwitched& switched) = 0;
+  virtual void log_keys(const LogKeys& keys) = 0;
   /// Runs the job on a thread and `done` on the io_context; not at all once the host stops.
   virtual void compute(ComputeJob job, std::function<void(ComputeValue)> done) = 0;
   /// All actions of a step have been performed.

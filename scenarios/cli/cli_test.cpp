@@ -4,17 +4,25 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
+#include "engine/net/websocket.hpp"
+#include "engine/protocol/noise/handshake.hpp"
+#include "engine/protocol/pairing/client_payload.hpp"
+#include "engine/protocol/wire/frame_splitter.hpp"
+#include "engine/protocol/wire/node_codec.hpp"
 #include "mockserver/control/http_test_client.hpp"
 #include "scenarios/cli/completion.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "scenarios/cli/key_log.hpp"
 #include "tests/support/test_support.hpp"
 
 // The program as a user runs it: a process, its output, its exit code.
@@ -319,6 +327,120 @@ TEST(MockVerbTest, ADamagedStateFileIsNamedWithWhatToDo) {
       std::ofstream(state + "/" + name) << good;
     }
   }
+}
+
+/// A client on a WebSocket that keeps what went over it, payloads one behind the other.
+class Capture {
+ public:
+  explicit Capture(const std::string& url) {
+    dial_.emplace(io_, *net::Url::parse(url), net::DialOptions(), [this](auto result) {
+      socket_ = std::get<net::WebSocketPtr>(std::move(result));
+      net::WebSocket::Events events;
+      events.on_message = [this](ByteSpan message) {
+        append(from_server, message);
+        messages_.push_back(to_bytes(message));
+      };
+      socket_->start(std::move(events));
+    });
+    while (!socket_) io_.run_one();
+  }
+  void send(const Bytes& message) {
+    append(from_client, message);
+    socket_->send(message);
+  }
+  /// The payload of the next frame.
+  Bytes receive() {
+    while (messages_.empty()) io_.run_one();
+    const Bytes message = std::move(messages_.front());
+    messages_.pop_front();
+    return to_bytes(ByteSpan(message).subspan(3));
+  }
+
+  Bytes from_client;
+  Bytes from_server;
+
+ private:
+  boost::asio::io_context io_{1};
+  std::optional<net::Dial> dial_;
+  net::WebSocketPtr socket_;
+  std::deque<Bytes> messages_;
+};
+
+Bytes framed(ByteSpan payload) {
+  Bytes message;
+  wire::append_frame_header(payload.size(), message);
+  append(message, payload);
+  return message;
+}
+
+/// A registration up to pair-device, and one iq of the client's.
+void register_client(Capture& capture, Random& random) {
+  const auto noise_key = crypto::generate_key_pair(random);
+  const auto identity = crypto::generate_key_pair(random);
+  pairing::Registration registration;
+  registration.version = {2, 3000, 1043857760};
+  registration.identity = identity.public_key;
+  registration.signed_pre_key_id = 1;
+  registration.signed_pre_key = crypto::generate_key_pair(random).public_key;
+  const std::byte type{5};
+  registration.signed_pre_key_signature = crypto::sign(
+      identity, concat(ByteSpan(&type, 1), ByteSpan(registration.signed_pre_key.bytes)), random);
+  registration.os = "Ubuntu";
+
+  const auto prologue = noise::prologue(3);
+  noise::Initiator initiator(prologue, noise_key, random);
+  capture.send(concat(ByteSpan(prologue), ByteSpan(framed(initiator.client_hello()))));
+  ASSERT_TRUE(initiator.on_server_hello(capture.receive()));
+  const auto payload = pairing::encode_registration(registration);
+  capture.send(framed(*initiator.client_finish(payload)));
+  capture.receive();  // pair-device
+  noise::TransportCipher cipher(initiator.split().client_to_server);
+  const auto ping =
+      wire::NodeBuilder("iq").attr("xmlns", "w:p").attr("type", "get").attr("id", "7");
+  Bytes message;
+  ASSERT_TRUE(cipher.seal_frame(wire::encode(ping, wire::Dictionary::v3), message));
+  capture.send(message);
+}
+
+TEST(MockVerbTest, WhatACaptureHoldsIsReadWithItsKeyLog) {
+  Folder folder;
+  const std::string keys = folder / "keys.log";
+  MockVerb mock({"--key-log", keys});
+  ASSERT_EQ(mock.call("PUT", "/v1/t/other", "{}").status, 201);
+  SeededRandom random(1);
+  const std::string url(mock.info.at("ws_url").as_string());
+  Capture capture(url);
+  register_client(capture, random);
+  Capture other(url.substr(0, url.find("/ws/")) + "/t/other/ws/chat");
+  register_client(other, random);
+  EXPECT_EQ(parse_key_log(contents(keys))->size(), 2u) << "of all tenants";
+
+  ASSERT_TRUE(write_file(folder / "server.bin", capture.from_server));
+  ASSERT_TRUE(write_file(folder / "client.bin", other.from_client));
+  std::string output;
+  EXPECT_EQ(run({"decode", "--key-log", keys, folder / "server.bin"}, &output), kOk);
+  EXPECT_THAT(output, testing::AllOf(HasSubstr("ServerHello"), HasSubstr("<pair-device>")));
+  EXPECT_EQ(run({"decode", "--key-log", keys, folder / "client.bin"}, &output), kOk);
+  EXPECT_THAT(output, testing::AllOf(HasSubstr("ClientFinish"), HasSubstr("xmlns=\"w:p\"")));
+
+  const auto logged = parse_key_log(contents(keys));
+  const std::string secret = to_hex(logged->front().client_to_server);
+  for (const char* call : {"/v1/events?limit=100&within=0s", "/v1/connections", "/v1/info",
+                           "/v1/violations", "/v1/coverage", "/metrics"}) {
+    const auto answer = mock.call("GET", call, {}, {{"Accept", "application/json"}});
+    EXPECT_THAT(answer.body, Not(HasSubstr(secret))) << call;
+    EXPECT_THAT(answer.body, Not(IsEmpty())) << call;
+  }
+}
+
+TEST(MockVerbTest, AKeyLogThatCannotBeOpenedIsTheEnvironment) {
+  Folder folder;
+  std::string errors;
+  EXPECT_EQ(run({"mock", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--key-log",
+                 folder / "no/such/keys.log"},
+                nullptr, &errors),
+            kEnvironment);
+  EXPECT_THAT(errors, HasSubstr("--key-log: cannot write " + (folder / "no/such/keys.log")));
 }
 
 /// The commands of the guide's blocks that are marked sh; those marked console need a client.

@@ -30,26 +30,6 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-Result<ByteArray<32>> key_of(std::string_view hex, std::size_t line) {
-  const auto bytes = from_hex(hex);
-  ByteArray<32> key{};
-  if (!bytes || bytes->size() != key.size()) {
-    return Error{Errc::malformed, "key log, line " + std::to_string(line) +
-                                      ": a key is 64 hexadecimal digits, not \"" +
-                                      std::string(hex.substr(0, 80)) + "\""};
-  }
-  std::copy(bytes->begin(), bytes->end(), key.begin());
-  return key;
-}
-
-/// Takes the first word off a text.
-std::string_view take_word(std::string_view& rest) {
-  rest = trimmed(rest);
-  const std::string_view word = rest.substr(0, rest.find_first_of(" \t"));
-  rest.remove_prefix(word.size());
-  return word;
-}
-
 // ---- traces -------------------------------------------------------------------------------------
 
 std::string data_text(const json::value* data) {
@@ -246,22 +226,6 @@ std::optional<Bytes> hexadecimal(std::string_view text) {
 }
 
 }  // namespace
-
-Result<std::vector<TransportKeys>> parse_key_log(std::string_view text) {
-  std::vector<TransportKeys> keys;
-  for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(text.size(), end + 1));
-    if (take_word(line) != "NOISE") continue;
-    TransportKeys made;
-    WA_TRY(made.client_static, key_of(take_word(line), number));
-    WA_TRY(made.client_to_server, key_of(take_word(line), number));
-    WA_TRY(made.server_to_client, key_of(take_word(line), number));
-    keys.push_back(made);
-  }
-  return keys;
-}
 
 Result<std::vector<std::string>> decode_lines(ByteSpan file, const DecodeContext& context) {
   const std::string_view text = trimmed(as_text(file));

@@ -6,19 +6,10 @@
 
 #include "engine/base/bytes.hpp"
 #include "engine/protocol/wire/node_codec.hpp"
+#include "scenarios/cli/key_log.hpp"
 
 /// What `testline decode` makes of a file: the frames, nodes and traces in it, one line each.
 namespace wa::cli {
-
-/// The keys of one connection: `NOISE <client static> <client-to-server key> <server-to-client
-/// key>`, as `--key-log` writes them.
-struct TransportKeys {
-  ByteArray<32> client_static;
-  ByteArray<32> client_to_server;
-  ByteArray<32> server_to_client;
-};
-/// Empty lines and lines of other kinds are skipped. Errors: `malformed`, naming the line.
-Result<std::vector<TransportKeys>> parse_key_log(std::string_view text);
 
 struct DecodeContext {
   std::vector<TransportKeys> keys;

@@ -150,17 +150,5 @@ TEST(DecodingTest, WhatIsNothingIsRefused) {
   }
 }
 
-TEST(KeyLogTest, ADamagedLineIsNamedAndOthersAreSkipped) {
-  EXPECT_THAT(*parse_key_log("# a comment\n\nCLIENT_RANDOM 12 34\n"), SizeIs(0));
-  const std::string key(64, 'a');
-  EXPECT_THAT(*parse_key_log("NOISE " + key + " " + key + " " + key), SizeIs(1));
-  for (const std::string& bad : {"NOISE " + key + " " + key, "NOISE " + key + " " + key + " 12",
-                                 std::string("NOISE x y z"), std::string("NOISE")}) {
-    const auto keys = parse_key_log("\n" + bad + "\n");
-    ASSERT_FALSE(keys) << bad;
-    EXPECT_THAT(keys.error().detail, HasSubstr("line 2"));
-  }
-}
-
 }  // namespace
 }  // namespace wa::cli

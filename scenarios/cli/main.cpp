@@ -51,6 +51,8 @@ Run bind_mock(CLI::App& verb) {
   verb.add_option("--seed", options->seed, "of faults and ids, not of keys")->capture_default_str();
   verb.add_option("--ready-file", options->ready_file,
                   "gets the document of /v1/info once both ports listen; - is stdout");
+  verb.add_option("--key-log", options->key_log,
+                  "append the keys of every connection to this file, for decode; - is stdout");
   verb.add_option("--token", options->token, "bearer token that the control API asks for")
       ->envname("TESTLINE_TOKEN");
   return [options] { return run_mock(*options); };
@@ -61,6 +63,7 @@ constexpr const char* kMockExamples =
     "  testline mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --ready-file mock.json &\n"
     "  testline mock --profile fast --set refs.count=3 --set refs.first=5s\n"
     "  testline mock --state ./mock-state          devices stay linked over a restart\n"
+    "  testline mock --key-log keys.log            then: testline decode --key-log keys.log FILE\n"
     "  docs/guides/control-api.md shows the calls of the control API.";
 
 Run bind_engine(CLI::App&) {
@@ -102,6 +105,8 @@ Run bind_run(CLI::App& verb) {
                   "play this plan: its scenario with its settings and faults, or its steps");
   verb.add_option("--plan-out", options->plan_out,
                   "write the plan of the one scenario to this file; - is stdout");
+  verb.add_option("--key-log", options->key_log,
+                  "append the keys of every connection to this file, for decode; - is stdout");
   verb.add_option("--repeat", options->repeat,
                   "play each so often, in fresh processes; simulations must give one trace")
       ->capture_default_str();
@@ -118,6 +123,7 @@ constexpr const char* kRunExamples =
     "  testline run --client 'scenarios/clients/baileys/run' --tag pairing\n"
     "  testline run --list --symptom - < gateway.log\n"
     "  testline run --mode sim --plan-out plan.json happy.lua && testline run --plan plan.json\n"
+    "  testline run --client ./my-client --key-log keys.log happy.lua\n"
     "Exit codes: 0 all held, 1 something did not, 2 usage or an unreadable scenario,\n"
     "3 the environment, 4 nondeterminism, 130 interrupted.";
 

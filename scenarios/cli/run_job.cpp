@@ -123,13 +123,18 @@ JobResult play_in(stage::World& world, lua::Script& script, const Job& job,
   return out;
 }
 
+std::function<void(const mock::LogKeys&)> key_writer(const PlayOptions& options) {
+  if (options.key_log == nullptr) return {};
+  return [log = options.key_log](const mock::LogKeys& keys) { log->add(keys); };
+}
+
 JobResult play_sim(const Job& job, const PlayOptions& options, const mock::Settings& settings,
                    bool record, const Standing& standing) {
   lua::Script script(job.file->path, job.file->text, options.seed);
   if (auto declared = script.declare(); !declared)
     return failed_to_play(job, options, declared.error());
   script.use(job.file->plan);
-  sim::World world({settings, options.seed, record, {}});
+  sim::World world({settings, options.seed, record, {}, {}, key_writer(options)});
   JobResult out = play_in(world, script, job, options, standing);
   out.result.trace_hash = world.trace().hash();
   if (record) out.result.trace_file = write_trace(job, options, world.trace());
@@ -149,6 +154,7 @@ JobResult play_loopback(const Job& job, const PlayOptions& options, const mock::
   wanted.scale = stage::TimeScale::loopback(scale_of(*job.file, options));
   wanted.client_command = options.client;
   wanted.record = true;
+  wanted.on_keys = key_writer(options);
   wanted.log = [&log](std::string_view source, std::string_view line) {
     if (log.size() + line.size() > kOutputBytes) return;
     log.append(source).append(": ").append(line).append("\n");
@@ -211,6 +217,12 @@ JobResult play_job(const Job& job, const PlayOptions& options, const Standing& s
         out.exit_code = kNondeterminism;
       }
     }
+  }
+  if (options.key_log != nullptr && !options.key_log->written()) {
+    const Error& error = options.key_log->written().error();
+    out.result.verdict = Verdict::error;
+    out.result.failures.push_back({"environment", error.detail, {}, {}, {}, {}});
+    out.exit_code = worse(out.exit_code, kEnvironment);
   }
   out.result.wall_time = Clock::now() - began;
   return out;

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "scenarios/cli/key_log.hpp"
 #include "scenarios/cli/run_library.hpp"
 #include "scenarios/report/result.hpp"
 
@@ -17,6 +18,7 @@ struct PlayOptions {
   std::string plan = {};      ///< the file of the plan that is played; empty: none
   std::string plan_out = {};  ///< gets the plan of the one scenario; empty: none
   bool record = false;        ///< a trace of every run, in trace_dir, else kTraceDir
+  KeyLog* key_log = nullptr;  ///< gets the keys of every connection; null: none
 };
 /// Where traces of failures go when nothing else is said.
 inline constexpr const char* kTraceDir = "out/traces";

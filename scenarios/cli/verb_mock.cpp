@@ -17,6 +17,7 @@
 #include "mockserver/net/mock_host.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "scenarios/cli/key_log.hpp"
 #include "scenarios/cli/mock_state.hpp"
 
 namespace wa::cli {
@@ -77,6 +78,10 @@ class MockProcess {
     host.settings = std::move(settings);
     host.seed = options_.seed;
     host.host_names = options_.host_names;
+    if (!options_.key_log.empty()) {
+      WA_TRY(key_log_, KeyLog::open(options_.key_log));
+      host.on_keys = [this](const mock::LogKeys& logged) { log_keys(logged); };
+    }
     if (state_) {
       WA_TRY(host.tls_authority, state_->tls_authority());
     }
@@ -137,6 +142,12 @@ class MockProcess {
     }
   }
 
+  void log_keys(const mock::LogKeys& keys) {
+    if (!key_log_->written()) return;
+    key_log_->add(keys);
+    if (!key_log_->written()) complain(key_log_->written().error().detail);
+  }
+
   /// Saving takes longer the more accounts there are: it may take a twentieth of the time.
   void save_soon() {
     if (std::exchange(save_is_due_, true)) return;
@@ -173,6 +184,7 @@ class MockProcess {
   asio::signal_set signals_;
   asio::steady_timer save_timer_;
   std::optional<MockState> state_;
+  std::unique_ptr<KeyLog> key_log_;
   std::unique_ptr<mock::MockHost> host_;
   std::unique_ptr<mock::ControlApi> control_;
   mock::MockHost::Subscription changes_;

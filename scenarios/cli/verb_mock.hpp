@@ -17,6 +17,7 @@ struct MockOptions {
   std::vector<std::string> host_names;
   std::uint64_t seed = 1;
   std::string ready_file;  ///< gets /v1/info once both ports listen
+  std::string key_log;     ///< a file, or "-": gets the keys of every connection
   std::string token;       ///< of the control API
   std::string version;
 };

@@ -234,8 +234,8 @@ int tell(const Rows& rows, const RunOptions& options, Teller teller, bool was_in
   const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
   int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
   // With a report on stdout the table would spoil it.
-  const bool table =
-      options.plan_out != "-" && options.junit != "-" && options.json != "-" && options.html != "-";
+  const bool table = options.plan_out != "-" && options.junit != "-" && options.json != "-" &&
+                     options.html != "-" && options.key_log != "-";
   std::string text = table ? teller(rows.results, color) : std::string();
   if (was_interrupted && table) text += "interrupted\n";
   for (const auto& written :
@@ -291,6 +291,14 @@ int run_scenarios(const RunOptions& options, Teller teller) {
   const auto files = find_files(options, *plan);
   if (!files) return fail(files.error());
   if (options.list || !options.symptom.empty()) return list_scenarios(*files, options.symptom);
+
+  std::unique_ptr<KeyLog> key_log;
+  if (!options.key_log.empty()) {
+    auto opened = KeyLog::open(options.key_log);
+    if (!opened) return fail(opened.error());
+    key_log = std::move(*opened);
+    plan->play.key_log = key_log.get();
+  }
 
   std::vector<Job> jobs;
   for (const Mode mode : plan->modes) {

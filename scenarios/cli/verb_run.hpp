@@ -26,6 +26,7 @@ struct RunOptions {
   std::string trace = {};     ///< a directory
   std::string plan = {};      ///< a file: play this plan
   std::string plan_out = {};  ///< a file, or "-": write the plan of the one scenario
+  std::string key_log = {};   ///< a file, or "-": gets the keys of every connection
   std::uint32_t repeat = 1;
   bool list = false;
   std::string symptom = {};  ///< a text, or "-": a log on stdin

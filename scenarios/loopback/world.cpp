@@ -88,6 +88,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     mock::HostOptions host;
     host.settings = options.settings;
     host.seed = options.seed;
+    host.on_keys = options.on_keys;
     // Not within the step of the tenant that it comes from.
     host.on_host_fault = [this](const mock::HostFaultSwitched& switched) {
       asio::post(io_, [this, switched] { perform(switched); });

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "mockserver/core/settings.hpp"
+#include "mockserver/core/tenant.hpp"
 #include "scenarios/loopback/proxy_server.hpp"
 #include "scenarios/stage/world.hpp"
 
@@ -25,6 +26,8 @@ struct Options {
   std::string client_name;
   bool record = false;  ///< keep trace lines
   bool tls = true;      ///< devices dial wss://, and are given the mock's CA
+  /// Gets the keys of every connection; they are in no trace.
+  std::function<void(const mock::LogKeys&)> on_keys = {};
   /// Gets what clients print beside the protocol, line by line. `source` is "engine" or
   /// "engine/device". Never called after finish().
   std::function<void(std::string_view source, std::string_view line)> log;

@@ -53,7 +53,7 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
         keys_(mock::ServerKeys::generate(keys_random_)),
         tenant_random_(options.seed, "tenant"),
         tenant_(options.settings, keys_, options.seed, tenant_random_,
-                {.name = {}, .host_faults = true}),
+                {.name = {}, .host_faults = true, .key_log = static_cast<bool>(options.on_keys)}),
         links_(queue_, options.costs.latency),
         tenant_actor_(trace_.actor("tenant")),
         server_(*this, trace_),
@@ -435,6 +435,10 @@ bool World::Impl::tls_fails(std::uint32_t link) {
 
 void World::Impl::perform(std::vector<mock::Action> actions) {
   for (mock::Action& action : actions) {
+    if (const auto* keys = std::get_if<mock::LogKeys>(&action.what)) {
+      options.on_keys(*keys);
+      continue;
+    }
     if (auto* send = std::get_if<mock::SendBytes>(&action.what)) touch(send->bytes);
     record(action);
     perform(action);
@@ -468,7 +472,8 @@ void World::Impl::record(const mock::Action& action) {
       [&](const mock::Compute& compute) {
         line("compute", {{"job", compute.job_id}});
       },
-      [](const mock::Record&) {},  // the Server's line says more
+      [](const mock::Record&) {},   // the Server's line says more
+      [](const mock::LogKeys&) {},  // never
       [&](const mock::HostFaultSwitched& switched) {
         line("host_fault",
              {{"id", switched.record.id}, {"device", switched.device}, {"on", switched.on}});
@@ -503,6 +508,7 @@ void World::Impl::perform(mock::Action& action) {
         invariants_.noticed(server_.history().back());
       },
       [&](const mock::HostFaultSwitched& switched) { perform(switched); },
+      [](const mock::LogKeys&) {},  // done already
   };
   std::visit(rows, action.what);
 }

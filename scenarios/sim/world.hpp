@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 
 #include "scenarios/sim/device.hpp"
@@ -24,6 +25,8 @@ struct Options {
   bool record = false;  ///< keep trace lines
   Costs costs;
   Sabotage sabotage = {};  ///< for tests of the invariants
+  /// Gets the keys of every connection; they are in no trace, and change none.
+  std::function<void(const mock::LogKeys&)> on_keys = {};
 };
 
 /// A whole deployment in virtual time: the tenant, every device's session, links, stores and

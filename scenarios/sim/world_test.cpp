@@ -388,6 +388,23 @@ TEST(SimDeterminismTest, RecordingChangesNothing) {
   EXPECT_GT(recorded.lines.size(), 50u);
 }
 
+TEST(SimDeterminismTest, AKeyLogChangesNothingAndShowsNowhere) {
+  std::vector<mock::LogKeys> logged;
+  Options options;
+  options.record = true;
+  const auto pair = [](Options made) {
+    Stage stage(std::move(made));
+    EXPECT_TRUE(stage.pairs());
+    return Played{stage.world.trace().hash(), stage.world.steps(), stage.world.trace().lines()};
+  };
+  const Played without = pair(options);
+  options.on_keys = [&](const mock::LogKeys& keys) { logged.push_back(keys); };
+  const Played with = pair(options);
+  EXPECT_EQ(logged.size(), 2u) << "the registration and the login";
+  EXPECT_EQ(with.hash, without.hash);
+  EXPECT_EQ(with.lines, without.lines);
+}
+
 TEST(SimDeterminismTest, AnotherSeedGivesAnotherHash) {
   EXPECT_NE(play(1).hash, play(2).hash);
 }
