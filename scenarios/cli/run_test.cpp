@@ -79,6 +79,29 @@ TEST_F(RunTest, TheLibraryHoldsInTheSimulator) {
               AllOf(HasSubstr("FB-001"), HasSubstr(" 0 failed\n"), Not(HasSubstr("skipped"))));
 }
 
+TEST_F(RunTest, ThePlanOfEveryLibraryScenarioGivesTheSameRun) {
+  const auto library = find_library();
+  ASSERT_TRUE(library);
+  const auto files = read_scenarios({*library}, 1);
+  ASSERT_TRUE(files);
+  std::size_t with_faults = 0;
+  for (const ScenarioFile& file : *files) {
+    if (!file.declaration.scenario.has_mode(stage::Mode::sim)) continue;
+    SCOPED_TRACE(file.path);
+    PlayOptions options;
+    options.plan_out = "plan.json";
+    const auto nobody = [](const std::string&, const std::string&) {};
+    const JobResult run = play_job({&file, stage::Mode::sim, 0}, options, nobody);
+    const auto planned = read_plan_file("plan.json");
+    ASSERT_TRUE(planned) << planned.error();
+    if (!planned->plan->faults.empty()) ++with_faults;
+    const JobResult again = play_job({&*planned, stage::Mode::sim, 0}, PlayOptions{}, nobody);
+    EXPECT_EQ(again.exit_code, kOk);
+    EXPECT_EQ(again.result.trace_hash, run.result.trace_hash);
+  }
+  EXPECT_GE(with_faults, 15u) << "or this shows nothing";
+}
+
 TEST_F(RunTest, AFailureSaysWhereAndLeavesItsTrace) {
   write("lib/x/fails.lua", kFails);
   write("lib/x/passes.lua", kPasses);
@@ -219,6 +242,37 @@ TEST_F(RunTest, ListsPathNameAndTags) {
             kOk);
   EXPECT_EQ(out_, "lib/a.lua\tit passes\ta,b\n");
   EXPECT_EQ(run({.paths = {"lib"}, .list = true, .symptom = "something else"}), kFailed);
+}
+
+constexpr const char* kPairs =
+    "scenario { name = 'x' } local p = server:phone { number = '15550100001' } local d = "
+    "engine:device 'a' d:start() p:scan(d:await_qr()) d:await 'connected'";
+
+TEST_F(RunTest, TheKeysOfEveryConnectionAreLogged) {
+  write("a.lua", kPairs);
+  write("b.lua", kPairs);
+  const RunOptions options{.paths = {"a.lua", "b.lua"}, .jobs = 2, .key_log = "keys.log"};
+  EXPECT_EQ(run(options), kOk);
+  const auto keys = parse_key_log(read("keys.log"));
+  ASSERT_TRUE(keys);
+  EXPECT_EQ(keys->size(), 4u) << "a registration and a login each";
+  EXPECT_EQ(fs::status("keys.log").permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_EQ(run(options), kOk);
+  EXPECT_EQ(parse_key_log(read("keys.log"))->size(), 8u) << "it is appended to";
+}
+
+TEST_F(RunTest, AKeyLogOnStdoutStandsAlone) {
+  write("a.lua", kPairs);
+  EXPECT_EQ(run({.paths = {"a.lua"}, .key_log = "-"}), kOk);
+  EXPECT_THAT(out_, AllOf(StartsWith("NOISE "), Not(HasSubstr("passed"))));
+}
+
+TEST_F(RunTest, AKeyLogThatCannotBeWrittenIsTheEnvironment) {
+  write("a.lua", kPairs);
+  EXPECT_EQ(run({.paths = {"a.lua"}, .key_log = "no/such/keys.log"}), kEnvironment);
+  EXPECT_THAT(err_, HasSubstr("--key-log: cannot write no/such/keys.log: No such file"));
+  EXPECT_EQ(run({.paths = {"a.lua"}, .key_log = "/dev/full"}), kEnvironment);
+  EXPECT_THAT(out_, HasSubstr("--key-log: cannot write /dev/full: No space left"));
 }
 
 TEST_F(RunTest, ResultsCrossThePipeUnchanged) {

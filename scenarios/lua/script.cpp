@@ -163,7 +163,7 @@ int Script::Impl::wait_for(lua_State* L, stage::Wait wait, Finish finish) {
     raise(L, "usage",
           "a wait cannot stand inside a function that sort, gsub or a metamethod calls");
   }
-  planning_ = false;
+  end_planning();
   if (standing_) standing_(wait.what(), Sandbox::where(L));
   current_->wait.emplace(std::move(wait));
   current_->finish = std::move(finish);
@@ -292,15 +292,9 @@ Outcome Script::Impl::play(stage::World& given, Standing standing) {
   declared_.scenario_sha256 = stage::text_hash(text_);
   for (const auto& [key, text] : declaration_->scenario.server) declared_.server[key] = text;
   Outcome outcome;
-  if (plan_) {
-    for (const boost::json::value& record : plan_->faults) {
-      if (const auto added = world->server().fault(record); !added) {
-        outcome.script_error = "usage";
-        expectations_.fail({"script", "plan: " + added.error().detail, {}, {}, path_, {}});
-      }
-    }
-  }
   run();
+  end_planning();  // a file without a wait
+  if (plan_is_wrong_) outcome.script_error = "usage";
   const bool raised_something = ended_by_->failed;
   if (raised_something) {
     if (ended_by_->parent) lua_rawgeti(ended_by_->thread, LUA_REGISTRYINDEX, ended_by_->result);
@@ -363,10 +357,40 @@ Result<std::string> Script::Impl::add_fault(boost::json::object record) {
   // Plans name every fault, so that one can be left out without renaming the others.
   if (!record.contains("id")) record["id"] = "f" + std::to_string(declared_.faults.size() + 1);
   declared_.faults.push_back(record);
-  if (plan_ && record.at("id").is_string()) {
-    return std::string(record.at("id").get_string());  // the plan's record of this id, or none
+  if (!plan_ || !record.at("id").is_string()) return world->server().fault(record);
+  const std::string id(record.at("id").get_string());
+  const auto planned = planned_.find(id);
+  if (planned == planned_.end()) return id;
+  planned->second.added = true;
+  return add_planned(id, *planned->second.record);
+}
+
+Result<std::string> Script::Impl::add_planned(std::string_view id,
+                                              const boost::json::object& record) {
+  auto added = world->server().fault(record);
+  if (added) return added;
+  return Error{added.error().code,
+               "plan: fault \"" + std::string(id) + "\": " + added.error().detail};
+}
+
+void Script::Impl::use(std::shared_ptr<const stage::Plan> plan) {
+  plan_ = std::move(plan);
+  if (!plan_) return;
+  for (const boost::json::value& record : plan_->faults) {
+    planned_.emplace(record.at("id").as_string(), Planned{&record.get_object()});
   }
-  return world->server().fault(record);
+}
+
+void Script::Impl::end_planning() {
+  if (!std::exchange(planning_, false) || !plan_) return;
+  for (const boost::json::value& record : plan_->faults) {
+    const std::string_view id = record.at("id").get_string();
+    if (planned_.find(id)->second.added) continue;
+    if (const auto added = add_planned(id, record.get_object()); !added) {
+      plan_is_wrong_ = true;
+      expectations_.fail({"script", added.error().detail, {}, {}, path_, {}});
+    }
+  }
 }
 
 ExpectedError* Script::Impl::expected_error(std::optional<Raised> raised, std::string where) {

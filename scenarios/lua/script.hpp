@@ -45,8 +45,10 @@ class Script {
   using Standing = std::function<void(const std::string& what, const std::string& where)>;
   Outcome play(stage::World& world, Standing standing = {});
 
-  /// Before play(): faults come from the plan, not from the file (stage::Plan). The world was made
-  /// with the plan's seed and settings.
+  /// Before play(): faults come from the plan, not from the file (stage::Plan). Each is added where
+  /// the file declares it, so that the plan of a run gives the same run; those that only the plan
+  /// has at the first wait, before anything has happened. The world was made with the plan's seed
+  /// and settings.
   void use(std::shared_ptr<const stage::Plan> plan);
   /// After play(): what the file declared before its first wait.
   const stage::Plan& declared() const;

@@ -82,9 +82,9 @@ class Script::Impl {
   void note_phone(const std::string& number, const std::string& name);
   void note_device(const std::string& engine, const std::string& name,
                    const boost::json::value& options);
-  /// The id. A fault that the plan in use lacks is not added.
+  /// The id. With a plan in use its record of this id is added, or none if it has none.
   Result<std::string> add_fault(boost::json::object record);
-  void use(std::shared_ptr<const stage::Plan> plan) { plan_ = std::move(plan); }
+  void use(std::shared_ptr<const stage::Plan> plan);
   const stage::Plan& declared() const { return declared_; }
 
   stage::World* world = nullptr;
@@ -97,6 +97,9 @@ class Script::Impl {
   void run();
   /// Runs what can run. False: all stand in waits.
   bool run_ready();
+  /// All is declared: adds what only the plan has. Once.
+  void end_planning();
+  Result<std::string> add_planned(std::string_view id, const boost::json::object& record);
   void fail_parent(Task& task);
   void cancel(Task& task);
   /// The error on top of the thread's stack.
@@ -113,6 +116,13 @@ class Script::Impl {
   bool planning_ = true;  ///< no wait has begun yet
   stage::Plan declared_;
   std::shared_ptr<const stage::Plan> plan_;  ///< in use; null: none
+  /// Its faults by id, and whether they have been added.
+  struct Planned {
+    const boost::json::object* record = nullptr;
+    bool added = false;
+  };
+  std::map<std::string, Planned, std::less<>> planned_;
+  bool plan_is_wrong_ = false;
   Standing standing_;
   stage::Expectations expectations_;
   std::deque<stage::Expectation> asked_;

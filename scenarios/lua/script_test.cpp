@@ -22,6 +22,21 @@ struct Played {
   std::string hash;
 };
 
+/// Plays the text, with this plan if it is not null; `declared` gets the plan of what was played.
+Played play_plan(const std::string& text, std::shared_ptr<const stage::Plan> plan,
+                 stage::Plan* declared = nullptr) {
+  Script script("test.lua", text, 1);
+  EXPECT_TRUE(script.declare());
+  script.use(std::move(plan));
+  sim::World world({{}, 1, false, {}});
+  Outcome outcome = script.play(world);
+  if (declared != nullptr) *declared = script.declared();
+  Played played{{}, outcome.script_error, outcome.printed, world.trace().hash()};
+  for (const stage::Failure& failure : outcome.failures)
+    played.failures.push_back(to_string(failure));
+  return played;
+}
+
 Result<Played> try_play(std::string_view text, std::uint64_t seed = 1,
                         std::uint64_t flipped_message = 0) {
   Script script("test.lua", std::string(text), seed);
@@ -439,6 +454,76 @@ TEST(ScriptTest, TheSameSeedGivesTheSameHash) {
   EXPECT_THAT(first->failures, IsEmpty());
   EXPECT_EQ(first->hash, try_play(text, 5)->hash);
   EXPECT_NE(first->hash, try_play(text, 6)->hash);
+}
+
+// ---- plans ----
+
+constexpr const char* kTwoFaults =
+    "scenario { name = 'a' } local d = engine:device 'a' "
+    "server:fault { fault = 'refs', args = { first = '30s' } } "
+    "local p = server:phone { number = '15550100001' } "
+    "server:fault { id = 'late', fault = 'close', when = { on_event = 'active' } } "
+    "d:start() p:scan(d:await_qr()) d:await 'connected' pause '1m' print(d.connects)";
+
+/// As it is after it was written and read.
+std::shared_ptr<stage::Plan> reread(const stage::Plan& plan) {
+  auto read = stage::Plan::parse(plan.to_text());
+  EXPECT_TRUE(read) << read.error();
+  return std::make_shared<stage::Plan>(std::move(*read));
+}
+
+TEST(ScriptPlanTest, ThePlanOfARunGivesTheSameRun) {
+  stage::Plan declared;
+  const Played run = play_plan(kTwoFaults, nullptr, &declared);
+  EXPECT_THAT(run.failures, IsEmpty());
+  ASSERT_EQ(declared.faults.size(), 2u);
+  stage::Plan again;
+  const Played planned = play_plan(kTwoFaults, reread(declared), &again);
+  EXPECT_THAT(planned.failures, IsEmpty());
+  EXPECT_EQ(planned.hash, run.hash);
+  EXPECT_EQ(again.hash(), declared.hash());
+}
+
+TEST(ScriptPlanTest, WhatThePlanSaysOfAFaultCounts) {
+  stage::Plan declared;
+  const Played run = play_plan(kTwoFaults, nullptr, &declared);
+  const auto shrunk = reread(declared);
+  shrunk->faults.pop_back();
+  const Played without = play_plan(kTwoFaults, shrunk);
+  EXPECT_THAT(without.failures, IsEmpty());
+  EXPECT_THAT(run.printed, HasSubstr("3"));
+  EXPECT_THAT(without.printed, HasSubstr("2"));
+
+  const auto changed = reread(declared);
+  changed->faults.back().as_object()["when"] = {{"on_event", "login"}};
+  EXPECT_NE(play_plan(kTwoFaults, changed).hash, run.hash);
+}
+
+TEST(ScriptPlanTest, WhatOnlyThePlanHasIsThereBeforeAnythingHappens) {
+  stage::Plan declared;
+  play_plan(kTwoFaults, nullptr, &declared);
+  const auto more = reread(declared);
+  more->faults.insert(more->faults.begin(), boost::json::object{{"id", "x"},
+                                                                {"fault", "upgrade"},
+                                                                {"args", {{"status", 503}}},
+                                                                {"when", {{"nth", 1}}},
+                                                                {"budget", 1}});
+  const Played played = play_plan(kTwoFaults, more);
+  EXPECT_THAT(played.failures, IsEmpty()) << "it fired at the first dial";
+}
+
+TEST(ScriptPlanTest, AFileWithoutAWaitHasItsFaultsToo) {
+  const auto plan = std::make_shared<stage::Plan>();
+  plan->faults.push_back(boost::json::object{{"id", "x"}, {"fault", "close"}});
+  EXPECT_THAT(play_plan("scenario { name = 'a' }", plan).failures, ElementsAre(HasSubstr("x")));
+}
+
+TEST(ScriptPlanTest, ARecordThatTheServerRefusesIsThePlansMistake) {
+  const auto plan = std::make_shared<stage::Plan>();
+  plan->faults.push_back(boost::json::object{{"id", "x"}, {"fault", "clsoe"}});
+  const Played played = play_plan("scenario { name = 'a' } pause '1s'", plan);
+  EXPECT_EQ(played.script_error, "usage");
+  EXPECT_THAT(played.failures, ElementsAre(HasSubstr("plan: fault \"x\"")));
 }
 
 }  // namespace

@@ -19,7 +19,8 @@ namespace wa::stage {
 ///
 /// `scenario` names the file whose later calls are played; `steps`, a list of verbs, stands in its
 /// place when there is none. Settings and faults come from the plan: a fault that the file declares
-/// and the plan lacks is left out, so a plan can be shrunk; one that only the plan has is added.
+/// and the plan lacks is left out, so a plan can be shrunk; one that only the plan has is added. In
+/// the simulator the plan that a run wrote gives that run again: the same trace hash.
 ///
 /// Source: docs/guides/scenarios.md, "Plans".
 struct Plan {
