@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "engine/base/change.hpp"
 #include "engine/base/now.hpp"
 #include "engine/client/status.hpp"
 #include "engine/protocol/crypto/keys.hpp"
@@ -109,19 +110,9 @@ struct CloseSocket {
   bool operator==(const CloseSocket&) const = default;
 };
 
-/// Changes of stored state. Stores know kinds, keys and bytes only.
-struct Put {
-  std::string kind;
-  std::string key;
-  Bytes bytes;
-  bool operator==(const Put&) const = default;
-};
-struct Erase {
-  std::string kind;
-  std::string key;  ///< empty: every key of the kind
-  bool operator==(const Erase&) const = default;
-};
-using Change = std::variant<Put, Erase>;
+using wa::Change;
+using wa::Erase;
+using wa::Put;
 /// Must be durable before the actions behind it are performed (design: `durable-before-sent`).
 struct Commit {
   std::vector<Change> changes;

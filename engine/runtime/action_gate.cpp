@@ -1,6 +1,7 @@
 #include "engine/runtime/action_gate.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <variant>
 
 #include "engine/base/overloaded.hpp"
@@ -9,6 +10,34 @@ namespace wa::runtime {
 
 using client::Action;
 using client::State;
+
+namespace {
+
+/// Joins the commits behind the first one to it, as far as they are of its kind.
+void merge_commits(std::deque<Action>& actions) {
+  const auto is_commit = [](const Action& action) {
+    return std::holds_alternative<client::Commit>(action);
+  };
+  const auto first = std::ranges::find_if(actions, is_commit);
+  if (first == actions.end()) return;
+  auto& into = std::get<client::Commit>(*first);
+  std::size_t merged = 1;
+  const auto joins = [&](Action& action) {
+    auto* commit = std::get_if<client::Commit>(&action);
+    if (!commit || commit->point != into.point || merged == ActionGate::kMostMerged) return false;
+    ++merged;
+    std::ranges::move(commit->changes, std::back_inserter(into.changes));
+    return true;
+  };
+  auto rest = std::next(first);
+  // What is of another kind ends it: its commit must not come before theirs.
+  auto end = std::find_if(rest, actions.end(), [&](const Action& action) {
+    return is_commit(action) && std::get<client::Commit>(action).point != into.point;
+  });
+  actions.erase(std::remove_if(rest, end, joins), end);
+}
+
+}  // namespace
 
 std::vector<Action> ActionGate::admit(std::vector<Action> actions) {
   // The usual case: nothing under way, nothing to hold.
@@ -31,16 +60,38 @@ std::vector<Action> ActionGate::admit(std::vector<Action> actions) {
 std::vector<Action> ActionGate::durable() {
   WA_ASSERT(committing_);
   committing_ = false;
+  under_way_.clear();
   std::deque<Action> waiting;
   waiting.swap(held_);
+  merge_commits(waiting);
   std::vector<Action> out;
   for (Action& action : waiting) admit_one(std::move(action), out);
   return out;
 }
 
+std::optional<const Bytes*> ActionGate::uncommitted(const RecordKey& key) const {
+  std::optional<const Bytes*> found;
+  const auto look = [&](const std::vector<Change>& changes) {
+    for (const Change& change : changes) {
+      if (const auto* put = std::get_if<Put>(&change)) {
+        if (put->kind == key.kind && put->key == key.key) found = &put->bytes;
+      } else {
+        const auto& erase = std::get<Erase>(change);
+        if (erase.kind == key.kind && (erase.key.empty() || erase.key == key.key)) found = nullptr;
+      }
+    }
+  };
+  look(under_way_);
+  for (const Action& held : held_) {
+    if (const auto* commit = std::get_if<client::Commit>(&held)) look(commit->changes);
+  }
+  return found;
+}
+
 void ActionGate::clear() {
   committing_ = false;
   published_ = State::disconnected;
+  under_way_.clear();
   held_.clear();
 }
 
@@ -50,7 +101,10 @@ void ActionGate::admit_one(Action action, std::vector<Action>& out) {
     return;
   }
   const auto before = Overloaded{
-      [&](const client::Commit&) { committing_ = true; },
+      [&](const client::Commit& commit) {
+        committing_ = true;
+        under_way_ = commit.changes;
+      },
       [&](const client::CloseSocket& close) {
         std::erase_if(held_, [&](const Action& held) {
           const auto* send = std::get_if<client::SendBytes>(&held);

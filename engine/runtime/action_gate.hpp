@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "engine/base/change.hpp"
 #include "engine/client/actions.hpp"
 
 namespace wa::runtime {
@@ -20,7 +21,11 @@ namespace wa::runtime {
 ///   PublishStatus of a state other than `connected` that leaves `connected`. A status that goes
 ///   out early replaces the held ones: an older status never follows a newer one.
 ///
-/// One commit is under way at a time: the next one comes out of durable().
+/// One commit is under way at a time: the next one comes out of durable(). Commits of one kind
+/// (their point) that wait in a row become one, with what stood between them behind it: so a burst
+/// costs a few writes, and no more than `kMostMerged` commits stand or fall together.
+///
+/// What is committed and not durable yet can be looked up, since a Load is never held.
 ///
 /// Source: docs/ARCHITECTURE.md, "Writes are actions".
 class ActionGate {
@@ -30,6 +35,12 @@ class ActionGate {
 
   /// The commit that came out last is durable: what may be performed now, in order.
   std::vector<client::Action> durable();
+
+  static constexpr std::size_t kMostMerged = 200;
+
+  /// What the commit under way and those behind it make of a record: its bytes, or null when they
+  /// erase it. Empty: they do not touch it. The view holds until the next call.
+  std::optional<const Bytes*> uncommitted(const RecordKey& key) const;
 
   /// Whether a commit is under way.
   bool committing() const { return committing_; }
@@ -43,6 +54,7 @@ class ActionGate {
   bool may_pass(const client::Action& action) const;
 
   bool committing_ = false;
+  std::vector<Change> under_way_;                          ///< of the commit that came out last
   client::State published_ = client::State::disconnected;  ///< the state that users see
   std::deque<client::Action> held_;
 };

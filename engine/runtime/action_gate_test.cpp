@@ -19,8 +19,12 @@ Action dial(client::Generation generation) {
 Action close(client::Generation generation) {
   return client::CloseSocket{generation, client::CloseHow::normal};
 }
+Action commit(const char* key, std::string_view point) {
+  return client::Commit{{client::Put{"kind", key, {}}}, point};
+}
+/// Of a kind of its own.
 Action commit(const char* key) {
-  return client::Commit{{client::Put{"kind", key, {}}}};
+  return commit(key, key);
 }
 Action publish(State state) {
   client::Status status;
@@ -42,7 +46,9 @@ std::vector<std::string> names(const std::vector<Action>& actions) {
     } else if (std::get_if<client::CloseSocket>(&action)) {
       out.emplace_back("close");
     } else if (const auto* committed = std::get_if<client::Commit>(&action)) {
-      out.push_back("commit " + std::get<client::Put>(committed->changes.at(0)).key);
+      std::string keys;
+      for (const Change& change : committed->changes) keys += " " + std::get<Put>(change).key;
+      out.push_back("commit" + keys);
     } else if (const auto* status = std::get_if<client::PublishStatus>(&action)) {
       out.push_back(std::string(status->status.state == State::connected ? "connected" : "other"));
     } else if (std::get_if<client::Compute>(&action)) {
@@ -86,6 +92,52 @@ TEST(ActionGateTest, OneCommitIsUnderWayAtATime) {
   EXPECT_TRUE(gate.committing());
   EXPECT_EQ(names(gate.durable()), (Names{"send 02"}));
   EXPECT_FALSE(gate.committing());
+}
+
+TEST(ActionGateTest, CommitsOfOneKindThatWaitInARowBecomeOne) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({commit("a", "m"), send(1, 1)})), (Names{"commit a"}));
+  EXPECT_EQ(names(gate.admit({commit("b", "m"), send(1, 2), commit("c", "m"), send(1, 3),
+                              commit("x", "other"), send(1, 4), commit("d", "m"), send(1, 5)})),
+            Names{});
+  EXPECT_EQ(names(gate.durable()), (Names{"send 01", "commit b c"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 02", "send 03", "commit x"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 04", "commit d"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 05"}));
+}
+
+TEST(ActionGateTest, NotMoreThanSoManyCommitsBecomeOne) {
+  ActionGate gate;
+  (void)gate.admit({commit("a", "m")});
+  for (std::size_t i = 0; i < ActionGate::kMostMerged + 3; ++i)
+    (void)gate.admit({commit("b", "m")});
+  auto next = gate.durable();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(std::get<client::Commit>(next[0]).changes.size(), ActionGate::kMostMerged);
+  next = gate.durable();
+  ASSERT_EQ(next.size(), 1u);
+  EXPECT_EQ(std::get<client::Commit>(next[0]).changes.size(), 3u);
+}
+
+TEST(ActionGateTest, WhatIsNotDurableYetCanBeLookedUp) {
+  using test::bytes;
+  ActionGate gate;
+  const RecordKey one{"kind", "1"};
+  EXPECT_FALSE(gate.uncommitted(one));
+  (void)gate.admit(
+      {client::Commit{{Put{"kind", "1", bytes({1})}, Put{"kind", "2", bytes({2})}}, "a"},
+       client::Commit{{Put{"kind", "1", bytes({3})}, Erase{"kind", "2"}}, "b"},
+       client::Commit{{Erase{"gone", {}}}, "c"}});
+  EXPECT_EQ(**gate.uncommitted(one), bytes({3})) << "the newest counts";
+  EXPECT_EQ(gate.uncommitted({"kind", "2"}).value(), nullptr);
+  EXPECT_EQ(gate.uncommitted({"gone", "7"}).value(), nullptr) << "a whole kind";
+  EXPECT_FALSE(gate.uncommitted({"kind", "3"}));
+  (void)gate.durable();
+  EXPECT_EQ(**gate.uncommitted(one), bytes({3})) << "it is under way now";
+  (void)gate.durable();
+  EXPECT_FALSE(gate.uncommitted(one)) << "it is durable";
+  gate.clear();
+  EXPECT_FALSE(gate.uncommitted({"gone", "7"}));
 }
 
 TEST(ActionGateTest, ClosingReportsAndComputingAreNeverHeld) {

@@ -98,6 +98,10 @@ class ManualStore final : public store::Store {
                      });
     }
 
+    void load(std::vector<RecordKey> keys, store::OnLoaded on_loaded) override {
+      below_->load(std::move(keys), std::move(on_loaded));
+    }
+
    private:
     ManualStore& owner_;
     std::shared_ptr<DeviceStore> below_;

@@ -18,6 +18,17 @@ class MemoryStore::Device final : public DeviceStore {
     asio::post(io_, [done = std::move(done)] { done({}); });
   }
 
+  void load(std::vector<RecordKey> keys, OnLoaded on_loaded) override {
+    Loaded loaded;
+    for (const RecordKey& key : keys) {
+      const Bytes* found = find(stored_->records, key.kind, key.key);
+      loaded.push_back(found ? std::optional(*found) : std::nullopt);
+    }
+    asio::post(io_, [loaded = std::move(loaded), on_loaded = std::move(on_loaded)]() mutable {
+      on_loaded(std::move(loaded));
+    });
+  }
+
  private:
   asio::io_context& io_;
   std::shared_ptr<Stored> stored_;

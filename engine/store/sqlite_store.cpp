@@ -101,6 +101,8 @@ class SqliteStore::Impl : public std::enable_shared_from_this<Impl> {
   void erase(std::string device, Done done);
   void commit(const std::string& device, std::int64_t token, std::vector<Change> changes,
               Done done);
+  void load(const std::string& device, std::int64_t token, std::vector<RecordKey> keys,
+            OnLoaded on_loaded);
   void release(const std::string& device, std::int64_t token);
 
  private:
@@ -295,6 +297,9 @@ class SqliteStore::Device final : public DeviceStore {
   void commit(std::string_view, std::vector<Change> changes, Done done) override {
     impl_->commit(device_, token_, std::move(changes), std::move(done));
   }
+  void load(std::vector<RecordKey> keys, OnLoaded on_loaded) override {
+    impl_->load(device_, token_, std::move(keys), std::move(on_loaded));
+  }
 
  private:
   const std::shared_ptr<Impl> impl_;
@@ -317,7 +322,8 @@ void SqliteStore::Impl::open(std::string device, OnOpened on_opened, OnLost on_l
       renew_at_ = at + options_.renew;
       WA_TRY_VOID(tables.renew(me_, at, lease_ends_));
     }
-    WA_TRY(*taken, tables.take(device, me_, at));
+    const Tables::Kinds* given = options_.resident.empty() ? nullptr : &options_.resident;
+    WA_TRY(*taken, tables.take(device, me_, at, given));
     Held held{taken->token, {}};
     if (on_lost) {
       held.on_lost = [alive, on_lost](const std::string& why) {
@@ -370,6 +376,21 @@ void SqliteStore::Impl::commit(const std::string& device, std::int64_t token,
       return Error{Errc::fenced, "the device is no longer this process's own"};
     }
     return tables.commit(device, token, changes);
+  };
+  ask(std::move(job));
+}
+
+void SqliteStore::Impl::load(const std::string& device, std::int64_t token,
+                             std::vector<RecordKey> keys, OnLoaded on_loaded) {
+  auto loaded = std::make_shared<Loaded>();
+  Job job{guard(), false, {}, {}, {}};
+  job.work = [device, token, keys = std::move(keys), loaded](Tables& tables) -> Result<void> {
+    WA_TRY(*loaded, tables.load(device, token, keys));
+    return {};
+  };
+  job.answer = [loaded, on_loaded = std::move(on_loaded)](const Result<void>& result) {
+    if (!result) return on_loaded(result.error());
+    on_loaded(std::move(*loaded));
   };
   ask(std::move(job));
 }

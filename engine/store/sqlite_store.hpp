@@ -1,5 +1,7 @@
 #pragma once
 
+#include <set>
+
 #include "engine/base/now.hpp"
 #include "engine/store/store.hpp"
 
@@ -33,6 +35,9 @@ class SqliteStore final : public Store {
     Duration renew = std::chrono::seconds(10);
     Duration busy_timeout = std::chrono::seconds(5);  ///< for others who write the file
     std::string vfs = {};                             ///< a SQLite VFS by name; empty: the default
+    /// The kinds whose records open() gives; empty: all. The others are loaded when they are
+    /// needed.
+    std::set<std::string, std::less<>> resident = {};
     /// Monotonic, and the same for all users of the file; null: CLOCK_MONOTONIC.
     std::function<Instant()> clock = {};
   };

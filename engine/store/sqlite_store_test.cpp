@@ -457,6 +457,39 @@ TEST_F(SqliteStoreTest, ManyDevicesAndCommitsAtOnce) {
   }
 }
 
+// ---- records that are loaded when they are needed -----------------------------------------------
+
+TEST_F(SqliteStoreTest, OpenGivesTheResidentKindsAndNamesTheOthers) {
+  auto given = options();
+  given.resident = {"credentials"};
+  const auto store = SqliteStore::at(caller_.io, given).value();
+  auto opened = caller_.open(*store, "a");
+  ASSERT_TRUE(caller_.commit(*opened->device, some_changes()));
+  opened->device.reset();
+
+  opened = caller_.open(*store, "a");
+  ASSERT_TRUE(opened) << opened.error();
+  EXPECT_EQ(opened->stored.records,
+            (Records{{"credentials", {{"self", bytes({1, 2, 3})}}}, {"pre_key", {}}}));
+  EXPECT_EQ(*caller_.load(*opened->device, {{"pre_key", "2"}}), Loaded{bytes({255, 0})});
+  EXPECT_EQ(caller_.read(*store, "a")->records, some_records()) << "who looks sees everything";
+}
+
+TEST_F(SqliteStoreTest, ADamagedRecordIsAnErrorOfItsLoad) {
+  auto given = options();
+  given.resident = {"credentials"};
+  const auto store = SqliteStore::at(caller_.io, given).value();
+  auto opened = caller_.open(*store, "a");
+  ASSERT_TRUE(caller_.commit(*opened->device, some_changes()));
+  Outsider(given.path).run("UPDATE record SET bytes = x'07' WHERE key = '2'");
+
+  const auto loaded = caller_.load(*opened->device, {{"credentials", "self"}, {"pre_key", "2"}});
+  ASSERT_FALSE(loaded);
+  EXPECT_EQ(loaded.error().code, Errc::malformed);
+  EXPECT_THAT(loaded.error().detail, HasSubstr("pre_key/2"));
+  EXPECT_TRUE(caller_.load(*opened->device, {{"pre_key", "1"}}));
+}
+
 // ---- damage -------------------------------------------------------------------------------------
 
 /// Every change of the rows by somebody who does not know the checksums.

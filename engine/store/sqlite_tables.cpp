@@ -30,6 +30,10 @@ std::string name_of(const std::string& device) {
   return device.empty() ? "the device" : "device \"" + device + "\"";
 }
 
+Error taken_over(const std::string& device) {
+  return {Errc::fenced, name_of(device) + " has been taken over by another process"};
+}
+
 std::string seconds(Duration duration) {
   const auto tenths = duration / std::chrono::milliseconds(100);
   return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " s";
@@ -94,34 +98,48 @@ Result<void> Tables::write_row(const std::string& device, const Row& row) {
       row.id);
 }
 
-Result<Tables::Row> Tables::sum_up(const std::string& device, Stored* stored) {
+Result<Tables::Row> Tables::sum_up(const std::string& device, std::set<std::string>* kinds) {
   Row row;
-  WA_TRY(Query query,
-         database_.query("SELECT kind, key, bytes, checksum FROM record WHERE device = ?",
-                         std::string_view(device)));
+  WA_TRY(Query query, database_.query("SELECT checksum, kind FROM record WHERE device = ?",
+                                      std::string_view(device)));
   while (true) {
     WA_TRY(const bool found, query.step());
     if (!found) return row;
-    const Bytes checksum = query.blob(3);
     ++row.records;
-    toggle(row.digest, checksum);
-    if (!stored) continue;
+    toggle(row.digest, query.blob(0));
+    if (kinds) kinds->insert(query.text(1));
+  }
+}
+
+Result<void> Tables::collect(const std::string& device, Query query, Stored& stored) {
+  while (true) {
+    WA_TRY(const bool found, query.step());
+    if (!found) return {};
     std::string kind = query.text(0);
     std::string key = query.text(1);
     Bytes bytes = query.blob(2);
-    if (!equal(checksum, checksum_of(device, kind, key, bytes))) {
+    if (!equal(query.blob(3), checksum_of(device, kind, key, bytes))) {
       return damaged(device, "the checksum of " + kind + "/" + key + " does not match");
     }
-    stored->records[std::move(kind)].insert_or_assign(std::move(key), std::move(bytes));
+    stored.records[std::move(kind)].insert_or_assign(std::move(key), std::move(bytes));
   }
 }
 
 // ---- records ------------------------------------------------------------------------------------
 
-Result<Stored> Tables::read(const std::string& device) {
+Result<Stored> Tables::read(const std::string& device, const Kinds* given) {
   WA_TRY(const std::optional<Row> row, row_of(device));
+  std::set<std::string> kinds;
+  WA_TRY(const Row sum, sum_up(device, &kinds));
   Stored stored;
-  WA_TRY(const Row sum, sum_up(device, &stored));
+  for (const std::string& kind : kinds) {
+    stored.records[kind];
+    if (given && !given->contains(kind)) continue;
+    WA_TRY(Query query, database_.query("SELECT kind, key, bytes, checksum FROM record WHERE "
+                                        "device = ? AND kind = ?",
+                                        std::string_view(device), std::string_view(kind)));
+    WA_TRY_VOID(collect(device, std::move(query), stored));
+  }
   if (!row) {
     if (sum.records > 0) return damaged(device, "its own row is missing");
     return stored;
@@ -136,14 +154,31 @@ Result<Stored> Tables::read(const std::string& device) {
   return stored;
 }
 
+Result<Loaded> Tables::load(const std::string& device, std::int64_t token,
+                            const std::vector<RecordKey>& keys) {
+  WA_TRY(const std::optional<Row> row, row_of(device));
+  if (!row) return damaged(device, "its own row is missing");
+  if (row->token != token) return taken_over(device);
+  Loaded loaded;
+  for (const RecordKey& key : keys) {
+    WA_TRY(Query query, database_.query("SELECT kind, key, bytes, checksum FROM record WHERE "
+                                        "device = ? AND kind = ? AND key = ?",
+                                        std::string_view(device), std::string_view(key.kind),
+                                        std::string_view(key.key)));
+    Stored stored;
+    WA_TRY_VOID(collect(device, std::move(query), stored));
+    const Bytes* found = find(stored.records, key.kind, key.key);
+    loaded.push_back(found ? std::optional(*found) : std::nullopt);
+  }
+  return loaded;
+}
+
 Result<void> Tables::commit(const std::string& device, std::int64_t token,
                             const std::vector<Change>& changes) {
   WA_TRY(std::optional<Row> row, row_of(device));
   if (!row) return damaged(device, "its own row is missing");
   if (!row->intact) return damaged(device, "the seal of its row does not match");
-  if (row->token != token) {
-    return Error{Errc::fenced, name_of(device) + " has been taken over by another process"};
-  }
+  if (row->token != token) return taken_over(device);
   const auto rows = Overloaded{
       [&](const Put& change) { return put(device, change, *row); },
       [&](const Erase& change) { return erase(device, change, *row); },
@@ -205,7 +240,7 @@ Result<void> Tables::erase(const std::string& device, const Owner& me, Instant n
 }
 
 Result<void> Tables::adopt(const std::string& device) {
-  WA_TRY(Row row, sum_up(device, nullptr));
+  WA_TRY(Row row, sum_up(device));
   row.generation = 1;
   return write_row(device, row);
 }
@@ -227,11 +262,12 @@ Result<void> Tables::check_free(const std::string& device, const Row& row, const
                                  " unless it is renewed: end that process, or wait"};
 }
 
-Result<Tables::Taken> Tables::take(const std::string& device, const Owner& me, Instant now) {
+Result<Tables::Taken> Tables::take(const std::string& device, const Owner& me, Instant now,
+                                   const Kinds* given) {
   WA_TRY(std::optional<Row> row, row_of(device));
   if (row) WA_TRY_VOID(check_free(device, *row, me, now));
   Taken taken;
-  WA_TRY(taken.stored, read(device));
+  WA_TRY(taken.stored, read(device, given));
   if (!row) row = Row{};
   row->owner = me.id;
   taken.token = ++row->token;

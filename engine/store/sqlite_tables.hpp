@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <set>
 
 #include "engine/store/sqlite_database.hpp"
 #include "engine/store/store.hpp"
@@ -28,7 +29,12 @@ class Tables {
  public:
   explicit Tables(Database& database) : database_(database) {}
 
-  Result<Stored> read(const std::string& device);
+  /// `given`: the kinds whose records are wanted; null: all.
+  using Kinds = std::set<std::string, std::less<>>;
+  Result<Stored> read(const std::string& device, const Kinds* given = nullptr);
+  /// `token`: as of take().
+  Result<Loaded> load(const std::string& device, std::int64_t token,
+                      const std::vector<RecordKey>& keys);
   /// A generation more. `token`: as of take().
   Result<void> commit(const std::string& device, std::int64_t token,
                       const std::vector<Change>& changes);
@@ -42,7 +48,8 @@ class Tables {
   /// `me` owns the device from here on. A device is free when nobody has it, the lease of whoever
   /// has it has lapsed, or that is an earlier process of the same name. Whether `me` has it open
   /// already is not seen here.
-  Result<Taken> take(const std::string& device, const Owner& me, Instant now);
+  Result<Taken> take(const std::string& device, const Owner& me, Instant now,
+                     const Kinds* given = nullptr);
   /// Nothing happens when somebody else has it by now.
   Result<void> release(const std::string& device, std::int64_t token);
 
@@ -68,9 +75,10 @@ class Tables {
   };
   Result<std::optional<Row>> row_of(const std::string& device);
   Result<void> write_row(const std::string& device, const Row& row);
-  /// Sums `row` up from the records that are there. Each checksum is verified into `stored`, unless
-  /// that is null.
-  Result<Row> sum_up(const std::string& device, Stored* stored);
+  /// Sums a row up from the checksums of the records that are there.
+  Result<Row> sum_up(const std::string& device, std::set<std::string>* kinds = nullptr);
+  /// Adds the records that a query of kind, key, bytes and checksum yields, each verified.
+  Result<void> collect(const std::string& device, Query query, Stored& stored);
   Result<void> put(const std::string& device, const Put& put, Row& row);
   Result<void> erase(const std::string& device, const Erase& erase, Row& row);
   Result<void> check_free(const std::string& device, const Row& row, const Owner& me, Instant now);

@@ -3,11 +3,11 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
-#include "engine/base/bytes.hpp"
+#include "engine/base/change.hpp"
 
 /// Where sessions keep what must survive them. Stores know kinds, keys and bytes only.
 ///
@@ -15,16 +15,9 @@
 /// them, in the order of the calls.
 namespace wa::store {
 
-struct Put {
-  std::string kind;
-  std::string key;
-  Bytes bytes;
-};
-struct Erase {
-  std::string kind;
-  std::string key;  ///< empty: every key of the kind
-};
-using Change = std::variant<Put, Erase>;
+using wa::Change;
+using wa::Erase;
+using wa::Put;
 
 /// kind → key → bytes. A kind without records is not there.
 using Records = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;
@@ -34,11 +27,15 @@ const Bytes* find(const Records& records, std::string_view kind, std::string_vie
 
 /// What is durable of one device.
 struct Stored {
+  /// Of the kinds that the store was told to give; of any other kind that has records, no record.
   Records records;
   std::uint64_t generation = 0;  ///< grows with every commit, and never falls
 };
 
 using Done = std::function<void(Result<void>)>;
+/// One for each key, in their order.
+using Loaded = std::vector<std::optional<Bytes>>;
+using OnLoaded = std::function<void(Result<Loaded>)>;
 
 /// One device, opened by who runs its session: its only owner. Dropping it ends the ownership;
 /// commits under way are finished.
@@ -49,6 +46,10 @@ class DeviceStore {
   /// literal (client::Commit). `done` may come after this object is gone.
   /// Errors: `fenced` (the device has another owner), `environment`, `malformed`.
   virtual void commit(std::string_view point, std::vector<Change> changes, Done done) = 0;
+
+  /// What the records hold after all commits that were asked for before, durable or not; empty
+  /// where there is none. Errors: `fenced`, `environment`, `malformed` (a record is damaged).
+  virtual void load(std::vector<RecordKey> keys, OnLoaded on_loaded) = 0;
 };
 
 class Store {

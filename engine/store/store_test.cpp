@@ -94,6 +94,21 @@ TEST_P(EveryStoreTest, CommitsBecomeDurableInTheirOrder) {
   EXPECT_EQ(*find(caller_.read(*store_, "a")->records, "counter", "now"), bytes({19}));
 }
 
+TEST_P(EveryStoreTest, ALoadGivesWhatWasCommittedBeforeIt) {
+  auto opened = caller_.open(*store_, "a");
+  ASSERT_TRUE(opened);
+  opened->device->commit("", some_changes(), [](Result<void>) {});
+  std::optional<Loaded> loaded;
+  opened->device->load({{"pre_key", "2"}, {"pre_key", "9"}, {"credentials", "self"}},
+                       [&](Result<Loaded> result) { loaded = std::move(*result); });
+  opened->device->commit("", {Erase{"pre_key", "2"}}, [](Result<void>) {});
+  caller_.io.restart();
+  caller_.io.run();
+  EXPECT_EQ(loaded, (Loaded{bytes({255, 0}), std::nullopt, bytes({1, 2, 3})}));
+  EXPECT_EQ(*caller_.load(*opened->device, {{"pre_key", "2"}}), Loaded{std::nullopt});
+  EXPECT_EQ(*caller_.load(*opened->device, {}), Loaded{});
+}
+
 TEST_P(EveryStoreTest, EraseRemovesEverythingOfOneDevice) {
   for (const char* name : {"a", "b"}) {
     auto opened = caller_.open(*store_, name);

@@ -52,6 +52,9 @@ class Caller {
   Result<void> commit(DeviceStore& device, std::vector<Change> changes) {
     return answer<void>([&](auto done) { device.commit("", std::move(changes), done); });
   }
+  Result<Loaded> load(DeviceStore& device, std::vector<RecordKey> keys) {
+    return answer<Loaded>([&](auto done) { device.load(std::move(keys), done); });
+  }
 
  private:
   template <class T, class Ask>

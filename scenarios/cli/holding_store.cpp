@@ -42,6 +42,10 @@ class HoldingStore::Device final : public store::DeviceStore {
                      on_held(device, word);
                    });
   }
+  /// A shell looks at what it has not committed yet by itself, so what is held is not missed here.
+  void load(std::vector<RecordKey> keys, store::OnLoaded on_loaded) override {
+    below_->load(std::move(keys), std::move(on_loaded));
+  }
 
  private:
   HoldingStore& owner_;
