@@ -6,25 +6,20 @@
 #include <map>
 
 #include "engine/base/overloaded.hpp"
-#include "engine/client/records.hpp"
 #include "engine/net/websocket.hpp"
 #include "engine/protocol/pairing/pairing_code.hpp"
-#include "engine/runtime/action_gate.hpp"
 #include "engine/runtime/clock.hpp"
+#include "engine/runtime/custody.hpp"
 
 namespace wa::runtime {
 
 namespace asio = boost::asio;
 using client::Generation;
-using client::State;
 
 namespace {
 
 /// The server refuses clients that do not come from its own pages.
 constexpr const char* kOrigin = "https://web.whatsapp.com";
-/// Failures of the store in a row, then `store_error`.
-constexpr int kStoreFailures = 3;
-constexpr std::string_view kOwnedElsewhere = "owned_elsewhere";
 
 client::DialPhase phase_of(net::DialPhase phase) {
   switch (phase) {
@@ -53,11 +48,6 @@ std::vector<store::Change> stored_form(std::vector<client::Change> changes) {
   return stored;
 }
 
-bool wants_to_run(const client::Event& command) {
-  return std::holds_alternative<client::StartRequested>(command) ||
-         std::holds_alternative<client::PairingCodeRequested>(command);
-}
-
 /// A dial, then the socket that it gave.
 struct Link {
   Generation generation = 0;
@@ -79,20 +69,22 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
         device_(std::move(device)),
         options_(std::move(options)),
         events_(std::move(events)),
+        custody_({options_.store_patience, options_.config.timings.owned_retry}),
         alarm_(surroundings.io) {}
 
   /// Posted, so that no callback runs inside a call, and a callback may call.
   void command(client::Event event, Done done) {
     ++posted_;
     idle_ = false;
-    asio::post(io_, [weak = weak_from_this(),
-                     command = Command{std::move(event), std::move(done)}]() mutable {
-      if (const auto self = weak.lock()) {
-        --self->posted_;
-        self->on_command(std::move(command));
-        self->arm();
-      }
-    });
+    asio::post(
+        io_, [weak = weak_from_this(), event = std::move(event), done = std::move(done)]() mutable {
+          const auto self = weak.lock();
+          if (!self) return;
+          --self->posted_;
+          const Custody::CommandId id = ++self->last_command_;
+          self->unanswered_.emplace(id, std::move(done));
+          self->tell(Custody::Commanded{id, std::move(event)});
+        });
   }
 
   /// A command that cannot be begun.
@@ -112,274 +104,118 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void when_durable(std::function<void()> then) {
-    if (posted_ == 0 && !store_deadline_ && !erasing_) return then();
+    if (is_durable()) return then();
     when_durable_.push_back(std::move(then));
   }
 
   const client::Status& status() const { return status_; }
-  bool has_timer() const { return reopen_at_ || (session_ && session_->next_deadline()); }
-  bool idle() const {
-    return phase_ != Phase::opening && posted_ == 0 && !link_ && closing_.empty() &&
-           !store_deadline_ && !erasing_ && !has_timer();
+  bool has_timer() const {
+    return custody_.waits_for_owner() || (session_ && session_->next_deadline());
   }
+  bool idle() const { return is_durable() && !link_ && closing_.empty() && !has_timer(); }
 
  private:
-  enum class Phase { closed, opening, running };
+  bool is_durable() const { return posted_ == 0 && !custody_.busy(); }
 
-  struct Command {
-    client::Event event;
-    Done done;
-  };
+  // ---- custody ----
 
-  // ---- commands ----
-
-  void on_command(Command command) {
-    const bool starts = wants_to_run(command.event);
-    const bool removes = std::holds_alternative<client::DeleteRequested>(command.event);
-    const bool waited = std::exchange(reopen_at_, {}).has_value();
-    if (phase_ == Phase::closed && !starts && !removes) {
-      answer(command, {});
-      if (waited) show_stopped();
-      return;
-    }
-    wanted_ = command.event;
-    if (phase_ == Phase::running) {
-      answer(command, {});
-      return feed(command.event);
-    }
-    waiting_.push_back(std::move(command));
-    if (phase_ == Phase::closed) open();
+  /// Something happened; what it leads to is performed.
+  void tell(Custody::Event event) {
+    decide(std::move(event));
+    settle();
   }
 
-  static void answer(const Command& command, Result<void> result) {
-    if (command.done) command.done(std::move(result));
+  void decide(Custody::Event event) {
+    for (Custody::Action& action : custody_.step(std::move(event), now())) perform(action);
+  }
+
+  void perform(Custody::Action& action) {
+    const auto rows = Overloaded{
+        [&](client::Action& of_machine) { perform(of_machine); },
+        [&](const Custody::Open& open_action) {
+          if (!open_action.why.empty()) warn(open_action.why);
+          open();
+        },
+        [&](const Custody::DropMachine&) {
+          close_link(client::CloseHow::normal);
+          session_.reset();
+          device_store_.reset();
+        },
+        [&](const Custody::GiveBack&) {
+          session_.reset();
+          device_store_.reset();
+        },
+        [&](const Custody::EraseStored& erase_action) { erase(erase_action.id); },
+        [&](const Custody::Feed& fed) { step_machine(fed.event); },
+        [&](const Custody::Answer& answer) {
+          const Done done = std::move(unanswered_.extract(answer.id).mapped());
+          if (done) done(answer.result);
+        },
+        [&](Custody::Show& shown) {
+          if (!shown.why.empty()) warn(std::move(shown.why));
+          publish(std::move(shown.status));
+        },
+        [&](Custody::Warn& warning) { warn(std::move(warning.text)); },
+    };
+    std::visit(rows, action);
   }
 
   // ---- the store ----
 
   void open() {
-    phase_ = Phase::opening;
-    expect_store();
-    const std::uint32_t incarnation = ++incarnation_;
+    const Custody::Incarnation incarnation = custody_.incarnation();
     auto on_opened = [weak = weak_from_this(), incarnation](auto opened) {
       const auto self = weak.lock();
-      if (!self || self->incarnation_ != incarnation) return;
-      self->on_opened(std::move(opened));
-      self->arm();
+      if (self) self->on_opened(incarnation, std::move(opened));
     };
     auto on_lost = [weak = weak_from_this(), incarnation](const std::string& why) {
       const auto self = weak.lock();
-      if (!self || self->incarnation_ != incarnation) return;
-      self->on_fenced(why);
-      self->arm();
+      if (self) self->tell(Custody::OwnershipLost{incarnation, why});
     };
     store_.open(device_, std::move(on_opened), std::move(on_lost));
-    arm();
   }
 
-  void on_opened(Result<store::Store::Opened> opened) {
-    store_deadline_.reset();
-    if (!opened) return on_open_failed(std::move(opened).error());
-    auto stored = usable(opened->stored);
+  void on_opened(Custody::Incarnation incarnation, Result<store::Store::Opened> opened) {
+    if (incarnation != custody_.incarnation()) return;  // which gives the device back
+    if (!opened) return tell(Custody::OpenFailed{incarnation, std::move(opened).error()});
+    auto stored = client::Stored::read(opened->stored.records);
     if (!stored) {
       opened->device.reset();  // given back before anybody may want to delete it
-      return on_open_failed(std::move(stored).error());
+      return tell(Custody::OpenFailed{incarnation, std::move(stored).error()});
     }
-
     session_ = std::make_unique<client::Session>(options_.config, std::move(*stored), random_);
     device_store_ = std::move(opened->device);
-    generation_ = opened->stored.generation;
-    phase_ = Phase::running;
-    if (std::exchange(reopening_, false)) feed(wanted_);
-    std::vector<Command> commands;
-    commands.swap(waiting_);
-    for (Command& command : commands) {
-      answer(command, {});
-      // The machine may be gone again: a command led to a commit, but that fails only later.
-      feed(command.event);
-    }
+    tell(Custody::Opened{incarnation, opened->stored.generation});
   }
 
-  Result<client::Stored> usable(const store::Stored& stored) const {
-    if (stored.generation < generation_) {
-      return Error{Errc::malformed, "an old copy of the store was put in its place: generation " +
-                                        std::to_string(stored.generation) + " instead of " +
-                                        std::to_string(generation_)};
-    }
-    return client::Stored::read(stored.records);
-  }
-
-  void on_open_failed(Error error) {
-    ++incarnation_;
-    store_deadline_.reset();
-    phase_ = Phase::closed;
-    const bool fenced = error.code == Errc::fenced;
-    const bool reopening = std::exchange(reopening_, false);
-    // One failure of the store is no more than another.
-    if (reopening && waiting_.empty() && error.code == Errc::environment &&
-        ++store_failures_ < kStoreFailures) {
-      report(client::Report::Level::warning, error.detail);
-      return reopen();
-    }
-    bool show = reopening;
-    std::vector<Command> commands;
-    commands.swap(waiting_);
-    for (Command& command : commands) {
-      if (std::holds_alternative<client::DeleteRequested>(command.event)) {
-        erase(std::move(command));
-        show = false;
-      } else {
-        // Who starts a device that runs elsewhere gets it when it is free.
-        answer(command, fenced ? Result<void>() : error);
-        show = true;
-      }
-    }
-    store_failures_ = 0;  // the next start has as many
-    if (!show) return;
-    if (fenced) return show_fenced(error.detail);
-    report(client::Report::Level::warning, error.detail);
-    show_store_error(error.code == Errc::malformed ? "damaged" : "unavailable");
-  }
-
-  void reopen() {
-    reopening_ = true;
-    open();
-  }
-
-  /// What cannot be opened can still be deleted.
-  void erase(Command command) {
-    erasing_ = true;
-    auto done = [weak = weak_from_this(), command = std::move(command)](Result<void> result) {
+  void erase(Custody::CommandId id) {
+    store_.erase(device_, [weak = weak_from_this(), id](Result<void> result) {
       const auto self = weak.lock();
-      if (!self) return;
-      self->erasing_ = false;
-      answer(command, result);
-      client::Status status;
-      status.reason = "deleted";
-      if (result) {
-        self->generation_ = 0;
-        self->publish(std::move(status));
-      } else if (result.error().code == Errc::fenced) {
-        self->show_fenced(result.error().detail);
-      } else {
-        self->show_store_error("unavailable");
-      }
-      self->arm();
-    };
-    store_.erase(device_, std::move(done));
+      if (self) self->tell(Custody::EraseEnded{id, std::move(result)});
+    });
   }
 
   void commit(client::Commit commit) {
-    expect_store();
     device_store_->commit(
         commit.point, stored_form(std::move(commit.changes)),
-        [weak = weak_from_this(), incarnation = incarnation_](Result<void> result) {
+        [weak = weak_from_this(), incarnation = custody_.incarnation()](Result<void> result) {
           const auto self = weak.lock();
-          if (!self || self->incarnation_ != incarnation) return;
-          self->on_committed(std::move(result));
-          self->arm();
+          if (self) self->tell(Custody::CommitEnded{incarnation, std::move(result)});
         });
   }
 
-  void on_committed(Result<void> result) {
-    store_deadline_.reset();
-    if (!result && result.error().code == Errc::fenced) return on_fenced(result.error().detail);
-    if (!result) return rebuild(result.error().detail);
-    store_failures_ = 0;
-    ++generation_;
-    perform(gate_.durable());
-  }
-
-  /// Its sockets are closed, what it held back is dropped, and nothing of it is written.
-  void destroy_machine() {
-    close_link(client::CloseHow::normal);
-    close_machine();
-  }
-
-  /// The device is given back.
-  void close_machine() {
-    ++incarnation_;
-    store_deadline_.reset();
-    session_.reset();
-    gate_.clear();
-    device_store_.reset();
-    phase_ = Phase::closed;
-  }
-
-  /// What the machine believes to be durable is not: it is made anew from what is.
-  void rebuild(std::string_view why) {
-    destroy_machine();
-    report(client::Report::Level::warning, "a commit failed: " + std::string(why));
-    if (++store_failures_ >= kStoreFailures) {
-      store_failures_ = 0;  // the next start has as many
-      return show_store_error("commit_failed");
-    }
-    client::Status status = without_session();
-    if (wants_to_run(wanted_)) {
-      status.state = State::connecting;
-      status.reason = "rebuilding";
-    }
-    publish(std::move(status));
-    reopen();
-  }
-
-  /// Another process owns the device by now: this one does nothing more in its name.
-  void on_fenced(const std::string& why) {
-    destroy_machine();
-    show_fenced(why);
-  }
-
-  void show_fenced(const std::string& why) {
-    if (status_.reason != kOwnedElsewhere) report(client::Report::Level::warning, why);
-    client::Status status = without_session();
-    status.reason = kOwnedElsewhere;
-    if (wants_to_run(wanted_)) {
-      reopen_at_ = now().mono + options_.config.timings.owned_retry;
-      status.next_attempt_at = reopen_at_;
-    }
-    publish(std::move(status));
-  }
-
-  void show_stopped() {
-    client::Status status = without_session();
-    status.reason = "stopped";
-    publish(std::move(status));
-  }
-
-  /// What stays true without a machine.
-  client::Status without_session() const {
-    client::Status status;
-    status.jid = status_.jid;
-    status.last_close = status_.last_close;
-    return status;
-  }
-
   Now now() const { return clock_ ? clock_->now() : read_clocks(); }
-  void expect_store() { store_deadline_ = now().mono + options_.store_patience; }
-
-  void on_store_late() {
-    const std::string why = "the store did not answer in time";
-    if (phase_ == Phase::opening) return on_open_failed({Errc::environment, why});
-    rebuild(why);
-  }
-
-  void show_store_error(std::string_view reason) {
-    client::Status status = without_session();
-    status.state = State::store_error;
-    status.reason = reason;
-    publish(std::move(status));
-  }
 
   // ---- the machine ----
 
+  /// Something happened that concerns the machine alone.
   void feed(const client::Event& event) {
-    if (!session_) return;
-    perform(gate_.admit(session_->step(event, now())));
-    arm();
+    step_machine(event);
+    settle();
   }
 
-  void perform(std::vector<client::Action> actions) {
-    for (client::Action& action : actions) perform(action);
+  void step_machine(const client::Event& event) {
+    if (session_) decide(Custody::Stepped{session_->step(event, now())});
   }
 
   void perform(client::Action& action) {
@@ -402,12 +238,13 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void run_job(client::Compute compute) {
-    pool_.run(std::move(compute.job), [weak = weak_from_this(), incarnation = incarnation_,
-                                       job = compute.job_id](client::ComputeValue value) {
-      const auto self = weak.lock();
-      if (self && self->incarnation_ == incarnation)
-        self->feed(client::Computed{job, std::move(value)});
-    });
+    pool_.run(std::move(compute.job),
+              [weak = weak_from_this(), incarnation = custody_.incarnation(),
+               job = compute.job_id](client::ComputeValue value) {
+                const auto self = weak.lock();
+                if (self && self->custody_.incarnation() == incarnation)
+                  self->feed(client::Computed{job, std::move(value)});
+              });
   }
 
   void publish(client::Status status) {
@@ -418,6 +255,8 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   void report(client::Report::Level level, std::string text) {
     if (events_.on_report) events_.on_report({level, std::move(text)}, now());
   }
+
+  void warn(std::string text) { report(client::Report::Level::warning, std::move(text)); }
 
   // ---- sockets ----
 
@@ -475,7 +314,7 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   void on_closed(const net::WebSocket* socket, Generation generation, const net::ClosedInfo& info) {
     if (!link_ || link_->socket.get() != socket) {
       closing_.erase(socket);
-      return arm();
+      return settle();
     }
     link_.reset();
     feed(client::SocketClosed{generation, info.detail});
@@ -495,28 +334,22 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   // ---- the alarm ----
 
   /// After everything that happens.
-  void arm() {
-    if (phase_ == Phase::running && at_rest()) close_machine();
+  void settle() {
+    if (session_ && posted_ == 0 && !link_ && !session_->next_deadline()) {
+      decide(Custody::Rested{});
+    }
     set_alarm();
-    if (posted_ == 0 && !store_deadline_ && !erasing_) {
+    if (is_durable()) {
       for (const auto& then : std::exchange(when_durable_, {})) then();
     }
     const bool was_idle = std::exchange(idle_, idle());
     if (idle_ && !was_idle && events_.on_idle) events_.on_idle();
   }
 
-  /// It was stopped, and nothing is under way any more.
-  bool at_rest() const {
-    return std::holds_alternative<client::StopRequested>(wanted_) && posted_ == 0 && !link_ &&
-           !gate_.committing() && !session_->next_deadline();
-  }
-
   void set_alarm() {
-    std::optional<Instant> next;
-    for (const auto& deadline :
-         {store_deadline_, reopen_at_, session_ ? session_->next_deadline() : std::nullopt}) {
-      if (deadline && (!next || *deadline < *next)) next = deadline;
-    }
+    std::optional<Instant> next = custody_.next_deadline();
+    const auto of_session = session_ ? session_->next_deadline() : std::nullopt;
+    if (of_session && (!next || *of_session < *next)) next = of_session;
     if (next == armed_) return;
     armed_ = next;
     if (!next) {
@@ -526,22 +359,11 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
     alarm_.expires_at(std::chrono::steady_clock::time_point(next->time_since_epoch()));
     alarm_.async_wait([weak = weak_from_this()](const boost::system::error_code& failure) {
       if (failure) return;
-      if (const auto self = weak.lock()) self->on_alarm();
+      const auto self = weak.lock();
+      if (!self) return;
+      self->armed_.reset();
+      self->tell(Custody::DeadlineReached{});
     });
-  }
-
-  void on_alarm() {
-    armed_.reset();
-    const Instant at = now().mono;
-    if (store_deadline_ && at >= *store_deadline_) {
-      on_store_late();
-    } else if (reopen_at_ && at >= *reopen_at_) {
-      reopen_at_.reset();
-      reopen();
-    } else {
-      feed(client::DeadlineReached{});
-    }
-    arm();
   }
 
   asio::io_context& io_;
@@ -554,22 +376,14 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
   const Options options_;
   Events events_;
 
-  Phase phase_ = Phase::closed;
-  std::uint32_t incarnation_ = 0;  ///< of the machine; what an earlier one began is void
-  std::size_t posted_ = 0;
-  std::vector<Command> waiting_;  ///< for the store
-  client::Event wanted_;          ///< the last command
-  bool reopening_ = false;        ///< by itself, to go on with wanted_
-  bool idle_ = true;              ///< as last told
-  bool erasing_ = false;
-  int store_failures_ = 0;        ///< in a row
-  std::uint64_t generation_ = 0;  ///< of what is durable, as far as known: it never falls
-  std::optional<Instant> store_deadline_;
-  std::optional<Instant> reopen_at_;  ///< the device may be free again
+  Custody custody_;
+  std::size_t posted_ = 0;  ///< commands
+  Custody::CommandId last_command_ = 0;
+  std::map<Custody::CommandId, Done> unanswered_;
+  bool idle_ = true;  ///< as last told
 
   std::unique_ptr<client::Session> session_;
   std::shared_ptr<store::DeviceStore> device_store_;
-  ActionGate gate_;
   client::Status status_;
 
   std::vector<std::function<void()>> when_durable_;

@@ -6,14 +6,13 @@
 namespace wa::sim {
 
 namespace json = boost::json;
+using runtime::Custody;
 using stage::Ref;
 
 namespace {
 
-/// As of runtime::SessionShell: for a commit; failures in a row, then `store_error`.
-constexpr Duration kStorePatience = std::chrono::seconds(10);
-constexpr int kStoreFailures = 3;
 constexpr std::string_view kDamaged = "what is stored of the device is damaged";
+constexpr const char* kOwnedElsewhere = "another process runs the device";
 
 std::string_view word(client::Report::Level level) {
   switch (level) {
@@ -22,6 +21,12 @@ std::string_view word(client::Report::Level level) {
     case client::Report::Level::warning: return "warning";
   }
   return "unknown";
+}
+
+Custody::Config custody_config(const client::Config& config) {
+  Custody::Config custody;
+  custody.owned_retry = config.timings.owned_retry;
+  return custody;
 }
 
 /// An action for the trace's lines: its kind and what people look for.
@@ -71,7 +76,8 @@ Device::Device(DeviceSurroundings& surroundings, std::string engine, std::string
     : stage::Device(std::move(engine), std::move(name), std::move(options), surroundings.trace()),
       world_(surroundings),
       setup_(std::move(setup)),
-      actor_(world_.trace().actor("session " + this->engine() + "/" + this->name())) {}
+      actor_(world_.trace().actor("session " + this->engine() + "/" + this->name())),
+      custody_(custody_config(setup_.config)) {}
 
 // ---- commands -----------------------------------------------------------------------------------
 
@@ -83,67 +89,41 @@ void Device::do_start(Ref ref, std::string pairing_number) {
     }
     pairing_number = std::move(*number);
   }
-  stopping_ = false;
-  reopen_at_.reset();
-  opening_since_.reset();
-  wanted_ = client::StartRequested{};
-  if (!pairing_number.empty()) wanted_ = client::PairingCodeRequested{std::move(pairing_number)};
-  const Opening opening = open();
-  if (opening == Opening::failed || opening == Opening::damaged) {
-    error(ref, "store_error",
-          opening == Opening::failed ? *setup_.store->disk().failure() : std::string(kDamaged));
-  } else {
-    done(ref);
-  }
-  if (opening == Opening::opened) return feed(wanted_);
-  show(opening);
-  set_alarm();
+  client::Event start = client::StartRequested{};
+  if (!pairing_number.empty()) start = client::PairingCodeRequested{std::move(pairing_number)};
+  command(ref, std::move(start));
 }
 
 void Device::do_stop(Ref ref) {
-  done(ref);
-  wanted_ = client::StopRequested{};
-  if (std::exchange(reopen_at_, {})) {
-    client::Status status = without_session();
-    status.reason = "stopped";
-    publish(status);
-    set_alarm();
-  }
-  feed(wanted_);
-  stopping_ = gate_.committing();
-  if (!stopping_) setup_.store->release(owner());
+  command(ref, client::StopRequested{});
 }
-
 void Device::do_logout(Ref ref) {
-  done(ref);
-  wanted_ = client::LogoutRequested{};
-  feed(wanted_);
+  command(ref, client::LogoutRequested{});
+}
+void Device::do_remove(Ref ref) {
+  command(ref, client::DeleteRequested{});
 }
 
-void Device::do_remove(Ref ref) {
-  wanted_ = client::DeleteRequested{};
-  // Nobody runs that could forget by itself.
-  if (!session_ && !boot()) setup_.store->erase();
-  done(ref);
-  feed(wanted_);
+void Device::command(Ref ref, client::Event event) {
+  tell(Custody::Commanded{ref, std::move(event)});
 }
 
 void Device::kill() {
-  if (!session_ && !reopen_at_ && !runs()) return;
+  if (!session_ && !custody_.next_deadline() && !runs()) return;
   setup_.store->abandon(owner(), world_.now().mono);
   // The operating system ends the sockets of a process that is killed.
   destroy_session(client::CloseHow::rst);
-  reopen_at_.reset();
+  custody_ = Custody(custody_config(setup_.config));
+  opening_since_.reset();
+  open_again_at_.reset();
   hold_.reset();
-  set_alarm();
+  settle();
   status_ = {};  // a dead process shows nothing
   push({world_.now().mono, "killed", {}, {}});
 }
 
 void Device::destroy_session(client::CloseHow how) {
   ++incarnation_;
-  commit_deadline_.reset();
-  gate_.clear();
   committing_ = {};
   computing_.clear();
   if (!session_) return;
@@ -173,7 +153,7 @@ Ref Device::inspect() {
   json::object stored;
   for (const auto& [kind, records] : setup_.store->kinds()) stored[kind] = records.size();
   data["stored"] = std::move(stored);
-  data["timers"] = reopen_at_ || (session_ && session_->next_deadline()) ? 1 : 0;
+  data["timers"] = custody_.waits_for_owner() || (session_ && session_->next_deadline()) ? 1 : 0;
   data["open_files"] = world_.open_sockets(setup_.index) + (session_ ? 1 : 0);  // and the store
   done(ref, std::move(data));
   return ref;
@@ -191,7 +171,6 @@ void Device::error(Ref ref, std::string_view code, std::string_view text) {
 bool Device::boot() {
   ++incarnation_;
   epoch_ = setup_.store->epoch();
-  gate_.clear();
   status_ = {};
   if (setup_.cloned_from) {
     setup_.store->copy_records(*setup_.cloned_from);
@@ -218,73 +197,51 @@ Result<std::string> Device::stored_digest() {
   return stage::digest_of(setup_.store->kinds());
 }
 
-Device::Opening Device::open() {
+void Device::open() {
   Store& store = *setup_.store;
   const Instant now = world_.now().mono;
+  const auto opened = [&] { decide(Custody::Opened{custody_.incarnation(), store.generation()}); };
+  const auto failed = [&](Errc code, std::string why) {
+    opening_since_.reset();
+    decide(Custody::OpenFailed{custody_.incarnation(), {code, std::move(why)}});
+  };
   const bool mine = session_ && epoch_ == store.epoch() && store.acquire(owner(), now);
-  if (mine) return Opening::opened;
+  if (mine) return opened();
   // Who opens a device writes that it is the owner.
   const Duration waited = now - opening_since_.value_or(now);
   if (const auto failure = store.disk().failure(waited)) {
-    if (store.disk().busy(waited) && waited < Store::kBusyTimeout) {
-      if (!opening_since_) opening_since_ = now;
-      return Opening::waiting;
+    if (!store.disk().busy(waited) || waited >= Store::kBusyTimeout) {
+      return failed(Errc::environment, *failure);
     }
-    opening_since_.reset();
-    return Opening::failed;
+    if (!opening_since_) opening_since_ = now;
+    open_again_at_ = now + Store::kBusyRetry;
+    return;
+  }
+  if (!store.acquire(owner(), now) && !setup_.sabotage->ignores_lease) {
+    return failed(Errc::fenced, kOwnedElsewhere);
   }
   opening_since_.reset();
-  if (!store.acquire(owner(), now) && !setup_.sabotage->ignores_lease) return Opening::elsewhere;
   if (epoch_ != store.epoch()) session_.reset();  // another process has written since
-  return session_ || boot() ? Opening::opened : Opening::damaged;
+  if (session_ || boot()) return opened();
+  store.release(owner());
+  failed(Errc::malformed, std::string(kDamaged));
 }
 
-void Device::reopen() {
-  const Opening opening = open();
-  if (opening == Opening::opened) return feed(wanted_);
-  if (opening == Opening::failed && ++store_failures_ < kStoreFailures) return reopen();
-  show(opening);
-}
-
-void Device::show(Opening opening) {
-  switch (opening) {
-    case Opening::opened: return;
-    case Opening::waiting: reopen_at_ = world_.now().mono + Store::kBusyRetry; return;
-    case Opening::elsewhere: return show_owned_elsewhere();
-    case Opening::failed: return show_store_error("unavailable");
-    case Opening::damaged: return show_store_error("damaged");
+void Device::erase(Ref ref) {
+  Store& store = *setup_.store;
+  world_.commit_meets_disk(*this);
+  const auto failure = store.disk().failure();
+  world_.commit_met_disk(*this);
+  Result<void> erased;
+  if (failure) {
+    erased = Error{Errc::environment, *failure};
+  } else if (!store.acquire(owner(), world_.now().mono)) {
+    erased = Error{Errc::fenced, kOwnedElsewhere};
+  } else {
+    store.erase();
+    store.release(owner());
   }
-}
-
-void Device::show_store_error(std::string_view reason) {
-  store_failures_ = 0;  // the next start has as many
-  setup_.store->release(owner());
-  client::Status status = without_session();
-  status.state = client::State::store_error;
-  status.reason = reason;
-  publish(status);
-}
-
-void Device::show_owned_elsewhere() {
-  client::Status status = without_session();
-  status.reason = "owned_elsewhere";
-  if (wants_to_run()) {
-    reopen_at_ = world_.now().mono + setup_.config.timings.owned_retry;
-    status.next_attempt_at = reopen_at_;
-  }
-  publish(status);
-}
-
-bool Device::wants_to_run() const {
-  return std::holds_alternative<client::StartRequested>(wanted_) ||
-         std::holds_alternative<client::PairingCodeRequested>(wanted_);
-}
-
-client::Status Device::without_session() const {
-  client::Status status;
-  status.jid = status_.jid;
-  status.last_close = status_.last_close;
-  return status;
+  decide(Custody::EraseEnded{ref, std::move(erased)});
 }
 
 void Device::begin_commit() {
@@ -302,7 +259,9 @@ void Device::commit_done(std::uint32_t incarnation) {
   }
   const auto failure = disk.failure(waited);
   world_.commit_met_disk(*this);
-  if (failure) return commit_failed(*failure);
+  if (failure) {
+    return tell(Custody::CommitEnded{custody_.incarnation(), Error{Errc::environment, *failure}});
+  }
   const bool had_account = has_account();
   setup_.store->apply(committing_.changes);
   if (had_account && !has_account()) world_.account_gone(*this);
@@ -310,38 +269,8 @@ void Device::commit_done(std::uint32_t incarnation) {
 }
 
 void Device::commit_durable() {
-  store_failures_ = 0;
-  commit_deadline_.reset();
   committing_ = {};
-  perform(gate_.durable());
-  set_alarm();
-  give_back_when_stopped();
-}
-
-/// What the session believes to be durable is not: it is built anew from what is.
-void Device::commit_failed(const std::string& why) {
-  push({world_.now().mono, "log", {{"level", "warning"}, {"text", "a commit failed: " + why}}, {}});
-  destroy_session(client::CloseHow::normal);
-  if (hold_ && hold_->stands) hold_.reset();
-  give_back_when_stopped();
-  if (++store_failures_ >= kStoreFailures) {
-    show_store_error("commit_failed");
-    return set_alarm();
-  }
-  client::Status status = without_session();
-  if (wants_to_run()) {
-    status.state = client::State::connecting;
-    status.reason = "rebuilding";
-  }
-  publish(status);
-  reopen();
-  set_alarm();
-}
-
-void Device::give_back_when_stopped() {
-  if (!stopping_ || gate_.committing()) return;
-  stopping_ = false;
-  setup_.store->release(owner());
+  tell(Custody::CommitEnded{custody_.incarnation(), {}});
 }
 
 // ---- held ---------------------------------------------------------------------------------------
@@ -394,27 +323,37 @@ bool Device::holds(stage::HoldPhase phase) {
 
 // ---- the shell ----------------------------------------------------------------------------------
 
-void Device::feed(client::Event event) {
+void Device::tell(Custody::Event event) {
+  decide(std::move(event));
+  settle();
+}
+
+void Device::decide(Custody::Event event) {
+  for (Custody::Action& action : custody_.step(std::move(event), host_now())) perform(action);
+}
+
+void Device::feed(const client::Event& event) {
+  step_session(event);
+  settle();
+}
+
+void Device::step_session(const client::Event& event) {
   if (!session_) return;
   const Sabotage& sabotage = *setup_.sabotage;
-  if (sabotage.hears && !sabotage.hears(event)) return;
+  unheard_ = sabotage.hears && !sabotage.hears(event);
+  if (unheard_) return;
   std::vector<client::Action> actions = session_->step(event, host_now());
   if (sabotage.actions) sabotage.actions(actions);
-  perform(gate_.admit(std::move(actions)));
-  set_alarm();
+  decide(Custody::Stepped{std::move(actions)});
 }
 
 void Device::alarm() {
-  const Instant now = world_.now().mono;
-  if (commit_deadline_ && now >= *commit_deadline_) {
-    commit_failed("the store did not answer in time");
-  } else if (reopen_at_ && now >= *reopen_at_) {
-    reopen_at_.reset();
-    reopen();
-  } else {
-    return feed(client::DeadlineReached{});
+  if (!open_again_at_ || world_.now().mono < *open_again_at_) {
+    return tell(Custody::DeadlineReached{});
   }
-  set_alarm();
+  open_again_at_.reset();
+  open();
+  settle();
 }
 
 Now Device::host_now() const {
@@ -423,10 +362,14 @@ Now Device::host_now() const {
   return now;
 }
 
-void Device::set_alarm() {
+void Device::settle() {
+  if (std::exchange(unheard_, false)) return;  // its deadline would come again at once
+  if (session_ && !session_->next_deadline() && world_.open_sockets(setup_.index) == 0) {
+    decide(Custody::Rested{});
+  }
   std::optional<Instant> next;
-  for (const auto& deadline :
-       {commit_deadline_, reopen_at_, session_ ? session_->next_deadline() : std::nullopt}) {
+  for (const auto& deadline : {custody_.next_deadline(), open_again_at_,
+                               session_ ? session_->next_deadline() : std::nullopt}) {
     if (deadline && (!next || *deadline < *next)) next = deadline;
   }
   world_.set_alarm(setup_.index, next);
@@ -448,12 +391,33 @@ void Device::computed(std::uint32_t incarnation, std::uint32_t job) {
   feed(client::Computed{job, std::move(value)});
 }
 
-void Device::perform(std::vector<client::Action> actions) {
-  for (client::Action& action : actions) {
-    if (auto* send = std::get_if<client::SendBytes>(&action)) world_.touch(send->bytes);
-    record(action);
-    perform(action);
-  }
+void Device::perform(Custody::Action& action) {
+  const auto rows = Overloaded{
+      [&](client::Action& of_session) {
+        if (auto* send = std::get_if<client::SendBytes>(&of_session)) world_.touch(send->bytes);
+        record(of_session);
+        perform(of_session);
+      },
+      // Why it could not be opened, the answer says, or the fault that a scenario declared.
+      [&](const Custody::Open&) { open(); },
+      [&](const Custody::DropMachine&) {
+        destroy_session(client::CloseHow::normal);
+        if (hold_ && hold_->stands) hold_.reset();
+        setup_.store->release(owner());
+      },
+      [&](const Custody::GiveBack&) { setup_.store->release(owner()); },
+      [&](const Custody::EraseStored& erased) { erase(erased.id); },
+      [&](const Custody::Feed& fed) { step_session(fed.event); },
+      [&](const Custody::Answer& answered) { answer(answered); },
+      [&](const Custody::Show& shown) { publish(shown.status); },
+      [&](const Custody::Warn& warning) { log(client::Report::Level::warning, warning.text); },
+  };
+  std::visit(rows, action);
+}
+
+void Device::answer(const Custody::Answer& answer) {
+  if (answer.result) return done(answer.id);
+  error(answer.id, "store_error", answer.result.error().detail);
 }
 
 void Device::record(const client::Action& action) {
@@ -475,7 +439,6 @@ void Device::perform(client::Action& action) {
       },
       [&](client::Commit& commit) {
         committing_ = std::move(commit);
-        commit_deadline_ = world_.now().mono + kStorePatience;
         if (!holds(stage::HoldPhase::before)) begin_commit();
       },
       [&](client::Compute& compute) {
@@ -483,12 +446,7 @@ void Device::perform(client::Action& action) {
         world_.begin_compute(setup_.index, incarnation_, compute.job_id);
       },
       [&](const client::PublishStatus& published) { publish(published.status); },
-      [&](client::Report& report) {
-        push({world_.now().mono,
-              "log",
-              {{"level", word(report.level)}, {"text", std::move(report.text)}},
-              {}});
-      },
+      [&](const client::Report& report) { log(report.level, report.text); },
   };
   std::visit(rows, action);
 }
@@ -497,6 +455,10 @@ void Device::publish(const client::Status& status) {
   std::vector<stage::Entry> entries = stage::entries_of(status_, status, host_now());
   status_ = status;
   for (stage::Entry& entry : entries) push(std::move(entry));
+}
+
+void Device::log(client::Report::Level level, std::string_view text) {
+  push({world_.now().mono, "log", {{"level", word(level)}, {"text", text}}, {}});
 }
 
 }  // namespace wa::sim

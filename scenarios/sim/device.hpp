@@ -6,7 +6,7 @@
 
 #include "engine/base/random.hpp"
 #include "engine/client/session.hpp"
-#include "engine/runtime/action_gate.hpp"
+#include "engine/runtime/custody.hpp"
 #include "scenarios/sim/event_queue.hpp"
 #include "scenarios/sim/store.hpp"
 #include "scenarios/stage/device.hpp"
@@ -55,7 +55,7 @@ struct Sabotage {
   bool ignores_lease = false;
 };
 
-/// A client::Session with its shell in virtual time: the gate, the alarm, the store, and the
+/// A client::Session with its shell in virtual time: its custody, the alarm, the store, and the
 /// process that can be killed.
 class Device final : public stage::Device {
  public:
@@ -82,7 +82,8 @@ class Device final : public stage::Device {
   /// The wall clock of its host, ahead of everybody's by this much more.
   void jump_clock(Duration jump) { wall_offset_ += jump; }
 
-  void feed(client::Event event);
+  /// Something happened that concerns the session alone.
+  void feed(const client::Event& event);
   /// The device's alarm: the session's, or one of its shell.
   void alarm();
   /// The disk has done with the commit, for better or worse.
@@ -92,7 +93,8 @@ class Device final : public stage::Device {
   /// Null while the process does not run.
   const client::Session* session() const { return session_.get(); }
   const client::Status& status() const { return status_; }
-  bool committing() const { return gate_.committing(); }
+  /// Something is asked of the store.
+  bool busy() const { return custody_.busy(); }
 
  private:
   void do_start(stage::Ref ref, std::string pairing_number) override;
@@ -108,27 +110,27 @@ class Device final : public stage::Device {
   Now host_now() const;
   /// Builds the session from what is durable. False: that is damaged.
   bool boot();
-  enum class Opening { opened, elsewhere, waiting, failed, damaged };
-  /// Takes the store and builds the session, if there is none.
-  Opening open();
-  /// By itself, to go on with what is wanted.
-  void reopen();
-  void show(Opening opening);
+  void command(stage::Ref ref, client::Event event);
+  /// Something happened; what it leads to is performed.
+  void tell(runtime::Custody::Event event);
+  void decide(runtime::Custody::Event event);
+  void perform(runtime::Custody::Action& action);
+  void step_session(const client::Event& event);
+  /// After everything that happens.
+  void settle();
+  /// Takes the store, now or once it is not locked any more, and builds the session, if there is
+  /// none that still knows what is stored.
+  void open();
+  void erase(stage::Ref ref);
+  void answer(const runtime::Custody::Answer& answer);
   void begin_commit();
   void commit_durable();
-  void commit_failed(const std::string& why);
   void destroy_session(client::CloseHow how);
-  void show_store_error(std::string_view reason);
-  void show_owned_elsewhere();
-  bool wants_to_run() const;
-  client::Status without_session() const;
-  void set_alarm();
-  void give_back_when_stopped();
   std::string owner() const { return engine() + "/" + name(); }
   bool has_account() const;
-  void perform(std::vector<client::Action> actions);
   void perform(client::Action& action);
   void publish(const client::Status& status);
+  void log(client::Report::Level level, std::string_view text);
   void record(const client::Action& action);
   void done(stage::Ref ref, boost::json::object data = {});
   void error(stage::Ref ref, std::string_view code, std::string_view text);
@@ -137,19 +139,16 @@ class Device final : public stage::Device {
   Setup setup_;
   stage::Trace::Actor actor_;
   std::uint32_t epoch_ = 0;        ///< of the store that session_ was built from
-  bool stopping_ = false;          ///< gives the store back once nothing is being written
   std::uint32_t incarnation_ = 0;  ///< of the process; what an earlier one began is void
   std::unique_ptr<SeededRandom> random_;
   std::unique_ptr<client::Session> session_;
-  runtime::ActionGate gate_;
+  runtime::Custody custody_;
+  bool unheard_ = false;  ///< the event of this moment, by sabotage
   client::Status status_;
   client::Commit committing_;
   Instant commit_began_;
-  std::optional<Instant> commit_deadline_;
-  client::Event wanted_;                  ///< the last command
-  int store_failures_ = 0;                ///< in a row
   std::optional<Instant> opening_since_;  ///< waits for a file that is locked
-  std::optional<Instant> reopen_at_;
+  std::optional<Instant> open_again_at_;  ///< and tries again
   struct Hold {
     std::string point;
     stage::HoldPhase phase = stage::HoldPhase::before;

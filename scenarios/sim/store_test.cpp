@@ -277,6 +277,34 @@ TEST_F(DiskTest, ADeviceThatRunsElsewhereIsTriedAgainUntilItsLeaseEnds) {
   EXPECT_THAT(world_.finish(), IsEmpty());
 }
 
+TEST_F(DiskTest, AStartRightBehindADeleteDoesNotUndoIt) {
+  ASSERT_TRUE(pairs()) << last_;
+  device_.stop();
+  passes(1s);
+  stage::Device& second = **world_.device("other", "shop-1", {});
+  second.remove();
+  second.start();
+  Wait wait = Wait::for_qr(world_, second, 10s);
+  EXPECT_FALSE(await(world_, wait)) << "it forgot the account before it started";
+  EXPECT_EQ(inspect().at("credentials"), nullptr);
+}
+
+TEST_F(DiskTest, AStoppedDeviceIsGivenBackAfterAFailedCommitToo) {
+  ASSERT_TRUE(pairs()) << last_;
+  device_.hold("", stage::HoldPhase::before, 1);
+  device_.logout();
+  passes(1s);
+  disk_.set(DiskFault::eio, true);
+  device_.stop();
+  device_.release();
+  passes(20s);
+  disk_.set(DiskFault::eio, false);
+  stage::Device& second = **world_.device("other", "shop-1", {});
+  second.start();
+  passes(1s);
+  EXPECT_NE(second.reason(), "owned_elsewhere");
+}
+
 TEST_F(DiskTest, StopEndsTheWaitForAnotherOwner) {
   ASSERT_TRUE(pairs()) << last_;
   stage::Device& second = **world_.device("other", "shop-1", {});

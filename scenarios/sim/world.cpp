@@ -582,7 +582,7 @@ std::vector<Failure> World::Impl::finish() {
   for (const auto& device : devices_) device->stop();
   const auto restless = [&] {
     return std::ranges::any_of(devices_, [](const auto& device) {
-      return device->committing() || (device->session() && device->session()->next_deadline());
+      return device->busy() || (device->session() && device->session()->next_deadline());
     });
   };
   const Instant limit = now_ + kStopPatience;
@@ -603,7 +603,7 @@ std::vector<Failure> World::Impl::finish() {
   for (const auto& device : devices_) {
     const client::Session* session = device->session();
     quiet(!session || !session->next_deadline(), "device " + device->name() + " still has a timer");
-    quiet(!device->committing(), "device " + device->name() + " still has a commit under way");
+    quiet(!device->busy(), "device " + device->name() + " still waits for its store");
   }
   quiet(links_.open() == 0, std::to_string(links_.open()) + " links are still open");
   const auto held = std::ranges::count_if(

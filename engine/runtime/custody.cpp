@@ -1,0 +1,275 @@
+#include "engine/runtime/custody.hpp"
+
+#include <utility>
+
+#include "engine/base/overloaded.hpp"
+
+namespace wa::runtime {
+
+using client::State;
+
+namespace {
+
+/// Failures of the store in a row, then `store_error`.
+constexpr int kStoreFailures = 3;
+constexpr std::string_view kOwnedElsewhere = "owned_elsewhere";
+constexpr const char* kLate = "the store did not answer in time";
+
+bool starts(const client::Event& command) {
+  return std::holds_alternative<client::StartRequested>(command) ||
+         std::holds_alternative<client::PairingCodeRequested>(command);
+}
+bool deletes(const client::Event& command) {
+  return std::holds_alternative<client::DeleteRequested>(command);
+}
+
+}  // namespace
+
+std::vector<Custody::Action> Custody::step(Event event, Now now) {
+  now_ = now;
+  std::visit([&](auto& happened) { on(std::move(happened)); }, event);
+  return std::exchange(actions_, {});
+}
+
+std::optional<Instant> Custody::next_deadline() const {
+  const auto rows = Overloaded{
+      [](const Closed& closed) { return closed.ask_again_at; },
+      [](const Opening& opening) { return std::optional(opening.deadline); },
+      [&](const Running& running) {
+        return committing() ? std::optional(running.commit_deadline) : std::nullopt;
+      },
+  };
+  return std::visit(rows, state_);
+}
+
+bool Custody::waits_for_owner() const {
+  const auto* closed = std::get_if<Closed>(&state_);
+  return closed && closed->ask_again_at;
+}
+
+// ---- commands -----------------------------------------------------------------------------------
+
+void Custody::on(Commanded commanded) {
+  if (auto* opening = std::get_if<Opening>(&state_)) {
+    wanted_ = commanded.command;
+    opening->waiting.push_back(std::move(commanded));
+    return;
+  }
+  auto* closed = std::get_if<Closed>(&state_);
+  if (!closed) {
+    wanted_ = commanded.command;
+    actions_.push_back(Answer{commanded.id, {}});
+    actions_.push_back(Feed{std::move(commanded.command)});
+    return;
+  }
+  const bool waited = std::exchange(closed->ask_again_at, {}).has_value();
+  if (starts(commanded.command) || deletes(commanded.command)) {
+    wanted_ = commanded.command;
+    Opening opening;
+    opening.waiting.push_back(std::move(commanded));
+    return open(std::move(opening));
+  }
+  actions_.push_back(Answer{commanded.id, {}});
+  if (!waited) return;
+  client::Status status = without_machine();
+  status.reason = "stopped";
+  show(std::move(status), {});
+}
+
+// ---- opening ------------------------------------------------------------------------------------
+
+void Custody::open(Opening opening) {
+  ++incarnation_;
+  opening.deadline = now_.mono + config_.store_patience;
+  actions_.push_back(Open{std::exchange(opening.why, {})});
+  state_ = std::move(opening);
+}
+
+void Custody::on(Opened opened) {
+  if (!opening() || opened.incarnation != incarnation_) return;
+  if (opened.generation < generation_) {
+    // Given back before anybody may want to delete it.
+    actions_.push_back(DropMachine{});
+    return open_failed(
+        {Errc::malformed, "an old copy of the store was put in its place: generation " +
+                              std::to_string(opened.generation) + " instead of " +
+                              std::to_string(generation_)});
+  }
+  generation_ = opened.generation;
+  Opening before = std::get<Opening>(std::exchange(state_, Running{}));
+  if (before.by_itself) actions_.push_back(Feed{wanted_});
+  for (Commanded& commanded : before.waiting) {
+    actions_.push_back(Answer{commanded.id, {}});
+    // The machine may be gone again by then: what one command led to may have failed.
+    actions_.push_back(Feed{std::move(commanded.command)});
+  }
+}
+
+void Custody::on(OpenFailed failed) {
+  if (!opening() || failed.incarnation != incarnation_) return;
+  open_failed(std::move(failed.error));
+}
+
+void Custody::open_failed(Error error) {
+  ++incarnation_;
+  const Opening before = std::get<Opening>(std::exchange(state_, Closed{}));
+  // One failure of the store is no more than another.
+  if (before.by_itself && before.waiting.empty() && error.code == Errc::environment &&
+      ++failures_ < kStoreFailures) {
+    return open({.deadline = {}, .by_itself = true, .why = std::move(error.detail), .waiting = {}});
+  }
+  failures_ = 0;  // the next start has as many
+  const bool elsewhere = error.code == Errc::fenced;
+  bool shows = before.by_itself;
+  for (const Commanded& commanded : before.waiting) {
+    shows = !deletes(commanded.command);
+    if (shows) {
+      // Who starts a device that runs elsewhere gets it when it is free.
+      actions_.push_back(Answer{commanded.id, elsewhere ? Result<void>() : error});
+    } else {
+      ++erasing_;
+      actions_.push_back(EraseStored{commanded.id});
+    }
+  }
+  if (!shows) return;
+  if (elsewhere) return show_elsewhere(std::move(error.detail));
+  show_store_error(error.code == Errc::malformed ? "damaged" : "unavailable",
+                   std::move(error.detail));
+}
+
+void Custody::on(EraseEnded ended) {
+  --erasing_;
+  actions_.push_back(Answer{ended.id, ended.result});
+  if (ended.result) {
+    generation_ = 0;
+    client::Status status;
+    status.reason = "deleted";
+    show(std::move(status), {});
+  } else if (ended.result.error().code == Errc::fenced) {
+    show_elsewhere(ended.result.error().detail);
+  } else {
+    show_store_error("unavailable", {});
+  }
+}
+
+// ---- running ------------------------------------------------------------------------------------
+
+void Custody::on(Stepped stepped) {
+  if (running()) pass(gate_.admit(std::move(stepped.actions)));
+}
+
+void Custody::pass(std::vector<client::Action> actions) {
+  for (client::Action& action : actions) {
+    if (std::holds_alternative<client::Commit>(action)) {
+      std::get<Running>(state_).commit_deadline = now_.mono + config_.store_patience;
+    } else if (const auto* publish = std::get_if<client::PublishStatus>(&action)) {
+      shown_ = publish->status;
+    }
+    actions_.emplace_back(std::move(action));
+  }
+}
+
+void Custody::on(CommitEnded ended) {
+  if (!committing() || ended.incarnation != incarnation_) return;
+  if (!ended.result) {
+    const Error& error = ended.result.error();
+    if (error.code == Errc::fenced) return on(OwnershipLost{incarnation_, error.detail});
+    return rebuild(error.detail);
+  }
+  failures_ = 0;
+  ++generation_;
+  pass(gate_.durable());
+}
+
+void Custody::on(OwnershipLost lost) {
+  if (!running() || lost.incarnation != incarnation_) return;
+  drop_machine();
+  show_elsewhere(std::move(lost.why));
+}
+
+void Custody::on(Rested) {
+  const bool stopped = std::holds_alternative<client::StopRequested>(wanted_);
+  if (!running() || !stopped || committing()) return;
+  ++incarnation_;
+  gate_.clear();
+  state_ = Closed{};
+  actions_.push_back(GiveBack{});
+}
+
+/// What it holds back is dropped, and nothing of it is written.
+void Custody::drop_machine() {
+  ++incarnation_;
+  gate_.clear();
+  state_ = Closed{};
+  actions_.push_back(DropMachine{});
+}
+
+/// What the machine believes to be durable is not: it is made anew from what is.
+void Custody::rebuild(const std::string& why) {
+  drop_machine();
+  actions_.push_back(Warn{"a commit failed: " + why});
+  if (++failures_ >= kStoreFailures) {
+    failures_ = 0;  // the next start has as many
+    return show_store_error("commit_failed", {});
+  }
+  client::Status status = without_machine();
+  if (wants_to_run()) {
+    status.state = State::connecting;
+    status.reason = "rebuilding";
+  }
+  show(std::move(status), {});
+  open({.deadline = {}, .by_itself = true, .why = {}, .waiting = {}});
+}
+
+void Custody::on(DeadlineReached) {
+  if (!is_due(next_deadline())) {
+    actions_.push_back(Feed{client::DeadlineReached{}});
+  } else if (opening()) {
+    open_failed({Errc::environment, kLate});
+  } else if (running()) {
+    rebuild(kLate);
+  } else {
+    open({.deadline = {}, .by_itself = true, .why = {}, .waiting = {}});
+  }
+}
+
+// ---- what is shown ------------------------------------------------------------------------------
+
+/// It does nothing more in the device's name.
+void Custody::show_elsewhere(std::string why) {
+  if (shown_.reason == kOwnedElsewhere) why.clear();
+  client::Status status = without_machine();
+  status.reason = kOwnedElsewhere;
+  auto* closed = std::get_if<Closed>(&state_);
+  if (closed && wants_to_run()) {
+    closed->ask_again_at = now_.mono + config_.owned_retry;
+    status.next_attempt_at = closed->ask_again_at;
+  }
+  show(std::move(status), std::move(why));
+}
+
+void Custody::show_store_error(std::string_view reason, std::string why) {
+  client::Status status = without_machine();
+  status.state = State::store_error;
+  status.reason = reason;
+  show(std::move(status), std::move(why));
+}
+
+void Custody::show(client::Status status, std::string why) {
+  shown_ = status;
+  actions_.push_back(Show{std::move(status), std::move(why)});
+}
+
+/// What stays true without a machine.
+client::Status Custody::without_machine() const {
+  client::Status status;
+  status.jid = shown_.jid;
+  status.last_close = shown_.last_close;
+  return status;
+}
+
+bool Custody::wants_to_run() const {
+  return starts(wanted_);
+}
+
+}  // namespace wa::runtime
