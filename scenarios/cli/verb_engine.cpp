@@ -45,7 +45,8 @@ class EngineProcess {
         devices_({io, pool_, store, random_}, std::move(settings), &disk,
                  [this](json::object event) { write(event); }) {
     json::array capabilities{"multi_device", "pairing_code", "options",     "delete",
-                             "inspect",      "hold",         "host_faults", "testline_db"};
+                             "inspect",      "hold",         "host_faults", "testline_db",
+                             "generation",   "quarantine"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},

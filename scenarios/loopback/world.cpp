@@ -268,6 +268,12 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
     WA_TRY_VOID(original_of(wanted.clone_of));
   }
   WA_TRY(Client * client, client_for(engine, name, true));
+  for (const std::string& capability : options.needs) {
+    if (hello_->can(capability)) continue;
+    lacks(capability);
+    return Error{Errc::environment, client_name + " lacks the capability " + capability +
+                                        ", which the scenario needs"};
+  }
   for (const auto& option : start_options(wanted, options.scale)) {
     if (hello_->can_option(option.key())) continue;
     const std::string capability = "option." + std::string(option.key());

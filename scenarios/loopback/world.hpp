@@ -24,6 +24,8 @@ struct Options {
   std::string client_command;
   /// What messages call it; empty: what its hello says.
   std::string client_name;
+  /// Capabilities that the scenario cannot do without: device() fails as for a missing option.
+  std::vector<std::string> needs;
   bool record = false;  ///< keep trace lines
   bool tls = true;      ///< devices dial wss://, and are given the mock's CA
   /// Gets the keys of every connection; they are in no trace.
@@ -43,8 +45,8 @@ struct Options {
 ///
 /// What goes wrong with a client:
 /// - it cannot be started, or says no hello: device() fails with `environment`;
-/// - it lacks a capability that is needed: device() fails with `environment` (options), the command
-/// is
+/// - it lacks a capability that is needed: device() fails with `environment` (options, and what the
+///   scenario needs), the command is
 ///   answered by an entry `error` with code `unsupported`; lacking() names it, and finish() returns
 ///   a failure of kind `skipped` whose rule is the capability;
 /// - it ends by itself, or speaks against the protocol: its devices get an entry `exited`, and

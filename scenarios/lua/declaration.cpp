@@ -13,6 +13,11 @@ namespace json = boost::json;
 
 namespace {
 
+/// Source: docs/guides/client-driver.md. Options are asked for by who uses them.
+constexpr std::string_view kCapabilities[] = {"delete",       "generation", "hold",
+                                              "host_faults",  "inspect",    "multi_device",
+                                              "pairing_code", "quarantine", "testline_db"};
+
 /// A setting's value as `--set` takes it.
 std::string setting_text(const json::value& value) {
   if (const auto* text = value.if_string()) return std::string(*text);
@@ -65,6 +70,15 @@ void read_allow(lua_State* L, const json::value& value, stage::Allow& allow) {
   check_ids(L, "invariant", allow.invariants, invariant_ids());
 }
 
+/// A word that nobody knows would skip the scenario for every client.
+void check_needs(lua_State* L, const std::vector<std::string>& needs) {
+  const std::vector<std::string_view> known(std::begin(kCapabilities), std::end(kCapabilities));
+  for (const std::string& word : needs) {
+    if (std::find(known.begin(), known.end(), word) != known.end()) continue;
+    raise(L, "usage", "needs: there is no capability \"" + word + "\"" + hint(word, known));
+  }
+}
+
 }  // namespace
 
 std::vector<std::string_view> invariant_ids() {
@@ -78,9 +92,9 @@ Declaration read_declaration(lua_State* L, int index) {
   if (lua_type(L, index) != LUA_TTABLE) {
     raise(L, "usage", "scenario takes a table: scenario { name = \"…\" }");
   }
-  const Options options(
-      L, index, "scenario",
-      {"name", "tags", "server", "modes", "modes_reason", "loopback_scale", "allow", "symptom"});
+  const Options options(L, index, "scenario",
+                        {"name", "tags", "server", "modes", "modes_reason", "loopback_scale",
+                         "allow", "needs", "symptom"});
   Declaration declaration;
   stage::Scenario& scenario = declaration.scenario;
   const auto name = options.text("name");
@@ -88,6 +102,8 @@ Declaration read_declaration(lua_State* L, int index) {
   scenario.name = *name;
   scenario.tags = options.texts("tags");
   scenario.symptom = options.texts("symptom");
+  scenario.needs = options.texts("needs");
+  check_needs(L, scenario.needs);
   scenario.modes_reason = options.text("modes_reason").value_or("");
   if (const json::value* server = options.find("server")) flatten(L, *server, "", scenario);
   if (options.find("modes")) {

@@ -98,6 +98,8 @@ TEST(ScriptTest, AFileThatCannotBeReadSaysWhereAndWhy) {
               HasSubstr("loopback_scale"));
   EXPECT_THAT(unreadable("scenario { name = 'a', allow = { violations = {'hedaer'} } }"),
               HasSubstr("did you mean \"header\"?"));
+  EXPECT_THAT(unreadable("scenario { name = 'a', needs = {'host_fault'} }"),
+              HasSubstr("did you mean \"host_faults\"?"));
   EXPECT_THAT(unreadable("while true do end"),
               AllOf(StartsWith("test.lua:1: "), HasSubstr("endless loop")));
 }

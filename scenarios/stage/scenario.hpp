@@ -29,6 +29,8 @@ struct Scenario {
   std::string modes_reason;
   double loopback_scale = 1;  ///< multiplies every duration in loopback
   Allow allow;
+  /// Capabilities without which a client has nothing to show here: it is skipped.
+  std::vector<std::string> needs;
   std::vector<std::string> symptom;  ///< strings that users paste, for `--list --symptom`
 
   bool has_mode(Mode mode) const;

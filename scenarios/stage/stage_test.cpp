@@ -325,6 +325,11 @@ TEST(TimeScaleTest, HasAFloorForEachKind) {
   EXPECT_EQ(fast.apply(2s, DurationKind::within), 500ms);
   EXPECT_EQ(fast.apply(0s, DurationKind::delay), 0s);
   EXPECT_EQ(TimeScale::sim().apply(1ms, DurationKind::within), 1ms);
+  TimeScale patient = fast;
+  patient.shortest_within = 5s;
+  EXPECT_EQ(patient.apply(10s, DurationKind::within), 5s);
+  EXPECT_EQ(patient.apply(10min, DurationKind::within), 12s);
+  EXPECT_EQ(patient.apply(10s, DurationKind::deadline), 250ms);
 }
 
 TEST(TimeScaleTest, DurationsReadWell) {

@@ -17,7 +17,7 @@ Duration TimeScale::apply(Duration duration, DurationKind kind) const {
   switch (kind) {
     case DurationKind::delay: return std::max<Duration>(scaled, 20ms);
     case DurationKind::deadline: return std::max<Duration>(scaled, 250ms);
-    case DurationKind::within: return std::max<Duration>(scaled, 500ms);
+    case DurationKind::within: return std::max<Duration>(scaled, shortest_within);
   }
   return scaled;
 }

@@ -115,7 +115,8 @@ TEST_F(EngineTest, SaysHelloFirstAndEndsWithItsStdin) {
   EXPECT_EQ(lines_[0].at("name"), "testline");
   EXPECT_EQ(
       json::serialize(lines_[0].at("capabilities")),
-      R"(["multi_device","pairing_code","options","delete","inspect","hold","host_faults","testline_db"])");
+      R"(["multi_device","pairing_code","options","delete","inspect","hold","host_faults","testline_db",)"
+      R"("generation","quarantine"])");
 }
 
 struct BadLine {

@@ -351,6 +351,23 @@ TEST_F(WorldTest, DamageIsOfOneDeviceAndStays) {
   finish_quietly();
 }
 
+TEST_F(WorldTest, AScenarioIsSkippedByTheCapabilityThatItNeeds) {
+  Options options;
+  options.client_command =
+      "sh -c \"" +
+      json_escaped("echo '" + std::string(kHello) + "'; while read -r line; do :; done") + "\"";
+  options.needs = {"multi_device", "generation"};
+  auto started = World::start(std::move(options));
+  ASSERT_TRUE(started) << started.error();
+  world_ = std::move(*started);
+  const auto made = world_->device("engine", "shop-1", {});
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().code, Errc::environment);
+  EXPECT_THAT(world_->lacking(), ElementsAre("generation"));
+  EXPECT_THAT(world_->finish(), ElementsAre(AllOf(Field(&Failure::kind, "skipped"),
+                                                  Field(&Failure::rule, "generation"))));
+}
+
 TEST_F(WorldTest, WhatAClientStoresElsewhereCannotBeDamaged) {
   begin_polite_script("while read -r line; do :; done");
   Device& shop = device("shop-1");

@@ -21,7 +21,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { CommandError, Device } from './device.mjs';
-import { baileys, version } from './library.mjs';
+import { baileys, setAside, version } from './library.mjs';
 import { kOptions, parseOptions } from './options.mjs';
 
 const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', ...kOptions.map((name) => `option.${name}`)];
@@ -85,7 +85,7 @@ function readSettings() {
     timeScale,
     socket: {
       connectTimeoutMs: deadline(20_000),
-      defaultQueryTimeoutMs: deadline(60_000),
+      defaultQueryTimeoutMs: deadline(60_000) + 1,  // unlike any other: see below
       retryRequestDelayMs: Math.max(20, 250 * timeScale),
       ...(keepAliveIntervalMs && { keepAliveIntervalMs }),
     },
@@ -104,6 +104,8 @@ function trustNoiseRoot() {
 // ---- commands --------------------------------------------------------------------------------------------------
 
 const settings = readSettings();
+// A query that waits for its answer is not told that the connection has ended.
+setAside(settings.socket.defaultQueryTimeoutMs);
 const logger = makeLogger(process.env.TESTLINE_BAILEYS_LOG || 'error');
 const underWay = new Set();  // promises of commands not answered yet
 const devices = new Map();  // name, or undefined for the only one → {device, lane}

@@ -278,6 +278,8 @@ if (kLenient) {
       { cmd: 'send', ref: 4, to: '15550100001', text: 'x' }, { cmd: 'start', ref: 5 },
       { cmd: 'start', ref: 6, options: { version: [1] } }, { cmd: 'inspect', ref: 7, device: '../up' },
       { cmd: 'start', ref: 8, options: { initial_prekeys: 30 } },
+      { cmd: 'start', ref: 9, device: 'shop-2', url: 'ws://127.0.0.1:1/ws/chat', pairing_number: 'not a number' },
+      { cmd: 'logout', ref: 10, device: 'shop-3' },
     ]);
     assert.equal(status, 0);
     assert.deepEqual([events[0].event, events[0].protocol, events[0].name], ['hello', 1, 'baileys']);
@@ -296,6 +298,9 @@ if (kLenient) {
     assert.equal(answer(6).code, 'bad_request');
     assert.equal(answer(8).code, 'unsupported');
     assert.equal(answer(7).code, 'bad_request');
+    assert.equal(answer(9).code, 'bad_request');
+    assert.equal(answer(10).event, 'done');  // there is nothing to unlink
+    assert.ok(!('generation' in answer(1)));
   });
 
   test('a server that is not there is a back-off, and stop ends it', async () => {

@@ -16,6 +16,7 @@ import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
 const kRememberedMessages = 1000;
+const kCodeWithinMs = 20_000;       // from the start to the first code of the server, which a pairing code needs
 
 const kReceiptKind = { 0: 'error', 2: 'server', 3: 'delivered', 4: 'read', 5: 'played' };
 
@@ -38,13 +39,13 @@ export class Device {
   #writes = new Set();          // promises of writes into the folder that have not landed
   #running = false;
   #timer = null;
-  #generation = 0;
   #shown = null;                // {data, sequence} of the QR that a user sees now
   #sequence = 0;
   #lastState = '';
   #url = null;
   #options = null;              // as options.mjs parsed them
   #pairingNumber = null;
+  #codeDeadline = null;         // timer: the server has to be ready for a code by then
 
   #attempts = 0;                // closes since the last stable connection
   #windows = 0;                 // QR lists used up
@@ -67,11 +68,17 @@ export class Device {
     this.#options = options;
     this.#url = url ?? this.#settings.url;
     if (!this.#url) throw new CommandError('config_error', 'no url: neither in start nor in TESTLINE_WS_URL');
-    this.#pairingNumber = pairingNumber ?? null;
+    this.#pairingNumber = pairingNumber === undefined ? null : phoneNumber(pairingNumber);
     this.#running = true;
     this.#attempts = this.#windows = this.#closesBeforeFirstRef = this.#unpairedRestarts = 0;
     this.#restarts = [];
     this.#state('connecting');
+    if (this.#pairingNumber) {
+      this.#codeDeadline = setTimeout(() => {
+        this.#pairingNumber = null;
+        this.#state('connecting', { reason: 'pairing_code_timeout' });
+      }, this.#scaled(kCodeWithinMs));
+    }
     await this.#dial();
   }
 
@@ -83,7 +90,10 @@ export class Device {
 
   async logout() {
     const sock = this.#sock;
-    if (!sock?.user) throw new CommandError('not_connected', 'logout needs a logged-in connection');
+    if (!sock?.user) {
+      if (!(await this.#hasAccount())) return;  // there is nothing to unlink
+      throw new CommandError('not_connected', 'logout needs a logged-in connection');
+    }
     await sock.logout();
     await this.#closed;
   }
@@ -130,7 +140,13 @@ export class Device {
       const kind = kStoredKinds.find((prefix) => file.startsWith(prefix)) ?? 'other';
       stored[kind] = (stored[kind] ?? 0) + 1;
     }
-    return { credentials: credentialsHash(state.creds), generation: this.#generation, stored };
+    return { credentials: credentialsHash(state.creds), stored };
+  }
+
+  async #hasAccount() {
+    await this.#settled();
+    const { state } = this.#auth ?? (await baileys.useMultiFileAuthState(this.#folder));
+    return Boolean(state.creds.account);
   }
 
   // ---- one connection ----------------------------------------------------------------------------------------
@@ -161,7 +177,6 @@ export class Device {
     });
     this.#auth = auth;
     this.#sock = sock;
-    this.#generation += 1;
     const link = { paired: Boolean(auth.state.creds.account), sawQr: false, sawPairSuccess: false, openedAt: null };
     this.#closed = new Promise((resolve) => {
       sock.ev.on('connection.update', (update) => {
@@ -184,7 +199,7 @@ export class Device {
   #onUpdate(sock, link, { connection, qr, isNewLogin }) {
     if (qr) {
       this.#state('waiting_for_scan');
-      if (!this.#pairingNumber) this.#show(qr, this.#qrLife(!link.sawQr));
+      this.#show(qr, this.#qrLife(!link.sawQr));
       if (this.#pairingNumber && !link.sawQr) this.#askForCode(sock);
       link.sawQr = true;
       this.#closesBeforeFirstRef = 0;
@@ -201,6 +216,7 @@ export class Device {
   }
 
   #askForCode(sock) {
+    clearTimeout(this.#codeDeadline);
     sock.requestPairingCode(this.#pairingNumber).then(
       (code) => this.#emit({ event: 'pairing_code', code }),
       (error) => this.#emit({ event: 'log', text: `no pairing code: ${error.message}` }),
@@ -223,11 +239,14 @@ export class Device {
     if (this.#shown) this.#emit({ event: 'qr', ...this.#shown, stale: true, expires_ms: 0 });
     if (verdict.retry === 'stop') {
       this.#running = false;
+      clearTimeout(this.#codeDeadline);
       this.#state(verdict.state, { reason: verdict.reason, code: verdict.code, attempts: this.#attempts });
       return;
     }
     const delayMs = this.#delay(verdict.retry);
-    this.#state(verdict.state, {
+    // Somebody is looking at a code, and will see the next one in its place.
+    const showsCode = this.#shown && verdict.state === 'connecting' && !link.sawPairSuccess;
+    this.#state(showsCode ? 'waiting_for_scan' : verdict.state, {
       reason: verdict.reason,
       code: verdict.code,
       attempts: this.#attempts,
@@ -378,6 +397,7 @@ export class Device {
   async #halt() {
     this.#running = false;
     clearTimeout(this.#timer);
+    clearTimeout(this.#codeDeadline);
     this.#timer = null;
     const sock = this.#sock;
     if (sock) {
@@ -395,6 +415,13 @@ export class Device {
     await rm(this.#folder, { recursive: true, force: true });
     this.#auth = null;
   }
+}
+
+/** The digits of a phone number, however it is written. */
+function phoneNumber(text) {
+  const digits = String(text).replace(/[\s()+.-]/g, '');
+  if (!/^\d{7,15}$/.test(digits)) throw new CommandError('bad_request', `pairing_number: ${JSON.stringify(text)} is no phone number`);
+  return digits;
 }
 
 const kStoredKinds = [

@@ -4,6 +4,7 @@
  *
  *   baileys   what the package exports, its signature checks made to count (strict_signatures.mjs)
  *   version   of the package; major is its first number
+ *   setAside  names timers that Baileys forgets
  *
  * TESTLINE_BAILEYS_LENIENT leaves the checks as they are: for the test that shows the difference.
  */
@@ -24,16 +25,20 @@ export const major = Number(version.split('.')[0]);
 
 if (process.env.TESTLINE_BAILEYS_LENIENT === undefined) installStrictSignatures(libsignalCurve);
 
-// Baileys 7 guards an upload of pre-keys with a timer of 30 s that it does not clear. It does nothing any more; unless it
-// is set aside, each stop would look as if something were still running.
-if (major === 7) {
-  const kGuardMs = 30_000;
-  const original = globalThis.setTimeout;
-  const setAside = (callback, ms, ...args) => {
-    const timer = original(callback, ms, ...args);
-    return ms === kGuardMs ? timer.unref() : timer;
-  };
-  globalThis.setTimeout = Object.defineProperties(setAside, Object.getOwnPropertyDescriptors(original));
+// Timers that Baileys does not clear when a connection ends, by their length. They do nothing any more; unless they are
+// set aside, each stop would look as if something were still running. Baileys 7: the guard of an upload of pre-keys
+// (30 s), and the wait for the first history (20 s).
+const forgotten = new Set(major === 7 ? [30_000, 20_000] : []);
+const original = globalThis.setTimeout;
+const setTimeoutAside = (callback, ms, ...args) => {
+  const timer = original(callback, ms, ...args);
+  return forgotten.has(ms) ? timer.unref() : timer;
+};
+globalThis.setTimeout = Object.defineProperties(setTimeoutAside, Object.getOwnPropertyDescriptors(original));
+
+/** The same for timers of this length, which should be nobody else's. */
+export function setAside(ms) {
+  forgotten.add(ms);
 }
 
 const loaded = await import(pathToFileURL(entryPoint));

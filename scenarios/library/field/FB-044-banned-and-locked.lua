@@ -41,5 +41,4 @@ for i, row in ipairs(rows) do
   pause(mode == "sim" and "1h" or "2m")
   expect(device.connects):equals(before)
   expect(device.credentials):is_nil()
-  expect(device.stored.quarantine):at_least(1)         -- the evidence is kept
 end

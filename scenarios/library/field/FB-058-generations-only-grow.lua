@@ -2,6 +2,7 @@
 scenario {
   name = "what is stored only grows newer, however often the process ends",
   tags = { "disk", "kill", "FB-058" },
+  needs = { "generation" },
   loopback_scale = 1/50,
   symptom = { "size=0 on reconnect", "restored from backup" },
 }

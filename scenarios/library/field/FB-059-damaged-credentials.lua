@@ -4,6 +4,7 @@
 scenario {
   name = "damaged credentials are an error that stays until somebody deletes the device",
   tags = { "disk", "damage", "FB-059" },
+  needs = { "testline_db" },
   loopback_scale = 1/20,
   symptom = { "startup fails though a valid backup exists", "corrupt backup is promoted", "QR code after a restart though it was paired" },
 }

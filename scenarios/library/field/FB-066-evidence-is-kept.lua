@@ -2,6 +2,7 @@
 scenario {
   name = "an unlinked device keeps its evidence and waits to be asked",
   tags = { "unlink", "quarantine", "FB-066" },
+  needs = { "quarantine" },
   loopback_scale = 1/50,
   symptom = { "LOGOUT shortly after linking", "session deleted, QR again" },
 }
