@@ -45,6 +45,7 @@ export class Device {
   #url = null;
   #options = null;              // as options.mjs parsed them
   #pairingNumber = null;
+  #codeShown = false;           // a pairing code, which lives with its connection
   #codeDeadline = null;         // timer: the server has to be ready for a code by then
 
   #attempts = 0;                // closes since the last stable connection
@@ -207,6 +208,7 @@ export class Device {
     if (isNewLogin) {
       link.sawPairSuccess = true;
       this.#hideQr();
+      this.#hideCode();
       this.#state('connecting', { reason: 'finishing' });
     }
     if (connection === 'open') {
@@ -218,7 +220,11 @@ export class Device {
   #askForCode(sock) {
     clearTimeout(this.#codeDeadline);
     sock.requestPairingCode(this.#pairingNumber).then(
-      (code) => this.#emit({ event: 'pairing_code', code }),
+      (code) => {
+        if (sock !== this.#sock) return;
+        this.#codeShown = true;
+        this.#emit({ event: 'pairing_code', code });
+      },
       (error) => this.#emit({ event: 'log', text: `no pairing code: ${error.message}` }),
     );
   }
@@ -226,6 +232,7 @@ export class Device {
   async #onClose(sock, link, error) {
     if (sock !== this.#sock) return;
     this.#sock = null;
+    this.#hideCode();
     // What this connection earned (a pairing above all) must be on disk before anything depends on it.
     await this.#settled();
     if (!this.#running) return;
@@ -303,6 +310,11 @@ export class Device {
   #hideQr() {
     if (this.#shown) this.#emit({ event: 'qr_gone' });
     this.#shown = null;
+  }
+
+  #hideCode() {
+    if (this.#codeShown) this.#emit({ event: 'pairing_code_gone' });
+    this.#codeShown = false;
   }
 
   /** How long Baileys shows a QR before the next one, see qrTimeout(). */
