@@ -23,5 +23,16 @@ inline constexpr std::size_t kMaxJsonBodyBytes = 1024 * 1024;
 inline constexpr std::size_t kMaxPicturePixels = 64 * 1024 * 1024;
 /// Most bytes that may wait to be written to one peer before its connection is dropped.
 inline constexpr std::size_t kMaxSendQueueBytes = 64 * 1024 * 1024;
+/// Most stanzas, and bytes, that the mock keeps for one device until it acknowledges them.
+inline constexpr std::size_t kMaxMailboxStanzas = 10'000;
+inline constexpr std::size_t kMaxMailboxBytes = 16 * 1024 * 1024;
+/// Most one-time pre-keys that the mock remembers to have handed out, per device.
+inline constexpr std::size_t kMaxHandedOutKeys = 4096;
+/// Most messages whose senders the mock remembers, for receipts that do not say.
+inline constexpr std::size_t kMaxRememberedMessages = 65'536;
+/// Most accounts whose presence one device follows.
+inline constexpr std::size_t kMaxPresenceSubscriptions = 4096;
+/// Most members of a group.
+inline constexpr std::size_t kMaxGroupMembers = 1024;
 
 }  // namespace wa::limits

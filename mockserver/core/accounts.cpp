@@ -9,6 +9,9 @@ namespace {
 
 namespace json = boost::json;
 
+/// How phone-number users were called once; clients still write it at times.
+constexpr std::string_view kServerOldPn = "c.us";
+
 /// A member of a saved object; every error names it.
 class Member {
  public:
@@ -48,10 +51,68 @@ class Member {
   const json::value* value_;
 };
 
+json::object save_keys(const std::map<std::uint32_t, crypto::PublicKey>& keys) {
+  json::object saved;
+  for (const auto& [id, key] : keys) saved[std::to_string(id)] = to_hex(key.bytes);
+  return saved;
+}
+
+/// An object of keys by pre-key id, given to `take` one by one. A member of a later version may be
+/// missing.
+template <class Key, class Take>
+Result<void> load_keys(const json::object& object, std::string_view name, Take&& take) {
+  const json::value* keys = object.if_contains(name);
+  if (keys == nullptr) return {};
+  if (!keys->is_object()) {
+    return Error{Errc::malformed, "accounts: \"" + std::string(name) + "\" is not an object"};
+  }
+  for (const auto& member : keys->get_object()) {
+    const std::string id(member.key());
+    if (id.empty() || id.size() > 8 ||
+        !std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; })) {
+      return Error{Errc::malformed, "accounts: \"" + id + "\" is not a pre-key id"};
+    }
+    WA_TRY(const Key key, Member(keys->get_object(), id).key<Key>());
+    take(static_cast<std::uint32_t>(std::stoul(id)), key);
+  }
+  return {};
+}
+
+json::object save_phone_keys(const PhoneKeys& keys) {
+  json::object one_time;
+  for (const auto& [id, pair] : keys.one_time) {
+    one_time[std::to_string(id)] = to_hex(pair.private_key.bytes);
+  }
+  return {{"registration_id", keys.registration_id},
+          {"signed_prekey_id", keys.signed_pre_key.id},
+          {"signed_prekey", to_hex(keys.signed_pre_key.key.private_key.bytes)},
+          {"signed_prekey_signature", to_hex(keys.signed_pre_key.signature)},
+          {"next_prekey_id", keys.next_one_time_id},
+          {"prekeys", std::move(one_time)}};
+}
+
+Result<PhoneKeys> load_phone_keys(const json::object& object) {
+  PhoneKeys keys;
+  const auto pair_of = [](const crypto::PrivateKey& key) {
+    return crypto::KeyPair{key, crypto::public_key_of(key)};
+  };
+  WA_TRY(keys.registration_id, Member(object, "registration_id").number());
+  WA_TRY(keys.signed_pre_key.id, Member(object, "signed_prekey_id").number());
+  WA_TRY(const auto signed_key, Member(object, "signed_prekey").key<crypto::PrivateKey>());
+  keys.signed_pre_key.key = pair_of(signed_key);
+  WA_TRY(const std::string signature, Member(object, "signed_prekey_signature").text());
+  WA_TRY(const Bytes signature_bytes, from_hex(signature));
+  WA_TRY(keys.signed_pre_key.signature, fixed<64>(signature_bytes, "signed_prekey_signature"));
+  WA_TRY(keys.next_one_time_id, Member(object, "next_prekey_id").number());
+  WA_TRY_VOID(load_keys<crypto::PrivateKey>(object, "prekeys",
+                                            [&](std::uint32_t id, const crypto::PrivateKey& key) {
+                                              keys.one_time.emplace(id, pair_of(key));
+                                            }));
+  return keys;
+}
+
 json::object save_companion(const Companion& companion) {
   const pairing::Registration& registration = companion.registration;
-  json::object prekeys;
-  for (const auto& [id, key] : companion.prekeys) prekeys[std::to_string(id)] = to_hex(key.bytes);
   return {{"device", companion.device},
           {"key_index", companion.key_index},
           {"label", companion.label},
@@ -62,7 +123,10 @@ json::object save_companion(const Companion& companion) {
           {"signed_prekey", to_hex(registration.signed_pre_key.bytes)},
           {"signed_prekey_signature", to_hex(registration.signed_pre_key_signature)},
           {"os", registration.os},
-          {"prekeys", std::move(prekeys)}};
+          {"device_identity", to_hex(companion.device_identity)},
+          {"dictionary", static_cast<int>(companion.dictionary)},
+          {"prekeys", save_keys(companion.prekeys.offered())},
+          {"prekeys_handed_out", save_keys(companion.prekeys.handed_out())}};
 }
 
 Result<Companion> load_companion(const json::object& object) {
@@ -82,19 +146,23 @@ Result<Companion> load_companion(const json::object& object) {
   WA_TRY(registration.signed_pre_key_signature,
          fixed<64>(signature_bytes, "signed_prekey_signature"));
   WA_TRY(registration.os, Member(object, "os").text());
-  const auto* prekeys = object.if_contains("prekeys");
-  if (prekeys == nullptr || !prekeys->is_object()) {
-    return Error{Errc::malformed, "accounts: \"prekeys\" is not an object"};
+  // These were not saved always.
+  if (object.contains("device_identity")) {
+    WA_TRY(const std::string identity, Member(object, "device_identity").text());
+    WA_TRY(companion.device_identity, from_hex(identity));
   }
-  for (const auto& member : prekeys->get_object()) {
-    const std::string id(member.key());
-    if (id.empty() || id.size() > 8 ||
-        !std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; })) {
-      return Error{Errc::malformed, "accounts: \"" + id + "\" is not a pre-key id"};
-    }
-    WA_TRY(const crypto::PublicKey key, Member(prekeys->get_object(), id).key<crypto::PublicKey>());
-    companion.prekeys.emplace(static_cast<std::uint32_t>(std::stoul(id)), key);
+  if (object.contains("dictionary")) {
+    WA_TRY(const std::uint32_t dictionary, Member(object, "dictionary").number());
+    companion.dictionary = dictionary == 2 ? wire::Dictionary::v2 : wire::Dictionary::v3;
   }
+  WA_TRY_VOID(load_keys<crypto::PublicKey>(object, "prekeys",
+                                           [&](std::uint32_t id, const crypto::PublicKey& key) {
+                                             (void)companion.prekeys.add(id, key);
+                                           }));
+  WA_TRY_VOID(load_keys<crypto::PublicKey>(object, "prekeys_handed_out",
+                                           [&](std::uint32_t id, const crypto::PublicKey& key) {
+                                             companion.prekeys.set_handed_out(id, key);
+                                           }));
   return companion;
 }
 
@@ -106,6 +174,10 @@ Result<Phone> load_phone(const json::object& object) {
   WA_TRY(phone.lid_user, Member(object, "lid").text());
   WA_TRY(phone.identity.private_key, Member(object, "identity").key<crypto::PrivateKey>());
   phone.identity.public_key = crypto::public_key_of(phone.identity.private_key);
+  if (const json::value* keys = object.if_contains("keys")) {
+    if (!keys->is_object()) return Error{Errc::malformed, "accounts: \"keys\" is not an object"};
+    WA_TRY(phone.keys, load_phone_keys(keys->get_object()));
+  }
   WA_TRY(phone.raw_id, Member(object, "raw_id").number());
   WA_TRY(phone.next_key_index, Member(object, "next_key_index").number());
   WA_TRY(const std::uint32_t next_device, Member(object, "next_device").number());
@@ -120,6 +192,10 @@ Result<Phone> load_phone(const json::object& object) {
 }
 
 }  // namespace
+
+Addressing addressing_of(const wire::Jid& jid) {
+  return jid.server == wire::kServerLid ? Addressing::lid : Addressing::pn;
+}
 
 Result<Phone*> Accounts::add_phone(std::string_view number, std::string_view name, Random& random) {
   const bool digits =
@@ -140,14 +216,30 @@ Result<Phone*> Accounts::add_phone(std::string_view number, std::string_view nam
   const std::uint64_t lid = 100'000'000'000'000 + random.below(900'000'000'000'000);
   phone.lid_user = std::to_string(lid);
   phone.raw_id = static_cast<std::uint32_t>(random.below(0x7fffffff)) + 1;
+  id_by_number_[phone.number] = phone.id;
+  id_by_lid_[phone.lid_user] = phone.id;
   return &phones_.emplace(phone.id, phone).first->second;
 }
 
-const Phone* Accounts::find(std::string_view id_or_number) const {
+void Accounts::index() {
+  id_by_number_.clear();
+  id_by_lid_.clear();
   for (const auto& [id, phone] : phones_) {
-    if (id == id_or_number || phone.number == id_or_number) return &phone;
+    id_by_number_[phone.number] = id;
+    id_by_lid_[phone.lid_user] = id;
   }
-  return nullptr;
+}
+
+void Accounts::clear() {
+  phones_.clear();
+  index();
+}
+
+const Phone* Accounts::find(std::string_view id_or_number) const {
+  const auto number = id_by_number_.find(id_or_number);
+  const auto found =
+      phones_.find(number == id_by_number_.end() ? std::string(id_or_number) : number->second);
+  return found == phones_.end() ? nullptr : &found->second;
 }
 
 Phone* Accounts::find(std::string_view id_or_number) {
@@ -155,13 +247,74 @@ Phone* Accounts::find(std::string_view id_or_number) {
 }
 
 Phone* Accounts::find_by_number(std::string_view number) {
-  for (auto& [id, phone] : phones_) {
-    if (phone.number == number) return &phone;
-  }
-  return nullptr;
+  const auto id = id_by_number_.find(number);
+  return id == id_by_number_.end() ? nullptr : &phones_.at(id->second);
 }
 
-Companion* Accounts::companion(const CompanionKey& key) {
+const Phone* Accounts::find(const wire::Jid& jid) const {
+  const bool lid = jid.server == wire::kServerLid;
+  if (!lid && jid.server != wire::kServerPn && jid.server != kServerOldPn) return nullptr;
+  const auto& ids = lid ? id_by_lid_ : id_by_number_;
+  const auto id = ids.find(jid.user);
+  return id == ids.end() ? nullptr : &phones_.at(id->second);
+}
+
+Phone* Accounts::find(const wire::Jid& jid) {
+  return const_cast<Phone*>(std::as_const(*this).find(jid));
+}
+
+std::optional<DeviceKey> Accounts::device(const wire::Jid& jid) const {
+  const Phone* phone = find(jid);
+  if (phone == nullptr) return std::nullopt;
+  if (jid.device != 0 && !phone->companions.contains(jid.device)) return std::nullopt;
+  return DeviceKey{phone->id, jid.device};
+}
+
+std::vector<DeviceKey> Accounts::devices(const Phone& phone) {
+  std::vector<DeviceKey> keys = {DeviceKey{phone.id, 0}};
+  for (const auto& [device, companion] : phone.companions) keys.push_back({phone.id, device});
+  return keys;
+}
+
+Addressing Accounts::form_for(const DeviceKey& reader) const {
+  const auto phone = phones_.find(reader.phone_id);
+  if (phone == phones_.end()) return Addressing::lid;
+  const auto companion = phone->second.companions.find(reader.device);
+  const bool old = companion != phone->second.companions.end() &&
+                   companion->second.dictionary == wire::Dictionary::v2;
+  return old ? Addressing::pn : Addressing::lid;
+}
+
+wire::Jid Accounts::address(const DeviceKey& device, Addressing form) const {
+  return phones_.at(device.phone_id).address(form, device.device);
+}
+
+PhoneKeys& Accounts::keys_of(Phone& phone, Random& random) {
+  if (!phone.keys) phone.keys = PhoneKeys::make(phone.identity, random);
+  return *phone.keys;
+}
+
+std::optional<DeviceBundle> Accounts::take_bundle(const DeviceKey& key, Random& random) {
+  const auto phone = phones_.find(key.phone_id);
+  if (phone == phones_.end()) return std::nullopt;
+  if (key.is_phone()) {
+    return keys_of(phone->second, random).bundle(phone->second.identity.public_key, random);
+  }
+  Companion* companion = this->companion(key);
+  if (companion == nullptr) return std::nullopt;
+  const pairing::Registration& registration = companion->registration;
+  DeviceBundle bundle;
+  bundle.registration_id = registration.registration_id;
+  bundle.identity = registration.identity;
+  bundle.signed_pre_key_id = registration.signed_pre_key_id;
+  bundle.signed_pre_key = registration.signed_pre_key;
+  bundle.signed_pre_key_signature = registration.signed_pre_key_signature;
+  bundle.one_time = companion->prekeys.take();
+  bundle.device_identity = companion->device_identity;
+  return bundle;
+}
+
+Companion* Accounts::companion(const DeviceKey& key) {
   const auto phone = phones_.find(key.phone_id);
   if (phone == phones_.end()) return nullptr;
   const auto companion = phone->second.companions.find(key.device);
@@ -175,15 +328,17 @@ std::string Accounts::save() const {
     for (const auto& [device, companion] : phone.companions) {
       companions.push_back(save_companion(companion));
     }
-    phones.push_back(json::object{{"id", phone.id},
-                                  {"number", phone.number},
-                                  {"name", phone.name},
-                                  {"lid", phone.lid_user},
-                                  {"identity", to_hex(phone.identity.private_key.bytes)},
-                                  {"raw_id", phone.raw_id},
-                                  {"next_key_index", phone.next_key_index},
-                                  {"next_device", phone.next_device},
-                                  {"companions", std::move(companions)}});
+    json::object saved = {{"id", phone.id},
+                          {"number", phone.number},
+                          {"name", phone.name},
+                          {"lid", phone.lid_user},
+                          {"identity", to_hex(phone.identity.private_key.bytes)},
+                          {"raw_id", phone.raw_id},
+                          {"next_key_index", phone.next_key_index},
+                          {"next_device", phone.next_device},
+                          {"companions", std::move(companions)}};
+    if (phone.keys) saved["keys"] = save_phone_keys(*phone.keys);
+    phones.push_back(std::move(saved));
   }
   return json::serialize(json::object{{"version", 1}, {"phones", std::move(phones)}});
 }
@@ -207,6 +362,7 @@ Result<void> Accounts::load(std::string_view text) {
     loaded.emplace(phone.id, std::move(phone));
   }
   phones_ = std::move(loaded);
+  index();
   next_id_ = std::max<std::uint64_t>(next_id, phones_.size() + 1);
   return {};
 }

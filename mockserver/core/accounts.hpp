@@ -2,12 +2,13 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
-#include "engine/protocol/crypto/keys.hpp"
-#include "engine/protocol/pairing/client_payload.hpp"
-#include "engine/protocol/wire/jid.hpp"
+#include "engine/protocol/wire/node_codec.hpp"
+#include "mockserver/core/mailbox.hpp"
+#include "mockserver/core/prekeys.hpp"
 
 namespace wa::mock {
 
@@ -18,8 +19,16 @@ struct Companion {
   std::string label;  ///< of the connection it was paired on
   crypto::PublicKey noise_key;
   pairing::Registration registration;
-  std::map<std::uint32_t, crypto::PublicKey> prekeys;  ///< one-time keys, by id
+  Bytes device_identity;  ///< ADVSignedDeviceIdentity as it countersigned it, without account key
+  PreKeyStock prekeys;
+  wire::Dictionary dictionary = wire::Dictionary::v3;  ///< of its last connection
+  Mailbox mailbox;                                     ///< not saved
 };
+
+/// The two names of an account: by phone number, and hidden.
+enum class Addressing { pn, lid };
+/// The family that a JID is of; PN unless its server is `lid`.
+Addressing addressing_of(const wire::Jid& jid);
 
 /// A virtual phone: the primary device of an account.
 struct Phone {
@@ -28,20 +37,29 @@ struct Phone {
   std::string name;
   std::string lid_user;
   crypto::KeyPair identity;
+  std::optional<PhoneKeys> keys;  ///< see Accounts::keys_of
   std::uint32_t raw_id = 0;
   std::uint32_t next_key_index = 1;
   std::uint16_t next_device = 1;
   std::map<std::uint16_t, Companion> companions;
+  std::string push_name;           ///< as a device published it last
+  std::set<std::string> contacts;  ///< ids of phones that it exchanged messages with
 
+  const std::string& shown_name() const { return push_name.empty() ? name : push_name; }
   wire::Jid jid(std::uint16_t device = 0) const { return {number, wire::kServerPn, device}; }
   wire::Jid lid(std::uint16_t device = 0) const { return {lid_user, wire::kServerLid, device}; }
+  wire::Jid address(Addressing form, std::uint16_t device = 0) const {
+    return form == Addressing::pn ? jid(device) : lid(device);
+  }
 };
 
-/// Names one companion; stays valid while the companion may come and go.
-struct CompanionKey {
+/// Names one device of an account; stays valid while the device may come and go. Device 0 is the
+/// phone itself.
+struct DeviceKey {
   std::string phone_id;
   std::uint16_t device = 0;
-  auto operator<=>(const CompanionKey&) const = default;
+  bool is_phone() const { return device == 0; }
+  auto operator<=>(const DeviceKey&) const = default;
 };
 
 /// The accounts of a tenant.
@@ -53,16 +71,38 @@ class Accounts {
   Phone* find(std::string_view id_or_number);
   const Phone* find(std::string_view id_or_number) const;
   Phone* find_by_number(std::string_view number);
-  Companion* companion(const CompanionKey& key);
+  /// By PN or LID, with any device. Null for groups, the server and strangers.
+  Phone* find(const wire::Jid& jid);
+  const Phone* find(const wire::Jid& jid) const;
+  Companion* companion(const DeviceKey& key);
   const std::map<std::string, Phone>& phones() const { return phones_; }
-  void clear() { phones_.clear(); }
+  void clear();
+
+  /// The device that a JID names, if it exists.
+  std::optional<DeviceKey> device(const wire::Jid& jid) const;
+  /// All devices of an account, the phone first.
+  static std::vector<DeviceKey> devices(const Phone& phone);
+  /// How a device expects others to be called: by number if it speaks dictionary 2, else hidden.
+  Addressing form_for(const DeviceKey& reader) const;
+  /// The name of a device that exists.
+  wire::Jid address(const DeviceKey& device, Addressing form) const;
+
+  /// The Signal registration of a phone; made when it is asked for first.
+  PhoneKeys& keys_of(Phone& phone, Random& random);
+  /// What is needed to begin a session with a device; takes one of its one-time keys, if there is
+  /// any. None for a device that does not exist.
+  std::optional<DeviceBundle> take_bundle(const DeviceKey& key, Random& random);
 
   /// JSON text and back. Errors: `malformed`, naming the member.
   std::string save() const;
   Result<void> load(std::string_view json);
 
  private:
+  void index();
+
   std::map<std::string, Phone> phones_;  ///< by id
+  std::map<std::string, std::string, std::less<>> id_by_number_;
+  std::map<std::string, std::string, std::less<>> id_by_lid_;
   std::uint64_t next_id_ = 1;
 };
 

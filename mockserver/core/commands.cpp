@@ -32,7 +32,7 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
         }
         for (const auto& [device, companion] : phone->companions) {
           if (phone->jid(device).to_string() != asked.device_jid) continue;
-          unlink(CompanionKey{phone->id, device}, "device_removed", now);
+          unlink(DeviceKey{phone->id, device}, "device_removed", now);
           answer(request, CommandResult{});
           return;
         }
@@ -152,7 +152,8 @@ void Tenant::Impl::reset(Now now) {
   violations.clear();
   coverage_.clear();
   old_refs.clear();
-  redeliveries_.clear();
+  online_.clear();
+  to_phones_.clear();
 }
 
 }  // namespace wa::mock

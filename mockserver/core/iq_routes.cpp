@@ -92,8 +92,7 @@ Result<void> store_upload(IqContext& context) {
   if (skey == nullptr) return Error{Errc::malformed, "<skey> is missing"};
   WA_TRY_VOID(store_signed_key(*skey, companion));
   for (const UploadedKey& uploaded : keys) {
-    const auto [position, added] = companion.prekeys.emplace(uploaded.id, uploaded.key);
-    if (!added && position->second != uploaded.key) {
+    if (companion.prekeys.add(uploaded.id, uploaded.key) == PreKeyStock::Upload::conflicting) {
       context.violate("prekey-reused", "pre-key " + std::to_string(uploaded.id) +
                                            " was uploaded before with another key");
     }
@@ -131,7 +130,7 @@ NodeBuilder answer_digest(IqContext& context) {
       concat(ByteSpan(registration.identity.bytes), ByteSpan(registration.signed_pre_key.bytes),
              ByteSpan(registration.signed_pre_key_signature));
   NodeBuilder list("list");
-  for (const auto& [id, key] : companion.prekeys) {
+  for (const auto& [id, key] : companion.prekeys.offered()) {
     append(hashed, key.bytes);
     list.child(NodeBuilder("id").bytes(big_endian<3>(id)));
   }

@@ -36,7 +36,7 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   Phone* phone = accounts.find_by_number(std::to_string(login.username));
   const auto device = static_cast<std::uint16_t>(std::min<std::uint32_t>(login.device, 0xffff));
   Companion* companion =
-      phone == nullptr ? nullptr : accounts.companion(CompanionKey{phone->id, device});
+      phone == nullptr ? nullptr : accounts.companion(DeviceKey{phone->id, device});
   if (companion != nullptr && peer.label.empty()) peer.label = companion->label;
   if (phone != nullptr) {
     peer.number = phone->number;
@@ -56,12 +56,15 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
   }
   if (refuse_login(peer, now) || withheld("success", peer, now)) return;
 
-  const CompanionKey key{phone->id, device};
+  const DeviceKey key{phone->id, device};
   if (Peer* older = online(key)) {
     stream_error(*older, StreamErrorFault{{}, "replaced", ""}, now);
   }
   peer.companion = key;
   peer.phase = Phase::open;
+  online_[key] = id;
+  companion->dictionary = peer.link->dictionary();
+  companion->mailbox.begin_session();
   peer.passive = login.passive;
   peer.link->set_max_frame_bytes(limits::kMaxFrameBytes);
   if (settings.server_ping > Duration::zero()) {
@@ -84,26 +87,19 @@ void Tenant::Impl::log_in(Peer& peer, const pairing::Login& login, Now now) {
          bulletin(NodeBuilder("edge_routing").child(NodeBuilder("routing_info").bytes(routing))),
          now);
   }
-  if (Peer* still = find(id)) {
+  companion = accounts.companion(key);
+  if (Peer* still = find(id); still != nullptr && companion != nullptr) {
+    const Mailbox::Counts waiting = companion->mailbox.unsent();
     send(*still,
          bulletin(NodeBuilder("offline_preview")
-                      .attr("count", "0")
-                      .attr("message", "0")
-                      .attr("receipt", "0")
-                      .attr("notification", "0")
+                      .attr("count", waiting.all())
+                      .attr("message", waiting.message)
+                      .attr("receipt", waiting.receipt)
+                      .attr("notification", waiting.notification)
                       .attr("appdata", "0")),
          now);
   }
-  if (Peer* still = find(id); still != nullptr && !still->passive) finish_offline(*still, now);
-}
-
-void Tenant::Impl::finish_offline(Peer& peer, Now now) {
-  if (peer.offline_sent) return;
-  peer.offline_sent = true;
-  const ConnectionId id = peer.id;
-  redeliver(peer, now);
-  if (find(id) == nullptr || withheld("offline", peer, now)) return;
-  send(peer, bulletin(NodeBuilder("offline").attr("count", "0")), now);
+  if (Peer* still = find(id); still != nullptr && !still->passive) begin_offline(*still, now);
 }
 
 // Most clients do not answer it, and need not: it only shows that one that does is not disturbed.
@@ -159,7 +155,7 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
   send(peer, route->answer(context), now);
   if (context.became_active) {
     if (Peer* still = find(id)) notice(EventKind::active, *still, {}, now);
-    if (Peer* still = find(id); still != nullptr && still->passive) finish_offline(*still, now);
+    if (Peer* still = find(id); still != nullptr && still->passive) begin_offline(*still, now);
   }
   if (context.remove_companion) {
     if (Peer* still = find(id)) unlink(*still->companion, "", now);
@@ -185,32 +181,20 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
     return;
   }
   cover(stanza_kind(node), "accepted");
-  if (tag == "ack") {
-    check_ack(peer, node);
-  } else if (tag == "receipt" || tag == "message") {
-    NodeBuilder ack("ack");
-    ack.attr("class", std::string(tag)).attr("id", std::string(node.attr("id")));
-    if (const auto to = node.jid("to")) ack.attr("from", *to);
-    for (const char* key : {"type", "participant"}) {
-      if (tag == "message" && std::string_view(key) == "type") continue;
-      if (const auto jid = node.jid(key)) {
-        ack.attr(key, *jid);
-      } else if (node.has_attr(key)) {
-        ack.attr(key, node.printed(key));
-      }
-    }
-    ack.attr("t", now.wall.seconds());
-    if (const auto code = ack_error(peer, node, now)) ack.attr("error", *code);
-    send(peer, std::move(ack), now);
+  if (tag == "ib") {
+    const Node* batch = node.child("offline_batch");
+    if (batch != nullptr) on_offline_batch(peer, *batch, now);
+    return;
   }
+  if (tag == "ack") check_ack(peer, node);
+  submit(DeviceKey(*peer.companion), node, now);
 }
 
 void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
   const std::string_view ack_class = ack.attr("class");
   const std::string_view id = ack.attr("id");
-  const auto owed =
-      std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(),
-                   [&](const OwedAck& o) { return o.ack_class == ack_class && o.id == id; });
+  const auto names = [&](const OwedAck& o) { return o.ack_class == ack_class && o.id == id; };
+  const auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), names);
   if (owed == peer.owed_acks.end()) {
     violate(peer, "ack-unknown",
             "nothing of class \"" + std::string(ack_class) + "\" with id \"" + std::string(id) +
@@ -233,7 +217,7 @@ void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
   peer.owed_acks.erase(owed);
 }
 
-void Tenant::Impl::unlink(const CompanionKey& key, std::string_view conflict, Now now) {
+void Tenant::Impl::unlink(const DeviceKey& key, std::string_view conflict, Now now) {
   Phone* phone = accounts.find(key.phone_id);
   WA_ASSERT(phone != nullptr);
   const std::string jid = phone->jid(key.device).to_string();

@@ -249,6 +249,8 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   companion.label = peer.label;
   companion.noise_key = peer.client_static;
   companion.registration = *peer.registration;
+  companion.device_identity = to_bytes(identity->bytes());
+  companion.dictionary = peer.link->dictionary();
   phone->companions[pending.device] = std::move(companion);
   peer.device_jid = phone->jid(pending.device).to_string();
   peer.number = phone->number;

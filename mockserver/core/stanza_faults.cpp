@@ -320,25 +320,16 @@ void Tenant::Impl::acks_due(Peer& peer, Now now) {
     const auto acting = faults.act<OweAckFault>(occasion, now);
     if (acting.empty()) continue;
     note_fault(*acting.front(), peer);
-    if (!peer.device_jid.empty()) redeliveries_[peer.device_jid].push_back(*owed.stanza);
+    Companion* companion = peer.companion ? accounts.companion(*peer.companion) : nullptr;
+    if (companion != nullptr && !companion->mailbox.holds(owed.ack_class, owed.id)) {
+      companion->mailbox.add(*owed.stanza);  // a fault's
+    }
     NodeBuilder error("stream:error");
     error.child(NodeBuilder("ack").attr("class", owed.ack_class).attr("id", owed.id));
     end_with(peer, error, "stream:error child=\"ack\" id=\"" + owed.id + "\"", now);
     return;
   }
   set_ack_timer(peer);
-}
-
-void Tenant::Impl::redeliver(Peer& peer, Now now) {
-  auto again = redeliveries_.extract(peer.device_jid);
-  if (!again) return;
-  const ConnectionId id = peer.id;
-  for (NodeBuilder& stanza : again.mapped()) {
-    Peer* still = find(id);
-    if (still == nullptr) return;
-    stanza.set_attr("offline", std::string("0"));
-    send(*still, std::move(stanza), now);
-  }
 }
 
 // ---- stanzas that only faults send

@@ -137,6 +137,7 @@ Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys,
       faults(tenant_seed, options.name) {}
 
 std::vector<Action> Tenant::Impl::take_actions(Now now) {
+  serve_phones(now);
   carry_out(faults.take_due(), now);
   return std::exchange(actions_, {});
 }
@@ -146,11 +147,10 @@ Tenant::Impl::Peer* Tenant::Impl::find(ConnectionId id) {
   return found == peers_.end() ? nullptr : &found->second;
 }
 
-Tenant::Impl::Peer* Tenant::Impl::online(const CompanionKey& key) {
-  for (auto& [id, peer] : peers_) {
-    if (peer.phase == Phase::open && peer.companion == key) return &peer;
-  }
-  return nullptr;
+Tenant::Impl::Peer* Tenant::Impl::online(const DeviceKey& key) {
+  const auto newest = online_.find(key);
+  Peer* peer = newest == online_.end() ? nullptr : find(newest->second);
+  return peer != nullptr && peer->companion == key ? peer : nullptr;
 }
 
 noise::ChainSpec Tenant::Impl::chain_spec(Now now) const {
@@ -605,6 +605,7 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
     case TimerKind::stanzas_out: lane_due(peer, Direction::to_client, now); break;
     case TimerKind::stanzas_in: lane_due(peer, Direction::to_server, now); break;
     case TimerKind::owe_ack: acks_due(peer, now); break;
+    case TimerKind::offline_batch: continue_offline(peer, now); break;
     case TimerKind::restart: stream_error(peer, StreamErrorFault{515, "", ""}, now); break;
     case TimerKind::server_ping: ping(peer, now); break;
   }

@@ -406,7 +406,9 @@ TEST_F(TenantClientsTest, WhatAskesForNoAnswerGetsNone) {
   client_.send(NodeBuilder("ib").child(NodeBuilder("unified_session").attr("id", "12")));
   client_.send(NodeBuilder("ib").child(NodeBuilder("offline_batch").attr("count", "100")));
   client_.send(NodeBuilder("presence").attr("type", "available").attr("name", "Ann"));
-  client_.send(NodeBuilder("chatstate").attr("to", Jid("15550100002", wire::kServerPn)));
+  client_.send(NodeBuilder("chatstate")
+                   .attr("to", Jid("15550100002", wire::kServerPn))
+                   .child(NodeBuilder("composing")));
   EXPECT_FALSE(client_.has_message());
   EXPECT_EQ(bench_.rules(), std::vector<std::string>{});
 }

@@ -9,14 +9,17 @@
 #include "mockserver/core/accounts.hpp"
 #include "mockserver/core/connection.hpp"
 #include "mockserver/core/faulty_link.hpp"
+#include "mockserver/core/presence.hpp"
 #include "mockserver/core/recent_keys.hpp"
+#include "mockserver/core/sent_message.hpp"
 #include "mockserver/core/tenant.hpp"
 
 namespace wa::mock {
 
 /// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults),
-/// registration.cpp (refs, scan, pair-success), link_code.cpp (codes instead of scans) and
-/// login.cpp (success, IQs, acks). Private to mockserver/core.
+/// registration.cpp (refs, scan, pair-success), link_code.cpp (codes instead of scans), login.cpp
+/// (success, IQs, acks) and router.cpp (stanzas between devices; messages.cpp, receipts.cpp,
+/// presence.cpp). Private to mockserver/core.
 class Tenant::Impl {
  public:
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t tenant_seed,
@@ -68,6 +71,7 @@ class Tenant::Impl {
     std::string id;
     std::string participant;
     std::string type;
+    bool receipted = false;                   ///< a receipt came for it: the ack may stay out
     std::optional<Instant> due;               ///< a fault ends the stream then
     std::optional<wire::NodeBuilder> stanza;  ///< with `due`
   };
@@ -90,14 +94,15 @@ class Tenant::Impl {
     link,
     stanzas_out,
     stanzas_in,
-    owe_ack
+    owe_ack,
+    offline_batch
   };
   /// What a connection that has ended waits for no more; what is under way on its link arrives.
-  static constexpr TimerKind kEndedTimers[] = {TimerKind::handshake,   TimerKind::first_frame,
-                                               TimerKind::refs_end,    TimerKind::scan,
-                                               TimerKind::restart,     TimerKind::companion_finish,
-                                               TimerKind::server_ping, TimerKind::stanzas_out,
-                                               TimerKind::stanzas_in,  TimerKind::owe_ack};
+  static constexpr TimerKind kEndedTimers[] = {
+      TimerKind::handshake,   TimerKind::first_frame,  TimerKind::refs_end,
+      TimerKind::scan,        TimerKind::restart,      TimerKind::companion_finish,
+      TimerKind::server_ping, TimerKind::stanzas_out,  TimerKind::stanzas_in,
+      TimerKind::owe_ack,     TimerKind::offline_batch};
 
   struct Peer {
     ConnectionId id = 0;
@@ -118,12 +123,15 @@ class Tenant::Impl {
     std::optional<ShownCode> shown_code;
     std::optional<TypedCode> typed_code;
     // Login.
-    std::optional<CompanionKey> companion;
+    std::optional<DeviceKey> companion;
     std::string device_jid;
     std::string number;
     std::string account;  ///< id of the phone
     bool passive = false;
-    bool offline_sent = false;
+    bool offline_begun = false;                ///< what waited for the login is being sent
+    bool offline_sent = false;                 ///< all of it was, and `<offline/>` behind it
+    std::size_t offline_count = 0;             ///< so much of it was sent
+    std::optional<std::size_t> offline_batch;  ///< so much of it is wanted at a time
     std::vector<OwedAck> owed_acks;
     std::deque<std::string> pings;  ///< ids of ours that nothing answered yet; clients may never
     // Frames held back until the first-frame delay is over.
@@ -163,7 +171,7 @@ class Tenant::Impl {
   void on_deadline(Now now);
   std::optional<Instant> next_deadline() const;
   std::vector<ConnectionInfo> connections() const;
-  PhoneInfo describe(const Phone& phone) const;
+  PhoneInfo describe(const Phone& phone);
   std::vector<CoverageRow> coverage() const;
 
   // registration.cpp
@@ -199,10 +207,70 @@ class Tenant::Impl {
   void on_logged_in_node(Peer& peer, const wire::Node& node, Now now);
   void answer_iq(Peer& peer, const wire::Node& iq, Now now);
   void check_ack(Peer& peer, const wire::Node& ack);
-  /// Ends the offline traffic of a login with `<offline/>`.
-  void finish_offline(Peer& peer, Now now);
   void ping(Peer& peer, Now now);
-  void unlink(const CompanionKey& key, std::string_view conflict, Now now);
+  void unlink(const DeviceKey& key, std::string_view conflict, Now now);
+
+  // router.cpp
+  /// What a device hands the server: message, receipt, ack, presence, chatstate, call. A
+  /// companion's comes over its connection, a phone's in process.
+  void submit(const DeviceKey& sender, const wire::Node& stanza, Now now);
+  void on_call(const DeviceKey& sender, const wire::Node& call, Now now);
+  /// Hands a device a message, receipt, notification or call. A companion gets it now or after its
+  /// next login, and again until it acknowledges it. A phone gets it at the end of this step.
+  void deliver(const DeviceKey& to, wire::NodeBuilder stanza, Now now);
+  /// Hands a device what is worth nothing later: acks, presence. Lost when it is not there.
+  void deliver_now(const DeviceKey& to, wire::NodeBuilder stanza, Now now);
+  /// Gives phones what came for them, until nothing is left.
+  void serve_phones(Now now);
+  /// A phone is handed a stanza. Its answers go through `submit`.
+  void deliver_to_phone(Phone& phone, const wire::Node& stanza, Now now);
+  /// Begins, and goes on with, what waited for a login; `<offline/>` is the end of it.
+  void begin_offline(Peer& peer, Now now);
+  void continue_offline(Peer& peer, Now now);
+  void flush_mailbox(Peer& peer, Now now);
+  /// The client wants so much of it at a time.
+  void on_offline_batch(Peer& peer, const wire::Node& batch, Now now);
+  /// A receipt or an ack of a companion: what it is about is delivered.
+  void settle(const DeviceKey& device, const Mailbox::Receipted& receipted, Now now);
+  /// A violation by a companion, noted on its connection. Phones are ours.
+  void blame(const DeviceKey& device, std::string_view rule, std::string detail,
+             const wire::Node& stanza);
+
+  // messages.cpp
+  /// What the ack of a message or receipt says besides.
+  struct Verdict {
+    std::optional<int> error;
+    std::string phash;
+  };
+  /// A message that went through here, by id and account.
+  struct Sent {
+    DeviceKey device;
+    wire::Jid chat;  ///< as the sender calls it, without device
+  };
+  void acknowledge(const DeviceKey& sender, const wire::Node& stanza, Verdict verdict, Now now);
+  void on_message(const DeviceKey& sender, const wire::Node& node, Now now);
+  void route_direct(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
+                    Now now);
+  wire::NodeBuilder message_header(const DeviceKey& sender, const DeviceKey& reader,
+                                   const Phone& chat, const SentMessage& message,
+                                   const wire::Node& node, Now now);
+  void remember(const SentMessage& message, const DeviceKey& sender);
+  const Sent* find_sent(const std::string& id, const Phone* account) const;
+
+  // receipts.cpp
+  void on_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
+  void route_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
+  wire::NodeBuilder receipt_for(const DeviceKey& device, const DeviceKey& reader,
+                                const Phone& author, const Sent* sent, const wire::Node& receipt,
+                                Now now);
+  void mark_receipted(Peer& peer, const std::string& id);
+
+  // presence.cpp
+  void on_presence(const DeviceKey& sender, const wire::Node& presence, Now now);
+  void set_presence(const DeviceKey& device, bool available, Now now);
+  void tell_presence(const DeviceKey& follower, const std::string& phone_id,
+                     const wire::Jid& asked_for, Now now);
+  void on_chatstate(const DeviceKey& sender, const wire::Node& chatstate, Now now);
 
   // link_faults.cpp
   /// A link that faults touch. It stays until nothing is on its way, also after its connection.
@@ -274,7 +342,6 @@ class Tenant::Impl {
   void watch_ack(Peer& peer, OwedAck& owed, const wire::NodeBuilder& node, Now now);
   void set_ack_timer(Peer& peer);
   void acks_due(Peer& peer, Now now);
-  void redeliver(Peer& peer, Now now);
   void perform_stanza(const FaultRecord& fault, Peer& peer, Now now);
   void send_deep(Peer& peer, std::uint32_t levels, Now now);
   void refresh_companion(Peer& peer, Now now);
@@ -282,7 +349,7 @@ class Tenant::Impl {
 
   // Shared, in tenant.cpp.
   Peer* find(ConnectionId id);
-  Peer* online(const CompanionKey& key);
+  Peer* online(const DeviceKey& key);
   /// Seals a stanza and sends it; counts what wants an ack.
   void put_on_wire(Peer& peer, const wire::NodeBuilder& node, Now now);
   void send_bytes(Peer& peer, Bytes message, Now now);
@@ -330,6 +397,7 @@ class Tenant::Impl {
   Accounts accounts;
   FaultEngine faults;
   std::vector<Violation> violations;
+  PresenceBoard presences;
 
  private:
   void on_upgrade(ConnectionId id, const UpgradeRequested& event, Now now);
@@ -344,8 +412,11 @@ class Tenant::Impl {
 
   std::map<ConnectionId, Peer> peers_;
   std::map<ConnectionId, BadLink> bad_links_;
-  std::map<std::string, std::uint64_t, std::less<>> latency_draws_;     ///< by record
-  std::map<std::string, std::vector<wire::NodeBuilder>> redeliveries_;  ///< by device JID
+  std::map<std::string, std::uint64_t, std::less<>> latency_draws_;  ///< by record
+  std::map<DeviceKey, ConnectionId> online_;  ///< the newest login; it may have ended
+  std::deque<std::pair<std::string, wire::NodeBuilder>> to_phones_;  ///< by phone id
+  std::map<std::pair<std::string, std::string>, Sent> sent_;         ///< by message and phone id
+  std::deque<std::pair<std::string, std::string>> sent_order_;
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
   std::vector<Action> actions_;

@@ -32,7 +32,7 @@ ConnectionInfo Tenant::Impl::connection_info(const Peer& peer) const {
   return info;
 }
 
-PhoneInfo Tenant::Impl::describe(const Phone& phone) const {
+PhoneInfo Tenant::Impl::describe(const Phone& phone) {
   PhoneInfo info;
   info.id = phone.id;
   info.number = phone.number;
@@ -45,10 +45,7 @@ PhoneInfo Tenant::Impl::describe(const Phone& phone) const {
     row.label = companion.label;
     row.platform = companion.registration.os;
     row.prekeys = companion.prekeys.size();
-    const CompanionKey key{phone.id, device};
-    row.online = std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
-      return entry.second.phase == Phase::open && entry.second.companion == key;
-    });
+    row.online = online(DeviceKey{phone.id, device}) != nullptr;
     info.devices.push_back(std::move(row));
   }
   return info;

@@ -1,0 +1,176 @@
+// Messages between devices: who gets which copy, and under which names.
+// Source: docs/protocol/messages.md.
+
+#include <set>
+
+#include "engine/base/limits.hpp"
+#include "mockserver/core/sent_message.hpp"
+#include "mockserver/core/tenant_impl.hpp"
+
+namespace wa::mock {
+namespace {
+
+using wire::Jid;
+using wire::Node;
+using wire::NodeBuilder;
+
+/// Values of an ack's `error`.
+constexpr int kUnknownRecipient = 404;
+constexpr int kBadStanza = 479;
+
+/// Attributes of a message that its readers see as the sender wrote them.
+constexpr const char* kPassedOn[] = {"type", "edit"};
+
+void add_contents(NodeBuilder& stanza, const std::vector<const Node*>& encs,
+                  const SentMessage& message) {
+  bool pkmsg = false;
+  for (const Node* enc : encs) {
+    pkmsg = pkmsg || is_pkmsg(*enc);
+    stanza.child(NodeBuilder::copy_of(*enc));
+  }
+  if (pkmsg && message.device_identity != nullptr) {
+    stanza.child(NodeBuilder::copy_of(*message.device_identity));
+  }
+  for (const Node* child : message.passed_on) stanza.child(NodeBuilder::copy_of(*child));
+}
+
+}  // namespace
+
+void Tenant::Impl::acknowledge(const DeviceKey& sender, const Node& stanza, Verdict verdict,
+                               Now now) {
+  NodeBuilder ack("ack");
+  ack.attr("class", std::string(stanza.tag)).attr("id", std::string(stanza.attr("id")));
+  if (const auto to = stanza.jid("to")) ack.attr("from", *to);
+  for (const char* key : {"type", "participant"}) {
+    if (stanza.tag == "message" && std::string_view(key) == "type") continue;
+    if (const auto jid = stanza.jid(key)) {
+      ack.attr(key, *jid);
+    } else if (stanza.has_attr(key)) {
+      ack.attr(key, stanza.printed(key));
+    }
+  }
+  ack.attr("t", now.wall.seconds());
+  if (!verdict.phash.empty()) ack.attr("phash", verdict.phash);
+  if (verdict.error) ack.attr("error", *verdict.error);
+  deliver_now(sender, std::move(ack), now);
+}
+
+void Tenant::Impl::on_message(const DeviceKey& sender, const Node& node, Now now) {
+  const Result<SentMessage> taken = take_apart(node);
+  if (!taken) {
+    blame(sender, "message-shape", taken.error().detail, node);
+    if (!node.attr("id").empty()) acknowledge(sender, node, {kBadStanza, {}}, now);
+    return;
+  }
+  for (const SentMessage::Flaw& flaw : taken->flaws) blame(sender, flaw.rule, flaw.detail, node);
+  if (Peer* peer = online(sender)) {
+    if (const auto code = ack_error(*peer, node, now)) {
+      acknowledge(sender, node, {*code, {}}, now);
+      return;
+    }
+  }
+  route_direct(sender, *taken, node, now);
+}
+
+/// To one account, and to the sender's own other devices.
+void Tenant::Impl::route_direct(const DeviceKey& sender, const SentMessage& message,
+                                const Node& node, Now now) {
+  Phone* own = accounts.find(sender.phone_id);
+  Phone* chat = accounts.find(message.recipient.value_or(message.to));
+  Phone* target = accounts.find(message.to);
+  WA_ASSERT(own != nullptr);
+  if (chat == nullptr || target == nullptr) {
+    blame(sender, "message-recipient", "nobody is called " + message.to.to_string(), node);
+    acknowledge(sender, node, {kUnknownRecipient, {}}, now);
+    return;
+  }
+  if (message.peer && target != own) {
+    blame(sender, "message-recipient", "a peer message goes to the own account only", node);
+    acknowledge(sender, node, {kBadStanza, {}}, now);
+    return;
+  }
+  own->contacts.insert(chat->id);
+  chat->contacts.insert(own->id);
+  remember(message, sender);
+
+  struct Parcel {
+    DeviceKey reader;
+    const std::vector<const Node*>* encs;
+  };
+  std::vector<Parcel> parcels;
+  const bool to_one = message.copies.empty();
+  if (to_one) {
+    if (const auto reader = accounts.device(message.to)) {
+      parcels.push_back({*reader, &message.encs});
+    }
+  }
+  std::set<DeviceKey> served = {sender};
+  for (const SentMessage::Copy& copy : message.copies) {
+    const Phone* account = accounts.find(copy.to);
+    if (account != nullptr && account != own && account != chat) {
+      blame(sender, "message-participants", copy.to.to_string() + " has no part in it", node);
+      continue;
+    }
+    const auto reader = accounts.device(copy.to);
+    if (reader && served.insert(*reader).second) parcels.push_back({*reader, &copy.encs});
+  }
+
+  acknowledge(sender, node, {}, now);
+  for (const Parcel& parcel : parcels) {
+    NodeBuilder stanza = message_header(sender, parcel.reader, *chat, message, node, now);
+    add_contents(stanza, *parcel.encs, message);
+    deliver(parcel.reader, std::move(stanza), now);
+  }
+}
+
+/// A direct message as one device is shown it, without its contents.
+NodeBuilder Tenant::Impl::message_header(const DeviceKey& sender, const DeviceKey& reader,
+                                         const Phone& chat, const SentMessage& message,
+                                         const Node& node, Now now) {
+  const Phone& own = *accounts.find(sender.phone_id);
+  const Addressing form = accounts.form_for(reader);
+  const bool hidden = form == Addressing::lid;
+  NodeBuilder stanza("message");
+  stanza.attr("from", own.address(form, sender.device)).attr("id", message.id);
+  for (const char* key : kPassedOn) {
+    if (node.has_attr(key)) stanza.attr(key, node.printed(key));
+  }
+  stanza.attr("t", now.wall.seconds());
+  if (const std::string& name = own.shown_name(); !name.empty()) stanza.attr("notify", name);
+  stanza.attr("addressing_mode", hidden ? "lid" : "pn");
+  if (message.peer) stanza.attr("category", "peer");
+  if (reader.phone_id == sender.phone_id && !message.peer) {
+    // The other name of the chat, and not of the sender: clients take it for the chat's.
+    stanza.attr("recipient", chat.address(form));
+    stanza.attr(hidden ? "peer_recipient_pn" : "peer_recipient_lid",
+                chat.address(hidden ? Addressing::pn : Addressing::lid));
+  } else {
+    stanza.attr(hidden ? "sender_pn" : "sender_lid",
+                own.address(hidden ? Addressing::pn : Addressing::lid));
+  }
+  return stanza;
+}
+
+void Tenant::Impl::remember(const SentMessage& message, const DeviceKey& sender) {
+  const auto key = std::pair(message.id, sender.phone_id);
+  const Jid chat = message.recipient.value_or(message.to).without_device();
+  if (!sent_.emplace(key, Sent{sender, chat}).second) return;
+  sent_order_.push_back(key);
+  if (sent_order_.size() > limits::kMaxRememberedMessages) {
+    sent_.erase(sent_order_.front());
+    sent_order_.pop_front();
+  }
+}
+
+/// Who sent the message with this id: of the account, if it is known; else whoever used it.
+const Tenant::Impl::Sent* Tenant::Impl::find_sent(const std::string& id,
+                                                  const Phone* account) const {
+  if (account != nullptr) {
+    const auto found = sent_.find({id, account->id});
+    return found == sent_.end() ? nullptr : &found->second;
+  }
+  const auto found = sent_.lower_bound({id, std::string()});
+  return found == sent_.end() || found->first.first != id ? nullptr : &found->second;
+}
+
+}  // namespace wa::mock

@@ -1,0 +1,113 @@
+#include "mockserver/core/sent_message.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace wa::mock {
+namespace {
+
+using wire::Jid;
+using wire::Node;
+
+/// Children that only tell the server something.
+constexpr std::string_view kForTheServer[] = {"participants", "device-identity", "enc", "tctoken",
+                                              "cstoken"};
+constexpr std::string_view kEncTypes[] = {"pkmsg", "msg", "skmsg", "msmsg", "frskmsg"};
+
+template <std::size_t N>
+bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
+  return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+/// Notes a flaw; of a hostile message's thousands the first few do.
+void blame(SentMessage& message, std::string_view rule, std::string detail) {
+  constexpr std::size_t kMostFlaws = 8;
+  if (message.flaws.size() < kMostFlaws) message.flaws.push_back({rule, std::move(detail)});
+}
+
+/// False, and a flaw, for an `<enc>` that nobody could read.
+bool is_readable(const Node& enc, SentMessage& message) {
+  std::string wrong;
+  if (enc.attr("v") != "2") {
+    wrong = "v \"" + enc.printed("v") + "\", expected \"2\"";
+  } else if (!is_one_of(enc.attr("type"), kEncTypes)) {
+    wrong = "type \"" + enc.printed("type") + "\"";
+  } else if (enc.bytes().empty()) {
+    wrong = "<enc> is empty";
+  } else {
+    return true;
+  }
+  blame(message, "enc-shape", std::move(wrong));
+  return false;
+}
+
+void read_copies(const Node& participants, SentMessage& message) {
+  std::set<Jid> seen;
+  for (const Node& to : participants.children()) {
+    const auto jid = to.jid("jid");
+    if (to.tag != "to" || !jid) {
+      blame(message, "message-shape", "<participants> has a child that is no <to jid>");
+      continue;
+    }
+    SentMessage::Copy copy{*jid, {}};
+    for (const Node& enc : to.children()) {
+      if (enc.tag == "enc" && is_readable(enc, message)) copy.encs.push_back(&enc);
+    }
+    // Without one it only names a reader: of a status, for example.
+    if (copy.encs.empty()) continue;
+    if (!seen.insert(*jid).second) {
+      blame(message, "message-shape", jid->to_string() + " stands there twice");
+      continue;
+    }
+    message.copies.push_back(std::move(copy));
+  }
+}
+
+}  // namespace
+
+bool is_pkmsg(const Node& enc) {
+  return enc.attr("type") == "pkmsg";
+}
+
+Result<SentMessage> take_apart(const Node& node) {
+  SentMessage message;
+  message.id = node.attr("id");
+  const auto to = node.jid("to");
+  if (message.id.empty()) return Error{Errc::malformed, "a message without id"};
+  if (!to || to->user.empty()) {
+    return Error{Errc::malformed, "to \"" + node.printed("to") + "\" is nobody's JID"};
+  }
+  message.to = *to;
+  message.participant = node.jid("participant");
+  message.recipient = node.jid("recipient");
+  message.peer = node.attr("category") == "peer";
+  message.phash = node.attr("phash");
+  for (const Node& child : node.children()) {
+    if (child.tag == "enc") {
+      if (is_readable(child, message)) message.encs.push_back(&child);
+    } else if (child.tag == "participants") {
+      read_copies(child, message);
+    } else if (child.tag == "device-identity") {
+      message.device_identity = &child;
+    } else if (!is_one_of(child.tag, kForTheServer)) {
+      message.passed_on.push_back(&child);
+    }
+  }
+  if (message.encs.empty() && message.copies.empty()) {
+    return Error{Errc::malformed, "a message without an <enc> that can be read"};
+  }
+  if (node.attr("type").empty()) blame(message, "message-shape", "a message without type");
+  const auto has_pkmsg = [](const std::vector<const Node*>& encs) {
+    return std::any_of(encs.begin(), encs.end(), [](const Node* enc) { return is_pkmsg(*enc); });
+  };
+  const bool needs_identity =
+      has_pkmsg(message.encs) ||
+      std::any_of(message.copies.begin(), message.copies.end(),
+                  [&](const SentMessage::Copy& copy) { return has_pkmsg(copy.encs); });
+  if (needs_identity && message.device_identity == nullptr) {
+    blame(message, "message-identity", "a pkmsg without <device-identity>");
+  }
+  return message;
+}
+
+}  // namespace wa::mock
