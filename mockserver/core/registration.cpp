@@ -201,6 +201,11 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
     cover("iq result pair-device", "accepted");
     return;
   }
+  if (!id.empty() && id == peer.given_up_iq_id) {
+    peer.given_up_iq_id.clear();
+    cover("iq result pair-device-sign", "too late");
+    return;
+  }
   if (!peer.scan || id != peer.scan->iq_id) {
     violate(peer, "unexpected-result", "id \"" + std::string(id) + "\" answers nothing", &node);
     return;

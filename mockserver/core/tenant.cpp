@@ -592,6 +592,7 @@ void Tenant::Impl::on_timer(Peer& peer, TimerKind kind, Now now) {
       }
       break;
     case TimerKind::scan:
+      if (!peer.scan->waits_for_passkey) peer.given_up_iq_id = peer.scan->iq_id;
       answer_scan(peer, Problem{504, "no_pair_device_sign",
                                 "the companion did not answer pair-success in time",
                                 "look at /v1/events for what it sent last"});

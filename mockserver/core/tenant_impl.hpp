@@ -120,6 +120,7 @@ class Tenant::Impl {
     bool pair_device_answered = false;
     bool ref_used = false;
     std::optional<PendingScan> scan;
+    std::string given_up_iq_id;  ///< of a scan's pair-success, whose answer may still be under way
     std::optional<ShownCode> shown_code;
     std::optional<TypedCode> typed_code;
     // Login.

@@ -166,6 +166,27 @@ TEST(TenantPairingTest, ABadDeviceSignatureIsAViolationAndLinksNothing) {
   EXPECT_TRUE(bench.tenant.phone("15550100001")->devices.empty());
 }
 
+// On a slow link the answer is under way when the phone gives up: nobody broke a rule.
+TEST(TenantPairingTest, AnAnswerThatComesAfterTheScanWasGivenUpLinksNobodyAndIsNoViolation) {
+  Bench bench;
+  const DeviceKeys keys(bench.random());
+  (void)bench.command(AddPhone{"15550100001", ""});
+  TestClient client(bench, keys);
+  client.register_device();
+  client.answer_pair_device();
+  (void)bench.command(Scan{"15550100001", client.qr_text()});
+  const RequestId scan = bench.next_request - 1;
+  bench.advance(10s);
+  EXPECT_EQ(problem_code(bench.answers.at(scan)), "no_pair_device_sign");
+  client.answer_pair_success();
+  EXPECT_EQ(bench.rules(), std::vector<std::string>{});
+  EXPECT_TRUE(bench.tenant.phone("15550100001")->devices.empty());
+  // Once.
+  client.send(
+      NodeBuilder("iq").attr("to", "s.whatsapp.net").attr("type", "result").attr("id", "2"));
+  EXPECT_EQ(bench.rules(), std::vector<std::string>{"unexpected-result"});
+}
+
 TEST(TenantPairingTest, AScanWithoutAnAnswerTimesOutAndALostCompanionIsNamed) {
   Bench bench;
   const DeviceKeys keys(bench.random());

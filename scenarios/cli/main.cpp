@@ -84,6 +84,10 @@ Run bind_run(CLI::App& verb) {
   verb.add_option("--client", options->client,
                   "command of the client under test; without: testline engine");
   verb.add_option("--seed", options->seed, "of everything that is drawn")->capture_default_str();
+  verb.add_option("--seeds", options->seeds, "play each with so many seeds, from --seed on")
+      ->capture_default_str();
+  verb.add_option("--jitter", options->jitter,
+                  "a duration: simulated messages take up to so much longer, each as it is drawn");
   verb.add_option("--profile", options->profile,
                   "default, or fast: no delays, and durations x 1/50 in loopback where a scenario "
                   "says nothing")
@@ -119,6 +123,7 @@ constexpr const char* kRunExamples =
     "Examples:\n"
     "  testline run                                the whole library, in both modes\n"
     "  testline run --mode sim --repeat 2          is every simulation deterministic?\n"
+    "  testline run --mode sim --seeds 100 --jitter 50ms --repeat 2    on a hundred networks\n"
     "  testline run --tag FB-001 --junit out/junit.xml\n"
     "  testline run --client 'scenarios/clients/baileys/run' --tag pairing\n"
     "  testline run --list --symptom - < gateway.log\n"

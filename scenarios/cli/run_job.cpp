@@ -58,7 +58,7 @@ std::string quoted(const std::string& word) {
 }
 
 /// "scenarios/library/pairing/happy.lua" → "pairing.happy.sim.jsonl"
-std::string trace_name(const Job& job) {
+std::string trace_name(const Job& job, const PlayOptions& options) {
   std::string name = job.file->path;
   constexpr std::string_view kLibrary = "library/";
   if (const std::size_t found = name.rfind(kLibrary); found != std::string::npos) {
@@ -69,6 +69,7 @@ std::string trace_name(const Job& job) {
   if (name.ends_with(".lua")) name.resize(name.size() - 4);
   std::replace(name.begin(), name.end(), '/', '.');
   name += "." + std::string(stage::to_string(job.mode));
+  if (options.seeds > 1) name += ".seed" + std::to_string(job.seed);
   if (job.repetition > 0) name += "." + std::to_string(job.repetition + 1);
   return name + ".jsonl";
 }
@@ -81,7 +82,7 @@ std::string write_trace(const Job& job, const PlayOptions& options, const stage:
   fs::create_directories(folder, failure);
   std::string text;
   for (const std::string& line : trace.lines()) text += line + "\n";
-  const std::string path = (folder / trace_name(job)).string();
+  const std::string path = (folder / trace_name(job, options)).string();
   if (auto written = write_file(path, as_bytes(text)); !written)
     return "(not written: " + written.error().detail + ")";
   return path;
@@ -95,8 +96,10 @@ JobResult failed_to_play(const Job& job, const PlayOptions& options, const Error
   return result;
 }
 
-void write_plan(stage::Plan plan, const PlayOptions& options, lua::Outcome& outcome) {
-  plan.seed = options.seed;
+void write_plan(stage::Plan plan, std::uint64_t seed, const PlayOptions& options,
+                lua::Outcome& outcome) {
+  plan.seed = seed;
+  plan.jitter = options.jitter;
   plan.profile = options.profile;
   auto written = options.plan_out == "-" ? write_stdout(as_bytes(plan.to_text()))
                                          : write_file(options.plan_out, as_bytes(plan.to_text()));
@@ -111,7 +114,7 @@ JobResult play_in(stage::World& world, lua::Script& script, const Job& job,
   JobResult out{blank_result(job, options), kOk};
   const Instant began = world.now().mono;
   lua::Outcome outcome = script.play(world, standing);
-  if (!options.plan_out.empty()) write_plan(script.declared(), options, outcome);
+  if (!options.plan_out.empty()) write_plan(script.declared(), job.seed, options, outcome);
   out.result.scenario_time = world.now().mono - began;
   out.result.output = std::move(outcome.printed);
   const auto skipped =
@@ -138,11 +141,17 @@ std::function<void(const mock::LogKeys&)> key_writer(const PlayOptions& options)
 
 JobResult play_sim(const Job& job, const PlayOptions& options, const mock::Settings& settings,
                    bool record, const Standing& standing) {
-  lua::Script script(job.file->path, job.file->text, options.seed);
+  lua::Script script(job.file->path, job.file->text, job.seed);
   if (auto declared = script.declare(); !declared)
     return failed_to_play(job, options, declared.error());
   script.use(job.file->plan);
-  sim::World world({settings, options.seed, record, {}, {}, key_writer(options)});
+  sim::Options wanted;
+  wanted.settings = settings;
+  wanted.seed = job.seed;
+  wanted.record = record;
+  wanted.costs.jitter = options.jitter;
+  wanted.on_keys = key_writer(options);
+  sim::World world(std::move(wanted));
   JobResult out = play_in(world, script, job, options, standing);
   out.result.trace_hash = world.trace().hash();
   if (record) out.result.trace_file = write_trace(job, options, world.trace());
@@ -151,14 +160,14 @@ JobResult play_sim(const Job& job, const PlayOptions& options, const mock::Setti
 
 JobResult play_loopback(const Job& job, const PlayOptions& options, const mock::Settings& settings,
                         const Standing& standing) {
-  lua::Script script(job.file->path, job.file->text, options.seed);
+  lua::Script script(job.file->path, job.file->text, job.seed);
   if (auto declared = script.declare(); !declared)
     return failed_to_play(job, options, declared.error());
   script.use(job.file->plan);
   std::string log;
   loopback::Options wanted;
   wanted.settings = settings;
-  wanted.seed = options.seed;
+  wanted.seed = job.seed;
   wanted.scale = stage::TimeScale::loopback(scale_of(*job.file, options));
   if (!options.client.empty()) wanted.scale.shortest_within = kPatienceWithOthers;
   wanted.needs = job.file->declaration.scenario.needs;
@@ -195,7 +204,10 @@ report::Result blank_result(const Job& job, const PlayOptions& options) {
     result.replay += " --plan " + quoted(options.plan);
     return result;
   }
-  result.replay += " --seed " + std::to_string(options.seed);
+  result.replay += " --seed " + std::to_string(job.seed);
+  if (options.jitter > Duration::zero()) {
+    result.replay += " --jitter " + stage::to_text(options.jitter);
+  }
   if (options.profile != "default") result.replay += " --profile " + quoted(options.profile);
   if (!options.client.empty()) result.replay += " --client " + quoted(options.client);
   result.replay += " " + quoted(job.file->path);
@@ -286,26 +298,6 @@ Result<JobResult> decode(std::string_view line) {
   return out;
 }
 
-std::string first_difference(const std::string& trace_file, const std::string& other_file) {
-  const auto first = read_file(trace_file);
-  const auto second = read_file(other_file);
-  if (!first || !second) return "the traces cannot be read";
-  const std::string_view a = as_text(*first);
-  const std::string_view b = as_text(*second);
-  const auto line_at = [](std::string_view text, std::size_t begin) {
-    return begin < text.size() ? std::string(text.substr(begin, text.find('\n', begin) - begin))
-                               : std::string("(the end)");
-  };
-  std::size_t begin = 0;
-  for (std::size_t number = 1; begin < a.size() || begin < b.size(); ++number) {
-    const std::string one = line_at(a, begin);
-    const std::string other = line_at(b, begin);
-    if (one != other) return "event " + std::to_string(number) + " was " + one + ", then " + other;
-    begin += one.size() + 1;
-  }
-  return {};
-}
-
 int worse(int a, int b) {
   const auto rank = [](int code) {
     switch (code) {
@@ -317,46 +309,6 @@ int worse(int a, int b) {
     }
   };
   return rank(a) >= rank(b) ? a : b;
-}
-
-JobResult merge_runs(std::vector<JobResult> runs, bool keep_traces) {
-  const auto failed = std::find_if(runs.begin(), runs.end(),
-                                   [](const JobResult& run) { return run.exit_code != kOk; });
-  JobResult merged = failed != runs.end() ? *failed : runs.front();
-  report::Result& row = merged.result;
-  Duration wall{};
-  for (const JobResult& run : runs) wall += run.result.wall_time;
-  row.wall_time = wall;
-  for (std::size_t i = 1; i < runs.size() && row.mode == stage::Mode::sim; ++i) {
-    const report::Result& first = runs.front().result;
-    const report::Result& other = runs[i].result;
-    if (first.trace_hash == other.trace_hash) continue;
-    row.verdict = Verdict::failed;
-    row.failures.push_back({"nondeterminism",
-                            "run " + std::to_string(i + 1) +
-                                " differs from run 1 with the same seed: " +
-                                first_difference(first.trace_file, other.trace_file) + " (" +
-                                first.trace_file + ", " + other.trace_file + ")",
-                            first.trace_hash,
-                            other.trace_hash,
-                            {},
-                            {}});
-    merged.exit_code = worse(merged.exit_code, kNondeterminism);
-    keep_traces = true;
-  }
-  if (merged.exit_code != kOk) keep_traces = true;
-  if (!keep_traces) {
-    for (const JobResult& run : runs) {
-      std::error_code ignored;
-      if (!run.result.trace_file.empty()) std::filesystem::remove(run.result.trace_file, ignored);
-    }
-    row.trace_file.clear();
-  }
-  if (row.reason.empty() && merged.exit_code == kOk) {
-    row.reason =
-        std::to_string(runs.size()) + (row.mode == stage::Mode::sim ? " runs, one hash" : " runs");
-  }
-  return merged;
 }
 
 }  // namespace wa::cli

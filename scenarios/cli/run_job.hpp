@@ -11,9 +11,11 @@ namespace wa::cli {
 /// How scenarios are played; the same for all of a run.
 struct PlayOptions {
   std::uint64_t seed = 1;
+  std::uint32_t seeds = 1;  ///< each scenario is played with so many, from `seed` on
+  Duration jitter{};        ///< of simulated links: at most so much beside their latency
   std::string profile = "default";
-  std::string client;     ///< command of the client under test; empty: our engine
-  std::string trace_dir;  ///< gets the trace of every run; empty: only of those that fail
+  std::string client = {};     ///< command of the client under test; empty: our engine
+  std::string trace_dir = {};  ///< gets the trace of every run; empty: only of those that fail
   std::uint32_t repeat = 1;
   std::string plan = {};      ///< the file of the plan that is played; empty: none
   std::string plan_out = {};  ///< gets the plan of the one scenario; empty: none
@@ -28,6 +30,7 @@ struct Job {
   const ScenarioFile* file = nullptr;
   stage::Mode mode = stage::Mode::sim;
   std::uint32_t repetition = 0;
+  std::uint64_t seed = 1;
 };
 
 /// A result, and what it means for the exit code: kOk, kFailed, kUsage or kEnvironment.
@@ -54,13 +57,5 @@ Result<JobResult> decode(std::string_view line);
 /// Of two exit codes the one that a run ends with: 2 before 3 before 4 before 1, since what hides
 /// the most comes first.
 int worse(int a, int b);
-
-/// The repetitions of one scenario in one mode as one row. In the simulator all must have the same
-/// trace hash, else the exit code is kNondeterminism and the failure names the first event that
-/// differs. Traces of runs that agree are removed unless they are to be kept.
-JobResult merge_runs(std::vector<JobResult> runs, bool keep_traces);
-
-/// The first line in which two traces differ, told for people; empty if they do not.
-std::string first_difference(const std::string& trace_file, const std::string& other_file);
 
 }  // namespace wa::cli

@@ -13,6 +13,7 @@
 #include <fstream>
 
 #include "scenarios/cli/exit_code.hpp"
+#include "scenarios/cli/run_merge.hpp"
 #include "scenarios/cli/run_pool.hpp"
 #include "scenarios/cli/verb_run.hpp"
 #include "tests/support/test_support.hpp"
@@ -29,6 +30,10 @@ using ::testing::StartsWith;
 constexpr const char* kPasses =
     "scenario { name = 'it passes', tags = {'a', 'b'}, symptom = {'Stream Errored'} } pause '1h'";
 constexpr const char* kFails = "scenario { name = 'it fails', tags = {'b'} }\nexpect(1):equals(2)";
+
+constexpr const char* kPairs =
+    "scenario { name = 'x' } local p = server:phone { number = '15550100001' } local d = "
+    "engine:device 'a' d:start() p:scan(d:await_qr()) d:await 'connected'";
 
 /// A directory of its own, which is also where out/traces goes.
 class RunTest : public ::testing::Test {
@@ -143,6 +148,11 @@ TEST_F(RunTest, TheCommandLineIsChecked) {
   EXPECT_EQ(run({.paths = {"a.lua"}, .mode = "sim", .client = "x"}), kUsage);
   EXPECT_EQ(run({.paths = {"a.lua"}, .tags = {"bb"}}), kUsage);
   EXPECT_EQ(run({.paths = {"nowhere"}}), kEnvironment);
+  EXPECT_EQ(run({.paths = {"a.lua"}, .seeds = 0}), kUsage);
+  EXPECT_EQ(run({.paths = {"a.lua"}, .jitter = "50"}), kUsage);
+  EXPECT_THAT(err_, HasSubstr("--jitter"));
+  EXPECT_EQ(run({.paths = {"a.lua"}, .mode = "loopback", .jitter = "50ms"}), kUsage);
+  EXPECT_THAT(err_, HasSubstr("say --mode sim"));
 }
 
 TEST_F(RunTest, AClientThatIsNotThereIsTheEnvironment) {
@@ -210,6 +220,66 @@ TEST_F(RunTest, RepetitionsInFreshProcessesGiveOneHash) {
   EXPECT_FALSE(fs::exists("out/traces/a.sim.jsonl"));
 }
 
+TEST_F(RunTest, SeedsPlayOnNetworksOfTheirOwnAndMakeOneRow) {
+  write("a.lua", kPairs);
+  const auto hash = [&](std::uint64_t seed, std::uint32_t seeds, std::string jitter) {
+    EXPECT_EQ(run({.paths = {"a.lua"},
+                   .seed = seed,
+                   .seeds = seeds,
+                   .jitter = jitter,
+                   .json = "report.json",
+                   .repeat = 2}),
+              kOk)
+        << out_;
+    const std::string report = read("report.json");
+    return report.substr(report.find("\"trace_hash\":"), 80);
+  };
+  const std::string all = hash(1, 5, "50ms");
+  EXPECT_THAT(out_, AllOf(HasSubstr("5 seeds, each 2 times: one hash"), HasSubstr("1 passed")));
+  EXPECT_FALSE(fs::exists("out/traces") && !fs::is_empty("out/traces"));
+  EXPECT_EQ(all, hash(1, 5, "50ms"));
+  EXPECT_NE(all, hash(2, 5, "50ms"));
+  EXPECT_NE(hash(1, 1, "50ms"), hash(1, 1, ""));
+}
+
+TEST_F(RunTest, AFailingSeedSaysHowToPlayItAgain) {
+  // Which of the seeds draw so is theirs; that some do and some do not is what matters here.
+  write("a.lua", "scenario { name = 'x' }\nexpect(math.random(3)):differs(1)");
+  EXPECT_EQ(run({.paths = {"a.lua"}, .seed = 10, .seeds = 20, .jitter = "50ms"}), kFailed);
+  EXPECT_THAT(out_, HasSubstr(" of 20 seeds failed"));
+  const std::string again = "  again: testline run --mode sim --seed ";
+  const std::size_t at = out_.find(again);
+  ASSERT_NE(at, std::string::npos) << out_;
+  std::size_t digits = 0;
+  const std::uint64_t seed = std::stoull(out_.substr(at + again.size()), &digits);
+  EXPECT_EQ(out_.substr(at + again.size() + digits, 22), " --jitter 50ms a.lua\n\n");
+  EXPECT_GE(seed, 10u);
+  EXPECT_LT(seed, 30u);
+  EXPECT_TRUE(fs::exists("out/traces/a.sim.seed" + std::to_string(seed) + ".jsonl"));
+  EXPECT_EQ(run({.paths = {"a.lua"}, .seed = seed, .jitter = "50ms"}), kFailed);
+  if (seed > 10) {
+    EXPECT_EQ(run({.paths = {"a.lua"}, .seed = seed - 1, .jitter = "50ms"}), kOk);
+  }
+}
+
+TEST_F(RunTest, APlanKeepsTheNetworkOfItsRun) {
+  write("a.lua", kPairs);
+  const auto hash = [&] {
+    const std::string report = read("report.json");
+    return report.substr(report.find("\"trace_hash\":"), 80);
+  };
+  EXPECT_EQ(run({.paths = {"a.lua"},
+                 .seed = 7,
+                 .jitter = "50ms",
+                 .json = "report.json",
+                 .plan_out = "plan.json"}),
+            kOk);
+  EXPECT_THAT(read("plan.json"), AllOf(HasSubstr("\"jitter\":\"50ms\""), HasSubstr("\"seed\":7")));
+  const std::string made = hash();
+  EXPECT_EQ(run({.json = "report.json", .plan = "plan.json"}), kOk);
+  EXPECT_EQ(hash(), made);
+}
+
 TEST_F(RunTest, RunsThatDifferAreNondeterminism) {
   write("one.jsonl", "{\"seq\":1}\n{\"seq\":2,\"kind\":\"a\"}\n");
   write("two.jsonl", "{\"seq\":1}\n{\"seq\":2,\"kind\":\"b\"}\n");
@@ -243,10 +313,6 @@ TEST_F(RunTest, ListsPathNameAndTags) {
   EXPECT_EQ(out_, "lib/a.lua\tit passes\ta,b\n");
   EXPECT_EQ(run({.paths = {"lib"}, .list = true, .symptom = "something else"}), kFailed);
 }
-
-constexpr const char* kPairs =
-    "scenario { name = 'x' } local p = server:phone { number = '15550100001' } local d = "
-    "engine:device 'a' d:start() p:scan(d:await_qr()) d:await 'connected'";
 
 TEST_F(RunTest, TheKeysOfEveryConnectionAreLogged) {
   write("a.lua", kPairs);

@@ -8,12 +8,15 @@
 #include <cstdlib>
 #include <ctime>
 #include <filesystem>
+#include <map>
+#include <optional>
 #include <set>
 #include <thread>
 
 #include "mockserver/core/settings.hpp"
 #include "scenarios/cli/exit_code.hpp"
 #include "scenarios/cli/files.hpp"
+#include "scenarios/cli/run_merge.hpp"
 #include "scenarios/cli/run_pool.hpp"
 
 namespace wa::cli {
@@ -48,6 +51,18 @@ Result<void> read_shard(const std::string& text, Selection& selection) {
   return {};
 }
 
+Result<Duration> read_jitter(const RunOptions& options) {
+  if (options.jitter.empty()) return Duration::zero();
+  auto jitter = mock::parse_duration(options.jitter);
+  if (!jitter) return Error{Errc::usage, "--jitter: " + jitter.error().detail};
+  if (options.mode != "sim") {
+    return Error{Errc::usage,
+                 "--jitter is for simulated links: say --mode sim, or give a scenario a latency "
+                 "fault"};
+  }
+  return *jitter;
+}
+
 Result<Plan> read_plan(const RunOptions& options) {
   Plan plan;
   if (options.mode == "sim" && !options.client.empty()) {
@@ -72,11 +87,20 @@ Result<Plan> read_plan(const RunOptions& options) {
     return Error{Errc::usage, "--profile: " + known.error().detail};
   }
   if (options.repeat == 0) return Error{Errc::usage, "--repeat takes 1 or more"};
+  if (options.seeds == 0) return Error{Errc::usage, "--seeds takes 1 or more"};
+  WA_TRY(const Duration jitter, read_jitter(options));
   plan.selection.filter = options.filter;
   plan.selection.tags = options.tags;
   WA_TRY_VOID(read_shard(options.shard, plan.selection));
-  plan.play = {options.seed, options.profile,  options.client,       options.trace, options.repeat,
-               {},           options.plan_out, !options.html.empty()};
+  plan.play.seed = options.seed;
+  plan.play.seeds = options.seeds;
+  plan.play.jitter = jitter;
+  plan.play.profile = options.profile;
+  plan.play.client = options.client;
+  plan.play.trace_dir = options.trace;
+  plan.play.repeat = options.repeat;
+  plan.play.plan_out = options.plan_out;
+  plan.play.record = !options.html.empty();
   plan.workers =
       options.jobs > 0 ? options.jobs : std::max(1u, std::thread::hardware_concurrency());
   return plan;
@@ -230,6 +254,47 @@ void take_trace(JobResult& run, const RunOptions& options) {
   result.trace_file.clear();
 }
 
+/// Gathers the runs of one scenario in one mode with one seed, each a round of `repeat` jobs, and
+/// makes one result of them as soon as all have ended: a long run keeps no traces that agree.
+class Rounds {
+ public:
+  Rounds(std::size_t jobs, const RunOptions& options)
+      : options_(options), rounds_(jobs / options.repeat) {}
+
+  void add(std::size_t job, JobResult run) {
+    const std::size_t number = job / options_.repeat;
+    Round& round = rounds_[number];
+    round.runs.emplace(job, std::move(run));
+    if (round.runs.size() < options_.repeat) return;
+    round.merged = merge(round);
+    // A report shows one network, and those on which something did not hold.
+    const bool shown = number % options_.seeds == 0 || round.merged->exit_code != kOk;
+    if (!shown) round.merged->result.trace = {};
+  }
+  /// Empty: an interrupt came before any of its runs had ended.
+  std::optional<JobResult> take(std::size_t number) {
+    Round& round = rounds_[number];
+    if (!round.merged && !round.runs.empty()) return merge(round);
+    return std::move(round.merged);
+  }
+
+ private:
+  struct Round {
+    std::map<std::size_t, JobResult> runs;
+    std::optional<JobResult> merged;
+  };
+  JobResult merge(Round& round) const {
+    std::vector<JobResult> runs;
+    for (auto& [job, run] : round.runs) runs.push_back(std::move(run));
+    round.runs.clear();
+    take_trace(runs.front(), options_);
+    return options_.repeat == 1 ? std::move(runs.front())
+                                : merge_runs(std::move(runs), !options_.trace.empty());
+  }
+  const RunOptions& options_;
+  std::vector<Round> rounds_;
+};
+
 int tell(const Rows& rows, const RunOptions& options, Teller teller, bool was_interrupted) {
   const bool color = isatty(1) == 1 && std::getenv("NO_COLOR") == nullptr;
   int exit_code = was_interrupted ? kInterrupted : rows.exit_code;
@@ -260,6 +325,7 @@ Result<std::vector<ScenarioFile>> find_files(const RunOptions& options, Plan& pl
     }
     WA_TRY(ScenarioFile file, read_plan_file(options.plan));
     plan.play.seed = file.plan->seed;
+    plan.play.jitter = file.plan->jitter;
     plan.play.profile = file.plan->profile;
     plan.play.plan = options.plan;
     std::vector<ScenarioFile> files;
@@ -304,7 +370,11 @@ int run_scenarios(const RunOptions& options, Teller teller) {
   for (const Mode mode : plan->modes) {
     for (const ScenarioFile& file : *files) {
       if (file.unreadable || !file.declaration.scenario.has_mode(mode)) continue;
-      for (std::uint32_t i = 0; i < options.repeat; ++i) jobs.push_back({&file, mode, i});
+      for (std::uint32_t seed = 0; seed < options.seeds; ++seed) {
+        for (std::uint32_t i = 0; i < options.repeat; ++i) {
+          jobs.push_back({&file, mode, i, plan->play.seed + seed});
+        }
+      }
     }
   }
   struct sigaction action {};
@@ -314,12 +384,13 @@ int run_scenarios(const RunOptions& options, Teller teller) {
   Progress progress(jobs.size());
   PoolEvents events;
   events.began = [&](std::size_t job) { progress.began(jobs[job].file->path); };
-  events.ended = [&](std::size_t, const JobResult& result) {
+  Rounds rounds(jobs.size(), options);
+  events.ended = [&](std::size_t job, JobResult result) {
     progress.ended(result.exit_code != kOk);
+    rounds.add(job, std::move(result));
   };
   events.interrupted = [] { return interrupted != 0; };
-  const std::vector<PoolResult> played =
-      play_jobs(jobs, plan->play, {plan->workers, plan->timeout, options.repeat > 1}, events);
+  play_jobs(jobs, plan->play, {plan->workers, plan->timeout, options.repeat > 1}, events);
   sigaction(SIGINT, &before, nullptr);
   progress.wipe();
 
@@ -327,15 +398,14 @@ int run_scenarios(const RunOptions& options, Teller teller) {
   std::size_t next = 0;
   for (const Mode mode : plan->modes) {
     for (const ScenarioFile& file : *files) {
-      if (add_unplayed(rows, Job{&file, mode, 0}, plan->play)) continue;
-      std::vector<JobResult> runs;
-      for (std::uint32_t i = 0; i < options.repeat; ++i, ++next) {
-        if (played[next].done) runs.push_back(played[next].job);
+      if (add_unplayed(rows, Job{&file, mode, 0, plan->play.seed}, plan->play)) continue;
+      std::vector<JobResult> seeds;
+      for (std::uint32_t i = 0; i < options.seeds; ++i, ++next) {
+        if (auto round = rounds.take(next)) seeds.push_back(std::move(*round));
       }
-      if (runs.empty()) continue;
-      take_trace(runs.front(), options);
-      rows.add(options.repeat == 1 ? std::move(runs.front())
-                                   : merge_runs(std::move(runs), !options.trace.empty()));
+      if (seeds.empty()) continue;
+      rows.add(options.seeds == 1 ? std::move(seeds.front())
+                                  : merge_seeds(std::move(seeds), options.repeat));
     }
   }
   return tell(rows, options, teller, interrupted != 0);

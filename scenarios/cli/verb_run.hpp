@@ -14,6 +14,8 @@ struct RunOptions {
   std::string mode = {};                ///< sim, loopback, or empty: both (with a client: loopback)
   std::string client = {};              ///< command of the client under test
   std::uint64_t seed = 1;
+  std::uint32_t seeds = 1;  ///< each scenario with so many, from `seed` on
+  std::string jitter = {};  ///< a duration: of simulated links; empty: none
   std::string profile = "default";
   std::string filter = {};
   std::vector<std::string> tags = {};

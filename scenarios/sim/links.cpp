@@ -32,13 +32,33 @@ Happening message(Kind kind, std::uint32_t link, Bytes bytes) {
 
 }  // namespace
 
+Instant Links::due(Lane& lane, std::uint32_t link, std::string_view side, Instant now) {
+  if (delays_.jitter <= Duration::zero()) return now + delays_.latency;
+  if (!lane.jitter) {
+    lane.jitter.emplace(delays_.seed, "jitter " + std::string(side), std::to_string(link));
+  }
+  const std::uint64_t drawn =
+      lane.jitter->below(static_cast<std::uint64_t>(delays_.jitter.count()) + 1);
+  const Instant arrives = now + delays_.latency + Duration(static_cast<Duration::rep>(drawn));
+  lane.last_due = std::max(lane.last_due, arrives);
+  return lane.last_due;
+}
+
+Instant Links::at_server(std::uint32_t link, Instant now) {
+  return due(links_[link].to_server, link, "to server", now);
+}
+
+Instant Links::at_client(std::uint32_t link, Instant now) {
+  return due(links_[link].to_client, link, "to client", now);
+}
+
 std::uint32_t Links::dial(std::uint32_t device, const client::DialSocket& dial, Instant now) {
   const auto link = static_cast<std::uint32_t>(links_.size());
   Link& made = links_.emplace_back();
   made.device = device;
   made.generation = dial.generation;
   made.target = target_of(dial.url);
-  queue_.push(now + latency_, about(Kind::upgrade_arrives, link));
+  queue_.push(at_server(link, now), about(Kind::upgrade_arrives, link));
   queue_.push(now + dial.timeout, about(Kind::dial_expires, link));
   return link;
 }
@@ -46,29 +66,29 @@ std::uint32_t Links::dial(std::uint32_t device, const client::DialSocket& dial, 
 void Links::accept(std::uint32_t link, Instant now) {
   links_[link].asking = false;
   links_[link].server_open = true;
-  queue_.push(now + latency_, about(Kind::upgrade_answered, link));
+  queue_.push(at_client(link, now), about(Kind::upgrade_answered, link));
 }
 
 void Links::refuse(std::uint32_t link, int status, Instant now) {
   links_[link].asking = false;
-  queue_.push(now + latency_,
+  queue_.push(at_client(link, now),
               about(Kind::upgrade_answered, link, static_cast<std::uint32_t>(status)));
 }
 
 void Links::fail(std::uint32_t link, client::DialPhase phase, std::string failure, Instant now) {
   links_[link].phase = phase;
   links_[link].failure = std::move(failure);
-  queue_.push(now + latency_, about(Kind::dial_fails, link));
+  queue_.push(at_client(link, now), about(Kind::dial_fails, link));
 }
 
 void Links::client_sends(std::uint32_t link, Bytes bytes, Instant now) {
   if (!links_[link].client_open) return;
-  queue_.push(now + latency_, message(Kind::bytes_to_server, link, std::move(bytes)));
+  queue_.push(at_server(link, now), message(Kind::bytes_to_server, link, std::move(bytes)));
 }
 
 void Links::server_sends(std::uint32_t link, Bytes bytes, Instant now) {
   if (!links_[link].server_open) return;
-  queue_.push(now + latency_, message(Kind::bytes_to_client, link, std::move(bytes)));
+  queue_.push(at_client(link, now), message(Kind::bytes_to_client, link, std::move(bytes)));
 }
 
 void Links::client_closes(std::uint32_t link, client::CloseHow how, Instant now) {
@@ -76,7 +96,7 @@ void Links::client_closes(std::uint32_t link, client::CloseHow how, Instant now)
   if (!closing.client_open) return;
   closing.client_open = false;
   if (how == client::CloseHow::rst) closing.lost_to_server = true;
-  queue_.push(now + latency_, about(Kind::server_hears_end, link));
+  queue_.push(at_server(link, now), about(Kind::server_hears_end, link));
 }
 
 void Links::server_closes(std::uint32_t link, mock::CloseHow how, Instant now) {
@@ -95,7 +115,7 @@ void Links::server_closes(std::uint32_t link, mock::CloseHow how, Instant now) {
   }
   closing.server_open = false;
   if (how == mock::CloseHow::rst) closing.lost_to_client = true;
-  queue_.push(now + latency_, about(Kind::client_hears_end, link));
+  queue_.push(at_client(link, now), about(Kind::client_hears_end, link));
 }
 
 std::optional<std::uint32_t> Links::find(std::uint32_t device,

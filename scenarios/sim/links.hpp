@@ -4,11 +4,18 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/random.hpp"
 #include "engine/client/actions.hpp"
 #include "mockserver/core/tenant.hpp"
 #include "scenarios/sim/event_queue.hpp"
 
 namespace wa::sim {
+
+/// One direction of a link.
+struct Lane {
+  std::optional<SeededRandom> jitter;  ///< from the first message on that has some
+  Instant last_due = Instant::min();   ///< nothing arrives before what was sent earlier
+};
 
 /// One virtual socket between a device and the tenant, with an end on each side. Number n of a
 /// world is the tenant's connection n + 1.
@@ -25,14 +32,24 @@ struct Link {
   bool lost_to_server = false;  ///< reset by the client: what is under way to the server is lost
   bool lost_to_client = false;
   bool blackholed = false;
+  Lane to_server;
+  Lane to_client;
 };
 
-/// The virtual network: every link has the same latency, each way, and keeps order. A side that
-/// closes hears nothing more; the other side hears of it one latency later, after what was under
+/// How long a message is under way: `latency`, and up to `jitter` more, drawn for each message from
+/// a stream of its link and direction.
+struct Delays {
+  Duration latency{};
+  Duration jitter{};
+  std::uint64_t seed = 1;
+};
+
+/// The virtual network: all links have the same delays, each way, and keep order. A side that
+/// closes hears nothing more; the other side hears of it one delay later, after what was under
 /// way (fin) or instead of it (rst).
 class Links {
  public:
-  Links(EventQueue& queue, Duration latency) : queue_(queue), latency_(latency) {}
+  Links(EventQueue& queue, Delays delays) : queue_(queue), delays_(delays) {}
 
   std::uint32_t dial(std::uint32_t device, const client::DialSocket& dial, Instant now);
   void accept(std::uint32_t link, Instant now);
@@ -54,8 +71,13 @@ class Links {
   std::size_t open_of(std::uint32_t device) const;  ///< on the device's side
 
  private:
+  /// When what is sent now to that side arrives.
+  Instant at_server(std::uint32_t link, Instant now);
+  Instant at_client(std::uint32_t link, Instant now);
+  Instant due(Lane& lane, std::uint32_t link, std::string_view side, Instant now);
+
   EventQueue& queue_;
-  Duration latency_;
+  Delays delays_;
   std::vector<Link> links_;
 };
 

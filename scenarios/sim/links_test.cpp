@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
+
 #include "tests/support/test_support.hpp"
 
 namespace wa::sim {
@@ -28,7 +30,7 @@ class LinksTest : public testing::Test {
     return last.kind;
   }
   EventQueue queue;
-  Links links{queue, 5ms};
+  Links links{queue, {.latency = 5ms}};
   std::uint32_t link = 0;
   Instant now{};
   Happening last;
@@ -98,6 +100,51 @@ TEST_F(LinksTest, FindsTheNewestOfANumber) {
   EXPECT_EQ(links.find(1, 1), std::nullopt);
   const std::uint32_t again = links.dial(0, {1, "ws://mock/", 20s}, now);
   EXPECT_EQ(links.find(0, 1), again);
+}
+
+/// When each of fifty messages arrives, to the server and to the client, which are sent a
+/// millisecond apart; then the end.
+std::map<Kind, std::vector<Instant>> arrivals(Delays delays) {
+  constexpr std::uint8_t kMessages = 50;
+  EventQueue queue;
+  Links links(queue, delays);
+  const std::uint32_t link = links.dial(0, {1, "ws://mock/", 20s}, Instant{});
+  links.accept(link, Instant{});
+  links[link].established = true;
+  const auto sent_at = [](std::size_t number) { return Instant{} + 1ms * number; };
+  for (std::uint8_t i = 0; i < kMessages; ++i) {
+    links.client_sends(link, test::bytes({i}), sent_at(i));
+    links.server_sends(link, test::bytes({i}), sent_at(i));
+  }
+  links.server_closes(link, mock::CloseHow::fin, sent_at(kMessages));
+  std::map<Kind, std::vector<Instant>> at;
+  while (const auto due = queue.next_at()) {
+    const Happening happening = queue.pop();
+    std::vector<Instant>& its = at[happening.kind];
+    if (!happening.bytes.empty()) {
+      EXPECT_EQ(happening.bytes, test::bytes({static_cast<std::uint8_t>(its.size())}));
+      EXPECT_GE(*due - sent_at(its.size()), delays.latency);
+      EXPECT_LE(*due - sent_at(its.size()), delays.latency + delays.jitter);
+    }
+    its.push_back(*due);
+  }
+  EXPECT_EQ(at.at(Kind::bytes_to_server).size(), kMessages);
+  EXPECT_EQ(at.at(Kind::bytes_to_client).size(), kMessages);
+  EXPECT_GE(at.at(Kind::client_hears_end).at(0), at.at(Kind::bytes_to_client).back());
+  return at;
+}
+
+TEST(JitterTest, EveryMessageTakesItsOwnTimeAndOrderIsKept) {
+  const auto at = arrivals({.latency = 5ms, .jitter = 20ms, .seed = 7});
+  EXPECT_NE(at.at(Kind::bytes_to_server), at.at(Kind::bytes_to_client));
+  const auto even = arrivals({.latency = 5ms});
+  EXPECT_EQ(even.at(Kind::bytes_to_server), even.at(Kind::bytes_to_client));
+}
+
+TEST(JitterTest, IsTheSeedsAlone) {
+  const Delays delays{.latency = 5ms, .jitter = 20ms, .seed = 7};
+  EXPECT_EQ(arrivals(delays), arrivals(delays));
+  EXPECT_NE(arrivals(delays), arrivals({.latency = 5ms, .jitter = 20ms, .seed = 8}));
 }
 
 }  // namespace

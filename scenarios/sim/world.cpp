@@ -54,11 +54,11 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
         tenant_random_(options.seed, "tenant"),
         tenant_(options.settings, keys_, options.seed, tenant_random_,
                 {.name = {}, .host_faults = true, .key_log = static_cast<bool>(options.on_keys)}),
-        links_(queue_, options.costs.latency),
+        links_(queue_, {options.costs.latency, options.costs.jitter, options.seed}),
         tenant_actor_(trace_.actor("tenant")),
         server_(*this, trace_),
-        invariants_(server_,
-                    {.late = options.costs.latency, .refs_grace = options.settings.refs_grace}) {
+        invariants_(server_, {.late = options.costs.latency + options.costs.jitter,
+                              .refs_grace = options.settings.refs_grace}) {
     WA_ASSERT(queue_.make_alarm() == kTenantAlarm);
   }
 

@@ -15,6 +15,7 @@ using namespace std::chrono_literals;
 /// How long things take that are no protocol.
 struct Costs {
   Duration latency = 5ms;   ///< of a link, each way
+  Duration jitter{};        ///< at most so much more, drawn for each message
   Duration commit = 1ms;    ///< until a commit is durable
   Duration compute = 20ms;  ///< of a Compute job
 };

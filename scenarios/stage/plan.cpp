@@ -9,6 +9,7 @@
 #include "engine/protocol/crypto/hash.hpp"
 #include "mockserver/core/settings.hpp"
 #include "mockserver/core/tenant.hpp"
+#include "scenarios/stage/time_scale.hpp"
 
 namespace wa::stage {
 
@@ -248,9 +249,9 @@ Result<Plan> Plan::parse(std::string_view text) {
   if (failure) return usage("plan: not JSON: " + failure.message());
   if (!document.is_object()) return usage("plan: takes an object");
   const json::object& object = document.get_object();
-  WA_TRY_VOID(only(
-      object, "plan",
-      {"plan", "seed", "profile", "server", "phones", "devices", "faults", "scenario", "steps"}));
+  WA_TRY_VOID(only(object, "plan",
+                   {"plan", "seed", "jitter", "profile", "server", "phones", "devices", "faults",
+                    "scenario", "steps"}));
   const json::value* version = object.if_contains("plan");
   if (version == nullptr || *version != json::value(1)) {
     return usage("plan: \"plan\" says the version of the format; this program reads 1");
@@ -261,6 +262,10 @@ Result<Plan> Plan::parse(std::string_view text) {
     if (!whole) return usage("plan: \"seed\" takes a whole number, not " + json::serialize(*seed));
     plan.seed = seed->to_number<std::uint64_t>();
   }
+  WA_TRY(const std::string jitter, text_at(object, "jitter", "plan", "0s"));
+  auto most = mock::parse_duration(jitter);
+  if (!most) return usage("plan: \"jitter\": " + most.error().detail);
+  plan.jitter = *most;
   WA_TRY(plan.profile, text_at(object, "profile", "plan", "default"));
   if (auto known = mock::Settings::profile(plan.profile); !known) {
     return usage("plan: \"profile\": " + known.error().detail);
@@ -290,6 +295,7 @@ std::string Plan::to_text() const {
   json::object document{{"plan", 1},        {"seed", seed},     {"profile", profile},
                         {"server", server}, {"phones", phones}, {"devices", devices},
                         {"faults", faults}};
+  if (jitter > Duration::zero()) document["jitter"] = stage::to_text(jitter);
   if (scenario_path.empty()) {
     document["steps"] = steps;
   } else {

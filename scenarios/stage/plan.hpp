@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/base/now.hpp"
 #include "engine/base/result.hpp"
 
 namespace wa::stage {
@@ -29,6 +30,7 @@ struct Plan {
   static constexpr std::size_t kMaxSteps = 10'000;
 
   std::uint64_t seed = 1;
+  Duration jitter{};  ///< of simulated links; member "jitter": "50ms"
   std::string profile = "default";
   boost::json::object server;   ///< dotted setting → text
   boost::json::array phones;    ///< {number, name?}
