@@ -433,6 +433,97 @@ TEST(MockVerbTest, WhatACaptureHoldsIsReadWithItsKeyLog) {
   }
 }
 
+constexpr const char* kMockPlan =
+    R"({"plan":1,"seed":7,"profile":"fast","server":{"refs.count":"2"},
+        "phones":[{"number":"15550100001","name":"Shop"},{"number":"15550100002"}],
+        "faults":[{"id":"cut","fault":"close","when":{"manual":true}},
+                  {"id":"late","fault":"close","where":{"device":"shop-1"},"when":{"after":"1h"}}]})";
+
+/// How many refs a client is offered that connects now.
+int refs_offered(const MockVerb& mock, const std::string& keys) {
+  SeededRandom random(1);
+  Capture capture(std::string(mock.info.at("ws_url").as_string()));
+  register_client(capture, random);
+  const std::string file = mock.folder / "server.bin";
+  EXPECT_TRUE(write_file(file, capture.from_server));
+  std::string output;
+  EXPECT_EQ(run({"decode", "--key-log", keys, file}, &output), kOk);
+  int count = 0;
+  for (auto at = output.find("<ref>"); at != std::string::npos; at = output.find("<ref>", at + 1))
+    ++count;
+  return count;
+}
+
+TEST(MockVerbTest, APlanIsThereWhenItStarts) {
+  Folder folder;
+  const std::string plan = folder / "plan.json";
+  const std::string keys = folder / "keys.log";
+  std::ofstream(plan) << kMockPlan;
+  MockVerb mock({"--plan", plan, "--key-log", keys});
+  EXPECT_EQ(mock.info.at("profile").as_string(), "fast");
+  EXPECT_EQ(mock.call("GET", "/v1/phones/15550100001").json().at("name").as_string(), "Shop");
+  EXPECT_EQ(mock.call("GET", "/v1/phones/15550100002").status, 200);
+  const std::string faults = mock.call("GET", "/v1/faults").body;
+  EXPECT_THAT(faults, testing::AllOf(HasSubstr("\"cut\""), HasSubstr("\"late\"")));
+  EXPECT_EQ(refs_offered(mock, keys), 2);
+}
+
+TEST(MockVerbTest, FlagsCountMoreThanThePlan) {
+  Folder folder;
+  const std::string plan = folder / "plan.json";
+  const std::string keys = folder / "keys.log";
+  std::ofstream(plan) << kMockPlan;
+  MockVerb mock({"--plan", plan, "--key-log", keys, "--profile", "default", "--set", "refs.count=3",
+                 "--seed", "8"});
+  EXPECT_EQ(mock.info.at("profile").as_string(), "default");
+  EXPECT_EQ(refs_offered(mock, keys), 3);
+}
+
+TEST(MockVerbTest, APlanAndItsStateCanBeUsedAgain) {
+  Folder folder;
+  const std::string plan = folder / "plan.json";
+  std::ofstream(plan) << kMockPlan;
+  std::string lid;
+  {
+    MockVerb first({"--plan", plan, "--state", folder / "state"});
+    lid = first.call("GET", "/v1/phones/15550100002").json().at("lid").as_string();
+    EXPECT_EQ(first.process->end(SIGTERM), kOk);
+  }
+  MockVerb second({"--plan", plan, "--state", folder / "state"});
+  EXPECT_EQ(second.call("GET", "/v1/phones/15550100002").json().at("lid").as_string(), lid);
+}
+
+TEST(MockVerbTest, WhatIsWrongWithAPlanIsNamed) {
+  struct Bad {
+    const char* plan;
+    const char* says;
+  };
+  Folder folder;
+  const std::string file = folder / "plan.json";
+  std::string errors;
+  for (
+      const Bad& bad : {
+          Bad{"{", "not JSON"},
+          Bad{R"({"plan":1,"phnoes":[]})",
+              "plan: unknown member \"phnoes\"; did you mean \"phones\"?"},
+          Bad{R"({"plan":1,"phones":[{"nummer":"1"}]})", "phones[0]: unknown member \"nummer\""},
+          Bad{R"({"plan":1,"phones":[{"number":"12ab"}]})", "phones[0]: "},
+          Bad{R"({"plan":1,"server":{"refs.cuont":"1"}})", "refs.count"},
+          Bad{R"({"plan":1,"faults":[{"fault":"close","wen":{}}]})", "faults[0]: "},
+          Bad{R"({"plan":1,"faults":[{"fault":"kill","args":{"point":"login.after"},"when":{"manual":true}}]})",
+              "faults[0]: kill happens to the client's host"},
+      }) {
+    SCOPED_TRACE(bad.plan);
+    std::ofstream(file) << bad.plan;
+    EXPECT_EQ(run({"mock", "--listen", "127.0.0.1:0", "--control", "127.0.0.1:0", "--plan", file},
+                  nullptr, &errors),
+              kUsage);
+    EXPECT_THAT(errors, testing::AllOf(HasSubstr(file + ": "), HasSubstr(bad.says)));
+  }
+  EXPECT_EQ(run({"mock", "--plan", folder / "none.json"}, nullptr, &errors), kEnvironment);
+  EXPECT_THAT(errors, HasSubstr("none.json"));
+}
+
 TEST(MockVerbTest, AKeyLogThatCannotBeOpenedIsTheEnvironment) {
   Folder folder;
   std::string errors;

@@ -35,9 +35,13 @@ Run bind_mock(CLI::App& verb) {
       ->capture_default_str();
   verb.add_option("--control", options->control, "HOST:PORT of the control API")
       ->capture_default_str();
-  verb.add_option("--profile", options->profile, "default, or fast: no delays")
-      ->capture_default_str();
-  std::string keys = "KEY=VALUE, over the profile; may be repeated. Keys:";
+  verb.add_option(
+      "--plan", options->plan,
+      "begin with the settings, phones and faults of this plan; what else it says is for "
+      "testline run");
+  verb.add_option("--profile", options->profile,
+                  "default, or fast: no delays; without: the plan's, else default");
+  std::string keys = "KEY=VALUE, over the profile and the plan; may be repeated. Keys:";
   for (const auto& setting : mock::settings_table()) keys += " " + std::string(setting.key);
   verb.add_option("--set", options->set, keys)->allow_extra_args(false);
   verb.add_option("--state", options->state,
@@ -48,7 +52,8 @@ Run bind_mock(CLI::App& verb) {
                   "a name or IP address of this machine, for TLS certificates; may be repeated; "
                   "the first stands in URLs")
       ->allow_extra_args(false);
-  verb.add_option("--seed", options->seed, "of faults and ids, not of keys")->capture_default_str();
+  verb.add_option("--seed", options->seed,
+                  "of faults and ids, not of keys; without: the plan's, else 1");
   verb.add_option("--ready-file", options->ready_file,
                   "gets the document of /v1/info once both ports listen; - is stdout");
   verb.add_option("--key-log", options->key_log,
@@ -63,6 +68,7 @@ constexpr const char* kMockExamples =
     "  testline mock --listen 127.0.0.1:0 --control 127.0.0.1:0 --ready-file mock.json &\n"
     "  testline mock --profile fast --set refs.count=3 --set refs.first=5s\n"
     "  testline mock --state ./mock-state          devices stay linked over a restart\n"
+    "  testline mock --plan plan.json --set refs.count=3\n"
     "  testline mock --key-log keys.log            then: testline decode --key-log keys.log FILE\n"
     "  docs/guides/control-api.md shows the calls of the control API.";
 

@@ -19,6 +19,7 @@
 #include "scenarios/cli/files.hpp"
 #include "scenarios/cli/key_log.hpp"
 #include "scenarios/cli/mock_state.hpp"
+#include "scenarios/stage/plan.hpp"
 
 namespace wa::cli {
 namespace {
@@ -31,8 +32,20 @@ int fail(const Error& error) {
   return error.code == Errc::usage ? kUsage : kEnvironment;
 }
 
-Result<mock::Settings> settings_of(const MockOptions& options) {
-  WA_TRY(mock::Settings settings, mock::Settings::profile(options.profile));
+Result<stage::Plan> plan_of(const MockOptions& options) {
+  if (options.plan.empty()) return stage::Plan();
+  WA_TRY(const Bytes text, read_file(options.plan));
+  auto plan = stage::Plan::parse_setup(as_text(text));
+  if (!plan) return Error{Errc::usage, options.plan + ": " + plan.error().detail};
+  return plan;
+}
+
+/// What is asked for on the command line counts more than the plan, and that more than the profile.
+Result<mock::Settings> settings_of(const MockOptions& options, const stage::Plan& plan) {
+  WA_TRY(mock::Settings settings, mock::Settings::profile(options.profile.value_or(plan.profile)));
+  for (const auto& member : plan.server) {
+    WA_TRY_VOID(settings.set(member.key(), std::string_view(member.value().as_string())));
+  }
   for (const std::string& assignment : options.set) {
     const std::size_t equals = assignment.find('=');
     if (equals == std::string::npos) {
@@ -62,7 +75,8 @@ class MockProcess {
       : options_(options), io_(io), signals_(io, SIGINT, SIGTERM), save_timer_(io) {}
 
   Result<void> start() {
-    WA_TRY(mock::Settings settings, settings_of(options_));
+    WA_TRY(const stage::Plan plan, plan_of(options_));
+    WA_TRY(mock::Settings settings, settings_of(options_, plan));
     if (!options_.state.empty()) {
       WA_TRY(state_, MockState::open(options_.state));
     }
@@ -76,7 +90,7 @@ class MockProcess {
     mock::HostOptions host;
     host.listen = options_.listen;
     host.settings = std::move(settings);
-    host.seed = options_.seed;
+    host.seed = options_.seed.value_or(plan.seed);
     host.host_names = options_.host_names;
     if (!options_.key_log.empty()) {
       WA_TRY(key_log_, KeyLog::open(options_.key_log));
@@ -94,10 +108,11 @@ class MockProcess {
         if (tenant.empty()) save_soon();
       });
     }
+    WA_TRY_VOID(set_up(plan));
     mock::ControlOptions control;
     control.listen = options_.control;
     control.token = options_.token;
-    control.profile = options_.profile;
+    control.profile = options_.profile.value_or(plan.profile);
     control.version = options_.version;
     auto controlled = mock::ControlApi::start(io_, *host_, std::move(control));
     if (!controlled) return cannot_listen(controlled.error(), "--control", options_.control);
@@ -111,6 +126,34 @@ class MockProcess {
   int exit_code() const { return exit_code_; }
 
  private:
+  /// The phones and faults of the plan. Nobody can have connected yet.
+  Result<void> set_up(const stage::Plan& plan) {
+    for (std::size_t i = 0; i < plan.phones.size(); ++i) {
+      const boost::json::object& phone = plan.phones[i].get_object();
+      const boost::json::value* name = phone.if_contains("name");
+      mock::AddPhone add{std::string(phone.at("number").as_string()),
+                         name ? std::string(name->as_string()) : std::string()};
+      if (host_->tenant({})->phone(add.number)) continue;  // --state has it
+      WA_TRY_VOID(do_now(std::move(add), "phones[" + std::to_string(i) + "]"));
+    }
+    for (std::size_t i = 0; i < plan.faults.size(); ++i) {
+      WA_TRY(mock::FaultRecord record, mock::FaultRecord::parse(plan.faults[i]));
+      WA_TRY_VOID(do_now(mock::AddFault{std::move(record)}, "faults[" + std::to_string(i) + "]"));
+    }
+    return {};
+  }
+
+  /// For commands that are answered at once.
+  Result<void> do_now(mock::Command command, const std::string& where) {
+    std::optional<std::variant<mock::CommandResult, mock::Problem>> answer;
+    host_->command({}, std::move(command), [&answer](const auto& result) { answer = result; });
+    WA_ASSERT(answer.has_value());
+    const auto* problem = std::get_if<mock::Problem>(&*answer);
+    if (problem == nullptr) return {};
+    return Error{Errc::usage, options_.plan + ": plan: " + where + ": " + problem->message +
+                                  (problem->hint.empty() ? "" : " (" + problem->hint + ")")};
+  }
+
   Result<void> announce() {
     const std::string url = control_->url() + "/v1";
     const std::string header = options_.token.empty() ? "" : " -H 'Authorization: Bearer TOKEN'";

@@ -238,10 +238,11 @@ Result<std::string> lua_of_step(const json::object& step, const std::string& whe
   return line + "\n";
 }
 
-}  // namespace
+constexpr const char* kEither = "plan: needs either \"scenario\" or \"steps\", and not both";
 
-Result<Plan> Plan::parse(std::string_view text) {
-  if (text.size() > kMaxBytes) {
+/// `plays`: whether it says what is played.
+Result<Plan> read(std::string_view text, bool& plays) {
+  if (text.size() > Plan::kMaxBytes) {
     return Error{Errc::too_large, "plan: more than 64 MiB"};
   }
   boost::system::error_code failure;
@@ -272,23 +273,36 @@ Result<Plan> Plan::parse(std::string_view text) {
   }
   WA_TRY(plan.server, object_at(object, "server"));
   WA_TRY_VOID(check_server(plan.server));
-  WA_TRY(plan.phones, list_at(object, "phones", kMaxFaults));
-  WA_TRY(plan.devices, list_at(object, "devices", kMaxFaults));
+  WA_TRY(plan.phones, list_at(object, "phones", Plan::kMaxFaults));
+  WA_TRY(plan.devices, list_at(object, "devices", Plan::kMaxFaults));
   WA_TRY_VOID(check_actors(plan));
-  WA_TRY(plan.faults, list_at(object, "faults", kMaxFaults));
+  WA_TRY(plan.faults, list_at(object, "faults", Plan::kMaxFaults));
   WA_TRY_VOID(check_faults(plan.faults));
   WA_TRY(const json::object scenario, object_at(object, "scenario"));
   WA_TRY_VOID(only(scenario, "plan: scenario", {"path", "sha256"}));
   WA_TRY(plan.scenario_path, text_at(scenario, "path", "plan: scenario"));
   WA_TRY(plan.scenario_sha256, text_at(scenario, "sha256", "plan: scenario"));
-  WA_TRY(plan.steps, list_at(object, "steps", kMaxSteps));
-  if (object.contains("scenario") == object.contains("steps")) {
-    return usage("plan: needs either \"scenario\" or \"steps\", and not both");
-  }
+  WA_TRY(plan.steps, list_at(object, "steps", Plan::kMaxSteps));
+  if (object.contains("scenario") && object.contains("steps")) return usage(kEither);
   if (object.contains("scenario") && plan.scenario_path.empty()) {
     return usage("plan: scenario needs a \"path\"");
   }
+  plays = object.contains("scenario") || object.contains("steps");
   return plan;
+}
+
+}  // namespace
+
+Result<Plan> Plan::parse(std::string_view text) {
+  bool plays = false;
+  WA_TRY(Plan plan, read(text, plays));
+  if (!plays) return usage(kEither);
+  return plan;
+}
+
+Result<Plan> Plan::parse_setup(std::string_view text) {
+  bool plays = false;
+  return read(text, plays);
 }
 
 std::string Plan::to_text() const {

@@ -43,6 +43,9 @@ struct Plan {
   /// Errors: `usage`, naming the member, the nearest word where one is unknown, and what it takes;
   /// `too_large`.
   static Result<Plan> parse(std::string_view text);
+  /// The same for a server that only sets up what its part is: `scenario` and `steps` may both be
+  /// missing.
+  static Result<Plan> parse_setup(std::string_view text);
 
   /// Canonical: members in order of their names, no spaces, a line end.
   std::string to_text() const;

@@ -95,6 +95,20 @@ TEST(PlanTest, WhatIsWrongIsNamed) {
   }
 }
 
+TEST(PlanTest, AServerNeedsNothingToPlay) {
+  const auto bare = Plan::parse_setup(R"({"plan":1,"phones":[{"number":"15550100001"}]})");
+  ASSERT_TRUE(bare) << bare.error();
+  EXPECT_EQ(bare->phones.size(), 1u);
+  EXPECT_TRUE(Plan::parse_setup(kPlan)) << "one that is played serves too";
+  for (const Bad& bad : {Bad{R"({"plan":1,"steps":[],"scenario":{"path":"x"}})", "not both"},
+                         Bad{R"({"plan":1,"fault":[]})", "did you mean \"faults\"?"},
+                         Bad{R"({"plan":1,"faults":[{"fault":"clsoe"}]})", "faults[0]"}}) {
+    const auto plan = Plan::parse_setup(bad.text);
+    ASSERT_FALSE(plan) << bad.text;
+    EXPECT_THAT(plan.error().detail, HasSubstr(bad.says));
+  }
+}
+
 TEST(PlanTest, AStepThatIsWrongIsNamed) {
   for (const Bad& bad : {
            Bad{R"({"plan":1,"steps":[{"do":"strat","device":"a"}]})", "did you mean \"start\"?"},
