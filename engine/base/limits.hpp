@@ -19,6 +19,21 @@ inline constexpr std::size_t kMaxInflatedBytes = 16 * 1024 * 1024;
 inline constexpr std::size_t kMaxHttpBodyBytes = 16 * 1024 * 1024;
 /// Largest JSON body of an HTTP request, in bytes.
 inline constexpr std::size_t kMaxJsonBodyBytes = 1024 * 1024;
+/// Most connections of one HTTP server.
+inline constexpr std::size_t kMaxHttpConnections = 1000;
+/// Most bytes that an HTTP server keeps for all its clients: bodies under way, answers not read.
+inline constexpr std::size_t kMaxHttpHeldBytes = 256 * 1024 * 1024;
+/// Most readers of events of a control API at a time.
+inline constexpr std::size_t kMaxEventFeeds = 100;
+/// Most tenants of a mock server; phones and faults, of all tenants together.
+inline constexpr std::size_t kMaxTenants = 1000;
+inline constexpr std::size_t kMaxPhones = 10'000;
+inline constexpr std::size_t kMaxFaults = 10'000;
+/// Largest fault record of an HTTP request, in bytes, and longest name of a phone.
+inline constexpr std::size_t kMaxFaultBodyBytes = 64 * 1024;
+inline constexpr std::size_t kMaxPhoneNameBytes = 256;
+/// Most events that the logs of all tenants keep together.
+inline constexpr std::size_t kMaxLoggedEvents = 200'000;
 /// Largest picture that the camera looks at, in pixels.
 inline constexpr std::size_t kMaxPicturePixels = 64 * 1024 * 1024;
 /// Most bytes that may wait to be written to one peer before its connection is dropped.

@@ -15,8 +15,9 @@ namespace http = boost::beast::http;
 namespace {
 
 constexpr std::uint32_t kMaxHeadBytes = 16 * 1024;
-constexpr auto kIdleTime = std::chrono::seconds(60);
 constexpr std::size_t kReadBytes = 4096;
+/// Answers up to this size are given however much waits.
+constexpr std::size_t kSmallAnswerBytes = 4096;
 constexpr std::size_t kBodyReadBytes = 64 * 1024;
 /// Most bytes of later requests that are taken while the current one waits for its answer.
 constexpr std::size_t kMaxReadAhead = 64 * 1024;
@@ -57,10 +58,25 @@ HttpConnection::HttpConnection(ByteStream stream, std::shared_ptr<const HttpRule
     : stream_(std::move(stream)),
       rules_(std::move(rules)),
       on_end_(std::move(on_end)),
-      timer_(stream_.get_executor()) {}
+      timer_(stream_.get_executor()) {
+  ++rules_->load->connections;
+}
+
+HttpConnection::~HttpConnection() {
+  --rules_->load->connections;
+  rules_->load->bytes -= held_bytes_;
+}
 
 void HttpConnection::start() {
   begin_request();
+}
+
+void HttpConnection::turn_away() {
+  turned_away_ = true;
+  parser_.emplace();
+  fail(503, "busy",
+       "there are " + std::to_string(rules_->limits.connections) +
+           " connections already, which is the most; close some, or try again later");
 }
 
 void HttpConnection::stop() {
@@ -102,6 +118,12 @@ void HttpConnection::on_read(error_code ec, std::size_t count) {
   if (ec == asio::error::eof) return on_input_ended();
   if (ec) return end();
   append(buffer_, ByteSpan(incoming_).first(count));
+  account();
+  if (phase_ == Phase::reading && holds_too_much()) {
+    return fail(503, "busy",
+                "the server keeps " + std::to_string(rules_->limits.held_bytes) +
+                    " bytes for its clients already, which is the most; try again later");
+  }
   if (phase_ == Phase::reading) {
     // The head must arrive within its time; a body may take as long as it moves.
     if (parser_->is_header_done()) arm_idle_timer();
@@ -140,7 +162,10 @@ void HttpConnection::parse() {
       return wait_for_more();
     }
     if (ec) return on_parse_error(ec);
-    if (!had_head && parser_->is_header_done() && !on_head()) return;
+    if (!had_head && parser_->is_header_done()) {
+      if (!on_head()) return;
+      arm_idle_timer();
+    }
     if (parser_->is_done()) return on_request();
   }
 }
@@ -206,6 +231,7 @@ bool HttpConnection::on_head() {
   }
   parser_->body_limit(route_->max_body_bytes);
   parser_->eager(true);
+  body_due_ = std::chrono::steady_clock::now() + rules_->limits.body_time;
   if (!parser_->is_done() && lower(request_.headers["expect"]) == "100-continue") {
     write("HTTP/1.1 100 Continue\r\n\r\n");
   }
@@ -218,6 +244,7 @@ void HttpConnection::on_request() {
   timer_.cancel();
   read();  // notices when the client goes
   const HttpRequest request = std::move(request_);
+  account();
   const HttpReply reply = make_reply(shared_from_this());
   const auto failed = [this](const char* what) {
     if (phase_ == Phase::streaming) return end();
@@ -246,6 +273,13 @@ void HttpConnection::fail(int status, std::string code, std::string message,
 
 void HttpConnection::answer(const HttpResponse& response) {
   if (phase_ != Phase::answering || answer_complete_) return;
+  const std::size_t most = rules_->limits.held_bytes;
+  if (response.body.size() > kSmallAnswerBytes &&
+      rules_->load->bytes + response.body.size() > most) {
+    return fail(503, "busy",
+                "answers that clients have not read fill the " + std::to_string(most) +
+                    " bytes that the server keeps for them; try again later");
+  }
   // After a request that was not read to its end nobody knows where the next one begins.
   const bool whole = parser_->is_done();
   keep_alive_ = keep_alive_ && whole && parser_->keep_alive();
@@ -325,8 +359,10 @@ std::string HttpConnection::head(const HttpResponse& response, std::string_view 
 void HttpConnection::write(std::string bytes) {
   if (phase_ == Phase::ended) return;
   queued_bytes_ += bytes.size();
+  account();
   // A single answer may be of any size; an event stream that its reader does not keep up with ends.
-  if (phase_ == Phase::streaming && queued_bytes_ > limits::kMaxSendQueueBytes) {
+  if (phase_ == Phase::streaming &&
+      (queued_bytes_ > limits::kMaxSendQueueBytes || holds_too_much())) {
     stream_.reset();
     return end();
   }
@@ -341,10 +377,15 @@ void HttpConnection::write_next() {
 }
 
 void HttpConnection::on_written(error_code ec) {
-  if (phase_ == Phase::ended) return queue_.clear();
+  if (phase_ == Phase::ended) {
+    queue_.clear();
+    queued_bytes_ = 0;
+    return account();
+  }
   if (ec) return end();
   queued_bytes_ -= queue_.front().size();
   queue_.pop_front();
+  account();
   if (!queue_.empty()) return write_next();
   if (answer_complete_) on_answer_written();
 }
@@ -359,18 +400,36 @@ void HttpConnection::on_answer_written() {
 
 // ---- time and end
 
+void HttpConnection::account() {
+  const std::size_t body = parser_ ? parser_->get().body().size() : 0;
+  const std::size_t holds = buffer_.size() + body + queued_bytes_;
+  rules_->load->bytes += holds - held_bytes_;
+  held_bytes_ = holds;
+}
+
+bool HttpConnection::holds_too_much() const {
+  const HttpLoad& load = *rules_->load;
+  const std::size_t most = rules_->limits.held_bytes;
+  return load.bytes > most && held_bytes_ > most / load.connections;
+}
+
 void HttpConnection::arm_idle_timer() {
-  timer_.expires_after(kIdleTime);
+  const auto now = std::chrono::steady_clock::now();
+  const bool in_body = phase_ == Phase::reading && parser_->is_header_done();
+  const auto idle_until = now + rules_->limits.idle_time;
+  timer_.expires_at(in_body ? std::min(idle_until, body_due_) : idle_until);
   timer_.async_wait([self = shared_from_this()](error_code ec) {
     // A timer that was set anew may have fired before.
     const bool stale = self->timer_.expiry() > std::chrono::steady_clock::now();
-    if (!ec && !stale && self->phase_ == Phase::reading) self->end();
+    if (ec || stale || self->phase_ != Phase::reading) return;
+    if (!self->begun_) return self->end();
+    self->fail(408, "timed_out", "the rest of the request did not come in time");
   });
 }
 
 /// Gives up on a client that takes no byte of its answer for the idle time.
 void HttpConnection::arm_write_timer() {
-  timer_.expires_after(kIdleTime);
+  timer_.expires_after(rules_->limits.idle_time);
   timer_.async_wait([self = shared_from_this(), written = stream_.bytes_written()](error_code ec) {
     if (ec || self->phase_ == Phase::ended || self->queue_.empty()) return;
     if (self->stream_.bytes_written() != written) return self->arm_write_timer();

@@ -10,8 +10,16 @@
 
 namespace wa::net {
 
+/// What all connections of a server hold together.
+struct HttpLoad {
+  std::size_t connections = 0;
+  std::size_t bytes = 0;  ///< bodies under way, and answers that were not read
+};
+
 /// What a connection asks of its server. Internal to engine/net.
 struct HttpRules {
+  HttpLimits limits;
+  std::shared_ptr<HttpLoad> load = std::make_shared<HttpLoad>();
   RouteTable routes;
   std::optional<std::string> token;
   std::function<HttpResponse(int, std::string, std::string)> make_error;
@@ -55,8 +63,14 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   /// `rules` may outlive the server that made them; `on_end` runs once.
   HttpConnection(ByteStream stream, std::shared_ptr<const HttpRules> rules, OnEnd on_end);
+  ~HttpConnection();
+  HttpConnection(const HttpConnection&) = delete;
+  HttpConnection& operator=(const HttpConnection&) = delete;
 
   void start();
+  /// Instead of start(): there are too many already.
+  void turn_away();
+  bool was_turned_away() const { return turned_away_; }
   /// The server stops: an answer that is being written is finished, all else is cut.
   void stop();
 
@@ -95,6 +109,10 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_written(error_code ec);
   void on_answer_written();
   void consume(std::size_t count);
+  /// Tells the server's load what this connection holds now.
+  void account();
+  /// The server is over its limit, and this connection holds more than its share.
+  bool holds_too_much() const;
   void arm_idle_timer();
   void arm_write_timer();
   void end();
@@ -113,12 +131,15 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
 
   std::list<std::string> queue_;  ///< to be written; the first is being written
   std::size_t queued_bytes_ = 0;
+  std::size_t held_bytes_ = 0;  ///< as the load knows
+  std::chrono::steady_clock::time_point body_due_{};
   Phase phase_ = Phase::reading;
   bool reading_ = false;
   bool input_ended_ = false;  ///< the client sends no more; perhaps it still listens
   bool begun_ = false;        ///< a byte of the current request has been parsed
   bool answer_complete_ = false;
   bool keep_alive_ = true;
+  bool turned_away_ = false;
   bool chunked_ = true;  ///< an event stream to a client of HTTP/1.1
 };
 

@@ -8,6 +8,9 @@
 namespace wa::net {
 namespace {
 
+/// Connections beyond the limit that are still being told so; more are closed without a word.
+constexpr std::size_t kTurnedAway = 50;
+
 std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (const char c : text) {
@@ -81,7 +84,10 @@ HttpReply make_reply(std::shared_ptr<HttpConnection> connection) {
 
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
  public:
-  explicit Impl(boost::asio::io_context& io) : io_(io) { rules_->make_error = default_error; }
+  Impl(boost::asio::io_context& io, HttpLimits limits) : io_(io) {
+    rules_->limits = limits;
+    rules_->make_error = default_error;
+  }
 
   HttpRules& rules() { return *rules_; }
 
@@ -103,21 +109,29 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
  private:
   void on_socket(Socket socket) {
+    const bool full = connections_.size() - turned_away_ >= rules_->limits.connections;
+    if (full && turned_away_ >= kTurnedAway) return;
     auto connection = std::make_shared<HttpConnection>(
         ByteStream(std::move(socket)), rules_, [weak = weak_from_this()](const auto& ended) {
-          if (const auto self = weak.lock()) self->connections_.erase(ended);
+          const auto self = weak.lock();
+          if (!self || self->connections_.erase(ended) == 0) return;
+          if (ended->was_turned_away()) --self->turned_away_;
         });
     connections_.insert(connection);
-    connection->start();
+    if (!full) return connection->start();
+    ++turned_away_;
+    connection->turn_away();
   }
 
   boost::asio::io_context& io_;
   std::shared_ptr<HttpRules> rules_ = std::make_shared<HttpRules>();
   std::shared_ptr<Listener> listener_;
   std::unordered_set<std::shared_ptr<HttpConnection>> connections_;
+  std::size_t turned_away_ = 0;  ///< of them
 };
 
-HttpServer::HttpServer(boost::asio::io_context& io) : impl_(std::make_shared<Impl>(io)) {}
+HttpServer::HttpServer(boost::asio::io_context& io, HttpLimits limits)
+    : impl_(std::make_shared<Impl>(io, limits)) {}
 HttpServer::~HttpServer() {
   stop();
 }

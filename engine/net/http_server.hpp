@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
 #include <string>
 
 #include "engine/base/bytes.hpp"
+#include "engine/base/limits.hpp"
 #include "engine/base/now.hpp"
 
 namespace boost::asio {
@@ -54,12 +56,23 @@ class HttpReply {
   std::shared_ptr<Impl> impl_;
 };
 
+/// What a server bears of its clients. Beyond `connections` a client is told 503 and closed; where
+/// more than `held_bytes` are kept for all of them, those that hold more than their share are told
+/// 503, or cut off while they stream.
+struct HttpLimits {
+  std::size_t connections = limits::kMaxHttpConnections;
+  std::size_t held_bytes = limits::kMaxHttpHeldBytes;
+  std::chrono::milliseconds idle_time =
+      std::chrono::seconds(60);  ///< for a head, for news of a body
+  std::chrono::milliseconds body_time = std::chrono::seconds(300);  ///< for a whole body
+};
+
 class HttpServer {
  public:
   using Handler = std::function<void(const HttpRequest&, HttpReply)>;
   class Impl;
 
-  explicit HttpServer(boost::asio::io_context& io);
+  explicit HttpServer(boost::asio::io_context& io, HttpLimits limits = {});
   ~HttpServer();
 
   /// `pattern` is a path whose segments may be "{name}". A known path with another method answers

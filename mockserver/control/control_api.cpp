@@ -14,7 +14,9 @@ std::string stable_code(int status) {
     case 401: return "unauthorized";
     case 404: return "unknown_path";
     case 405: return "wrong_method";
+    case 408: return "timed_out";
     case 413: return "body_too_large";
+    case 503: return "busy";
     case 500: return "internal";
     default: return "bad_request";
   }
@@ -25,7 +27,8 @@ std::string hint_for(int status) {
     case 401: return "send the header Authorization: Bearer TOKEN, with the --token of the mock";
     case 404: return "calls are below /v1 and /v1/t/TENANT; docs/openapi.json lists them";
     case 405: return "the header Allow names the methods of this path";
-    case 413: return "JSON bodies take up to 1 MiB, pictures up to 16 MiB";
+    case 413:
+      return "JSON bodies take up to 1 MiB, fault records up to 64 KiB, pictures up to 16 MiB";
     default: return "";
   }
 }
@@ -35,7 +38,10 @@ std::string hint_for(int status) {
 class ControlApi::Impl {
  public:
   Impl(boost::asio::io_context& io, MockHost& host, ControlOptions options)
-      : host_(host), options_(std::move(options)), handlers_(io, host, options_), server_(io) {}
+      : host_(host),
+        options_(std::move(options)),
+        handlers_(io, host, options_),
+        server_(io, options_.http) {}
   ~Impl() { stop(); }
 
   Result<void> listen() {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/net/http_server.hpp"
 #include "mockserver/net/mock_host.hpp"
 
 namespace wa::mock {
@@ -12,6 +13,8 @@ struct ControlOptions {
   std::string token;    ///< bearer token; empty = none
   std::string profile;  ///< shown by /v1/info
   std::string version;
+  net::HttpLimits http = {};
+  std::size_t event_feeds = limits::kMaxEventFeeds;  ///< streams and long polls at a time
 };
 
 /// The HTTP/JSON control API over a MockHost. Pictures are read here (camera) and reach the tenant

@@ -31,9 +31,10 @@ const HttpHeaders kWantsJson = {{"Accept", "application/json"}};
 /// A mock with its control API, on a thread of its own.
 class RunningMock {
  public:
-  explicit RunningMock(ControlOptions options = {}, Settings settings = {}) {
+  explicit RunningMock(ControlOptions options = {}, Settings settings = {}, HostLimits most = {}) {
     HostOptions host;
     host.settings = std::move(settings);
+    host.limits = most;
     auto keys = ServerKeys::generate(random_);
     auto started = MockHost::start(io_, std::move(host), std::move(keys), random_);
     host_ = std::move(*started);
@@ -68,6 +69,9 @@ class RunningMock {
 
 class ControlApiTest : public testing::Test {
  protected:
+  ControlApiTest() = default;
+  ControlApiTest(ControlOptions options, HostLimits most) : mock_(std::move(options), {}, most) {}
+
   HttpAnswer call(std::string_view method, std::string_view target, std::string_view body = {},
                   const HttpHeaders& headers = {}) {
     return test::http_call(mock_.control_port(), method, target, body, headers);
@@ -432,6 +436,122 @@ TEST_F(ControlApiTest, AFloodOfBadBodiesLeavesTheConnectionsAlone) {
     if (round % 20 == 0) test::websocket_ping(client, std::to_string(round));
   }
   test::websocket_ping(client, "still here");
+  EXPECT_EQ(call("GET", "/v1/connections").json().at("connections").as_array().size(), 1u);
+}
+
+/// A mock that bears little.
+class ControlFloodTest : public ControlApiTest {
+ protected:
+  static ControlOptions options() {
+    ControlOptions few;
+    few.http.connections = 40;
+    few.http.held_bytes = 8 * 1024 * 1024;
+    few.event_feeds = 4;
+    return few;
+  }
+  ControlFloodTest()
+      : ControlApiTest(options(), {.tenants = 3, .phones = 5, .faults = 6, .events = 50}) {}
+};
+
+TEST_F(ControlFloodTest, MoreThanTheMostOfAnythingIs429AndSaysHowManyThereAre) {
+  EXPECT_EQ(call("PUT", "/v1/t/one").status, 201);
+  EXPECT_EQ(call("PUT", "/v1/t/two").status, 201);
+  EXPECT_EQ(refused(429, "PUT", "/v1/t/three"), "too_many_tenants");
+  EXPECT_THAT(message("PUT", "/v1/t/three", ""), HasSubstr("3 tenants"));
+
+  for (int i = 0; i < 5; ++i) {
+    const std::string tenant = i % 2 == 0 ? "/v1/t/one" : "/v1";
+    const std::string number = "1555010000" + std::to_string(i);
+    EXPECT_EQ(call("POST", tenant + "/phones", "{\"number\":\"" + number + "\"}").status, 201);
+  }
+  EXPECT_EQ(refused(429, "POST", "/v1/t/two/phones", R"({"number":"15550100009"})"),
+            "too_many_phones");
+  EXPECT_EQ(refused(422, "POST", "/v1/phones",
+                    "{\"number\":\"15550100009\",\"name\":\"" + std::string(300, 'x') + "\"}"),
+            "bad_name");
+
+  const std::string fault = R"({"fault":"refs","args":{"count":0}})";
+  for (int i = 0; i < 6; ++i) EXPECT_EQ(call("POST", "/v1/faults", fault).status, 201);
+  EXPECT_EQ(refused(429, "POST", "/v1/t/two/faults", fault), "too_many_faults");
+  EXPECT_EQ(call("DELETE", "/v1/faults/f1").status, 200);
+  EXPECT_EQ(call("POST", "/v1/t/two/faults", fault).status, 201);
+  EXPECT_EQ(refused(429, "POST", "/v1/t/two/faults", fault), "too_many_faults");
+  // What a reset forgets makes room again.
+  EXPECT_EQ(call("POST", "/v1/reset").status, 200);
+  EXPECT_EQ(call("POST", "/v1/t/two/faults", fault).status, 201);
+  EXPECT_EQ(call("POST", "/v1/t/two/phones", R"({"number":"15550100009"})").status, 201);
+}
+
+TEST_F(ControlFloodTest, APlanOfAMillionRecordsIsNotRead) {
+  std::string plan = "[";
+  for (int i = 0; i < 1'000'000; ++i) plan += R"({"fault":"refs"},)";
+  EXPECT_EQ(refused(413, "POST", "/v1/faults", plan), "body_too_large");
+  EXPECT_EQ(refused(400, "POST", "/v1/faults", plan.substr(0, limits::kMaxFaultBodyBytes)),
+            "bad_json");
+  EXPECT_EQ(refused(400, "POST", "/v1/faults", std::string(60'000, '[')), "bad_json");
+}
+
+TEST_F(ControlFloodTest, ReadersOfEventsBeyondTheMostAreTold429) {
+  std::vector<std::unique_ptr<TestSocket>> readers;
+  for (int i = 0; i < 4; ++i) {
+    readers.push_back(std::make_unique<TestSocket>(mock_.control_port()));
+    readers.back()->write(test::http_request("GET", "/v1/events"));
+    readers.back()->read_until("\r\n\r\n");
+  }
+  EXPECT_EQ(refused(429, "GET", "/v1/events"), "too_many_feeds");
+  EXPECT_EQ(refused(429, "GET", "/v1/events?limit=1&within=1h", {}, kWantsJson), "too_many_feeds");
+  // What is there is answered at once, and is no feed.
+  EXPECT_EQ(call("GET", "/v1/events", {}, kWantsJson).status, 200);
+}
+
+TEST_F(ControlFloodTest, TheLogsOfAllTenantsHaveOneLimit) {
+  call("PUT", "/v1/t/one");
+  const auto logged = [&](const std::string& tenant) {
+    return call("GET", tenant + "/events", {}, kWantsJson).json().at("events").as_array().size();
+  };
+  for (int i = 0; i < 60; ++i) {
+    TestSocket client(mock_.ws_port());
+    upgrade(client, i < 40 ? "/ws/chat" : "/t/one/ws/chat");
+  }
+  EXPECT_LE(logged("/v1") + logged("/v1/t/one"), 50u);
+  EXPECT_GE(logged("/v1/t/one"), 20u);
+}
+
+TEST_F(ControlFloodTest, AClientStaysConnectedWhileTheControlPortIsFlooded) {
+  TestSocket client(mock_.ws_port());
+  ASSERT_EQ(upgrade(client).status, 101);
+  std::vector<std::unique_ptr<TestSocket>> flood;
+  const std::vector<std::string> kinds = {
+      "GET /v1/info HTTP/1.1\r\nX-Slow: ",
+      "POST /v1/phones/1/scan HTTP/1.1\r\nContent-Length: 9999999\r\n\r\n" +
+          std::string(100'000, ' '),
+      test::http_request("GET", "/v1/events")};
+  const auto flood_up_to = [&](std::size_t count) {
+    while (flood.size() < count) {
+      flood.push_back(std::make_unique<TestSocket>(mock_.control_port()));
+      try {
+        flood.back()->write(kinds[flood.size() % kinds.size()]);
+      } catch (const std::exception&) {
+        // It was closed already.
+      }
+      if (flood.size() % 50 == 0) test::websocket_ping(client, std::to_string(flood.size()));
+    }
+  };
+  flood_up_to(60);
+  EXPECT_EQ(refused(503, "GET", "/v1/info"), "busy");
+  flood_up_to(500);
+  test::websocket_ping(client, "still here");
+  flood.clear();
+  // Everybody has gone: soon all is as before.
+  int status = 0;
+  for (int i = 0; i < 1000 && status != 200; ++i) {
+    try {
+      status = call("GET", "/v1/info").status;
+    } catch (const std::exception&) {
+      // Closed: the server has not noticed yet.
+    }
+  }
+  EXPECT_EQ(status, 200);
   EXPECT_EQ(call("GET", "/v1/connections").json().at("connections").as_array().size(), 1u);
 }
 

@@ -92,17 +92,29 @@ struct EventFeed::Waiting {
   std::uint64_t next;  ///< where the next poll goes on
 };
 
-EventFeed::EventFeed(boost::asio::io_context& io, MockHost& host)
+EventFeed::EventFeed(boost::asio::io_context& io, MockHost& host, std::size_t most)
     : io_(io),
       host_(host),
+      most_(most),
       subscription_(host.subscribe([this](const LoggedEvent& event) { on_event(event); })) {}
 
 EventFeed::~EventFeed() {
   stop();
 }
 
-void EventFeed::stream(EventQuery query, net::HttpReply reply) {
+bool EventFeed::has_room(const net::HttpReply& reply) {
   streams_.remove_if([](const Stream& stream) { return !stream.reply.open(); });
+  polls_.remove_if([](const auto& waiting) { return !waiting->reply.open(); });
+  if (streams_.size() + polls_.size() < most_) return true;
+  reply.send(to_response(
+      Problem{429, "too_many_feeds",
+              std::to_string(most_) + " clients follow events already, which is the most",
+              "end a stream or a long poll; one stream serves a whole tenant"}));
+  return false;
+}
+
+void EventFeed::stream(EventQuery query, net::HttpReply reply) {
+  if (!has_room(reply)) return;
   reply.start_events();
   for (const LoggedEvent& event : host_.log(query.tenant)) {
     if (query.wants(event)) reply.event(std::to_string(event.seq), json::serialize(to_json(event)));
@@ -116,6 +128,7 @@ void EventFeed::poll(Poll poll, net::HttpReply reply) {
     if (event.seq >= waiting->poll.query.from) waiting->take(event);
   }
   if (waiting->full() || !waiting->poll.within) return waiting->answer(200);
+  if (!has_room(waiting->reply)) return;
   polls_.push_back(waiting);
   waiting->timer.expires_after(
       std::chrono::duration_cast<std::chrono::steady_clock::duration>(*waiting->poll.within));

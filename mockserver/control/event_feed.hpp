@@ -27,7 +27,8 @@ struct EventQuery {
 /// `GET /v1/events`: those that are logged, then those that come.
 class EventFeed {
  public:
-  EventFeed(boost::asio::io_context& io, MockHost& host);
+  /// `most`: streams and long polls at a time; more are answered 429.
+  EventFeed(boost::asio::io_context& io, MockHost& host, std::size_t most);
   ~EventFeed();
 
   /// Server-sent events, until the client goes.
@@ -53,9 +54,12 @@ class EventFeed {
   struct Waiting;
 
   void on_event(const LoggedEvent& event);
+  /// False, and the client was told, when there are too many readers already.
+  bool has_room(const net::HttpReply& reply);
 
   boost::asio::io_context& io_;
   MockHost& host_;
+  std::size_t most_;
   MockHost::Subscription subscription_;
   std::list<Stream> streams_;
   std::list<std::shared_ptr<Waiting>> polls_;

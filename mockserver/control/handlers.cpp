@@ -4,6 +4,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "engine/base/limits.hpp"
 #include "mockserver/control/documents.hpp"
 #include "mockserver/control/metrics.hpp"
 
@@ -31,7 +32,10 @@ const std::string& Call::parameter(const std::string& name) const {
 }
 
 Handlers::Handlers(boost::asio::io_context& io, MockHost& host, ControlOptions options)
-    : host_(host), options_(std::move(options)), feed_(io, host), camera_(io) {}
+    : host_(host),
+      options_(std::move(options)),
+      feed_(io, host, options_.event_feeds),
+      camera_(io) {}
 
 void Handlers::command(const Call& call, Command command, int status, Render render) {
   host_.command(call.tenant_name, std::move(command),
@@ -68,6 +72,12 @@ void Handlers::add_phone(const Call& call) {
     AddPhone add;
     WA_TRY(add.number, required_text(body, "number"));
     WA_TRY(add.name, optional_text(body, "name"));
+    if (add.name.size() > limits::kMaxPhoneNameBytes) {
+      return Problem{422, "bad_name",
+                     "a phone's name has up to " + std::to_string(limits::kMaxPhoneNameBytes) +
+                         " bytes, not " + std::to_string(add.name.size()),
+                     ""};
+    }
     return add;
   };
   auto add = read();
@@ -329,6 +339,10 @@ void Handlers::add_tenant(const net::HttpRequest& request, const net::HttpReply&
   if (!settings) return refuse(reply, settings.error());
   const auto added = host_.add_tenant(name, std::move(*settings));
   if (!added) {
+    if (added.error().code == Errc::too_large) {
+      return refuse(reply, Problem{429, "too_many_tenants", added.error().detail,
+                                   "POST /v1/t/TENANT/reset empties one for another use"});
+    }
     const bool exists = added.error().code == Errc::conflict;
     Problem problem = to_problem(added.error(), exists ? "tenant_exists" : "bad_tenant_name");
     if (exists) problem.hint = "POST /v1/t/" + name + "/reset empties it; its settings stay";

@@ -49,7 +49,7 @@ const std::vector<Route>& tenant_routes() {
       {"POST", "/phones/{id}/unlink", &Handlers::unlink},
       {"GET", "/connections", &Handlers::list_connections},
       {"DELETE", "/connections/{id}", &Handlers::close_connection},
-      {"POST", "/faults", &Handlers::add_fault},
+      {"POST", "/faults", &Handlers::add_fault, limits::kMaxFaultBodyBytes},
       {"GET", "/faults", &Handlers::list_faults},
       {"DELETE", "/faults/{id}", &Handlers::remove_fault},
       {"POST", "/faults/{id}/fire", &Handlers::fire_fault},

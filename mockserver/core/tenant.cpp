@@ -91,6 +91,10 @@ Tenant::TlsDecision Tenant::tls_decision(Now now) {
   return impl_->tls_decision(now);
 }
 
+std::size_t Tenant::phone_count() const {
+  return impl_->accounts.phones().size();
+}
+
 std::vector<PhoneInfo> Tenant::phones() const {
   std::vector<PhoneInfo> infos;
   for (const auto& [id, phone] : impl_->accounts.phones()) infos.push_back(impl_->describe(phone));

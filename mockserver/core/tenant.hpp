@@ -217,6 +217,7 @@ class Tenant {
   TlsDecision tls_decision(Now now);
 
   std::vector<PhoneInfo> phones() const;
+  std::size_t phone_count() const;
   /// By id or number.
   std::optional<PhoneInfo> phone(std::string_view id_or_number) const;
   std::vector<ConnectionInfo> connections() const;

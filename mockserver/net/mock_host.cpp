@@ -1,5 +1,6 @@
 #include "mockserver/net/mock_host.hpp"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 
@@ -117,8 +118,16 @@ class MockHost::Impl final : public TenantSurroundings {
     logged.t_ms = std::chrono::duration_cast<std::chrono::milliseconds>(since_start).count();
     logged.tenant = tenant;
     logged.event = std::move(event);
-    if (entry.log.size() == kLogSize) entry.log.pop_front();
+    if (entry.log.size() == kLogSize) forget_oldest(entry);
+    if (logged_ >= options_.limits.events) {
+      const auto largest = std::max_element(
+          entries_.begin(), entries_.end(), [](const auto& one, const auto& other) {
+            return one.second->log.size() < other.second->log.size();
+          });
+      if (!largest->second->log.empty()) forget_oldest(*largest->second);
+    }
     entry.log.push_back(logged);
+    ++logged_;
     on_event_.call(logged);
   }
 
@@ -141,6 +150,10 @@ class MockHost::Impl final : public TenantSurroundings {
     if (entries_.contains(name)) {
       return Error{Errc::conflict, "there is already a tenant \"" + std::string(name) + "\""};
     }
+    if (entries_.size() >= options_.limits.tenants) {
+      return Error{Errc::too_large, "there are " + std::to_string(entries_.size()) +
+                                        " tenants already, which is the most"};
+    }
     make_tenant(std::string(name), std::move(settings));
     return {};
   }
@@ -158,11 +171,19 @@ class MockHost::Impl final : public TenantSurroundings {
       if (done) done(Problem{503, "stopping", "the mock server is stopping", ""});
       return;
     }
+    if (const auto full = no_room_for(command)) {
+      if (done) done(*full);
+      return;
+    }
     const auto shell = entry->second->shell;
     shell->command(command, std::move(done));
+    count(*entry->second);
     // The log is this shell's part of what a Reset forgets. Numbers go on, so that who follows the
     // events sees no number twice.
-    if (std::holds_alternative<Reset>(command)) entry->second->log.clear();
+    if (std::holds_alternative<Reset>(command)) {
+      logged_ -= entry->second->log.size();
+      entry->second->log.clear();
+    }
   }
 
   void stop() {
@@ -176,6 +197,8 @@ class MockHost::Impl final : public TenantSurroundings {
     std::shared_ptr<TenantShell> shell;
     std::deque<LoggedEvent> log;
     std::uint64_t last_seq = 0;
+    std::size_t phones = 0;  ///< as counted last
+    std::size_t faults = 0;
   };
 
   boost::asio::io_context& io_;
@@ -189,9 +212,41 @@ class MockHost::Impl final : public TenantSurroundings {
   std::map<std::string, std::unique_ptr<Entry>, std::less<>> entries_;
   Listeners<LoggedEvent> on_event_;
   Listeners<std::string> on_settled_;
+  std::size_t phones_ = 0;  ///< of all tenants
+  std::size_t faults_ = 0;
+  std::size_t logged_ = 0;
   bool stopped_ = false;
 
  private:
+  std::optional<Problem> no_room_for(const Command& command) const {
+    const auto full = [](std::string_view what, std::size_t most, std::string hint) {
+      return Problem{429, "too_many_" + std::string(what),
+                     "there are " + std::to_string(most) + " " + std::string(what) +
+                         " in all tenants, which is the most",
+                     std::move(hint)};
+    };
+    const HostLimits& limits = options_.limits;
+    if (std::holds_alternative<AddPhone>(command) && phones_ >= limits.phones) {
+      return full("phones", limits.phones, "POST /v1/t/TENANT/reset forgets those of a tenant");
+    }
+    if (std::holds_alternative<AddFault>(command) && faults_ >= limits.faults) {
+      return full("faults", limits.faults, "DELETE /v1/faults/ID removes one, POST /v1/reset all");
+    }
+    return std::nullopt;
+  }
+
+  void forget_oldest(Entry& entry) {
+    entry.log.pop_front();
+    --logged_;
+  }
+
+  void count(Entry& entry) {
+    const Tenant& tenant = entry.shell->tenant();
+    phones_ += tenant.phone_count() - std::exchange(entry.phones, tenant.phone_count());
+    const std::size_t faults = tenant.faults().records().size();
+    faults_ += faults - std::exchange(entry.faults, faults);
+  }
+
   /// Nothing is known of who connects, its tenant neither: the default one decides for all.
   net::TlsAnswer tls_answer() {
     using Flaw = TlsAuthority::Flaw;

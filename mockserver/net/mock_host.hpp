@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "engine/base/limits.hpp"
 #include "mockserver/core/tenant.hpp"
 
 namespace boost::asio {
@@ -22,6 +23,14 @@ struct LoggedEvent {
   TenantEvent event;
 };
 
+/// What a host keeps, of all tenants together.
+struct HostLimits {
+  std::size_t tenants = limits::kMaxTenants;
+  std::size_t phones = limits::kMaxPhones;
+  std::size_t faults = limits::kMaxFaults;
+  std::size_t events = limits::kMaxLoggedEvents;
+};
+
 struct HostOptions {
   std::string listen = "127.0.0.1:0";
   Settings settings;       ///< of the default tenant
@@ -36,6 +45,7 @@ struct HostOptions {
   std::vector<std::string> host_names = {};
   /// What TlsAuthority::save() gave; empty: a new authority.
   std::string tls_authority = {};
+  HostLimits limits = {};
 };
 
 /// Tenants on real sockets: listens (one port with and without TLS), routes `/ws/chat` and
@@ -62,10 +72,11 @@ class MockHost {
 
   /// The default tenant has the empty name. Null when there is none of that name.
   Tenant* tenant(std::string_view name);
-  /// Makes a tenant. Errors: `conflict` (exists), `usage` (name).
+  /// Makes a tenant. Errors: `conflict` (exists), `usage` (name), `too_large` (too many).
   Result<void> add_tenant(std::string_view name, Settings settings);
   std::vector<std::string> tenants() const;
 
+  /// A phone or a fault beyond the host's limits is refused with 429.
   /// `done` runs once, maybe before this returns (most commands), maybe later (Scan).
   using Done = std::function<void(const std::variant<CommandResult, Problem>&)>;
   void command(std::string_view tenant, Command command, Done done);

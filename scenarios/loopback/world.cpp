@@ -22,6 +22,7 @@
 #include "scenarios/loopback/device.hpp"
 #include "scenarios/stage/host_fault.hpp"
 #include "scenarios/stage/invariants.hpp"
+#include "scenarios/stage/plan.hpp"
 
 namespace wa::loopback {
 
@@ -88,6 +89,7 @@ class World::Impl final : public ClientSurroundings, public stage::ServerPort {
     mock::HostOptions host;
     host.settings = options.settings;
     host.seed = options.seed;
+    host.limits.faults = stage::Plan::kMaxFaults;
     host.on_keys = options.on_keys;
     // Not within the step of the tenant that it comes from.
     host.on_host_fault = [this](const mock::HostFaultSwitched& switched) {
