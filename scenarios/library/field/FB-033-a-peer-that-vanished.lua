@@ -14,7 +14,7 @@ device:await("connected", { within = "1m" })
 local earned = device.credentials
 local dark = server:fault { fault = "blackhole", where = { device = device }, when = { manual = true }, heal = { on_event = "connected" } }
 dark:fire()
-device:await("connecting", { within = mode == "sim" and "45s" or "4m" })
+device:await("connecting", { within = mode == "sim" and "45s" or "2m" })
 device:await("connected", { within = "1m" })           -- at once, on a new stream
 expect(device.connects):equals(3)
 expect(device.credentials):equals(earned)

@@ -19,7 +19,7 @@ local earned = hit.credentials
 local spoilt = server:fault {
   fault = "corrupt", args = { flip_byte = -1 }, where = { device = hit, direction = "to_client" }, when = { nth = 1 },
 }
-local state = hit:await("connecting", { within = "4m" })  -- the next frame, a pong at the latest
+local state = hit:await("connecting", { within = "2m" })  -- the next frame, a pong at the latest
 expect(state.code):is_nil()                            -- nobody said a code, so there is none
 hit:await("connected", { within = "1m" })
 expect(hit.connects):equals(3)
