@@ -80,6 +80,11 @@ Outcome<crypto::PublicKey> read_key(ByteSpan bytes, std::string_view what) {
     return Refusal{Failure::invalid_key, std::string(what) + ": " + std::to_string(bytes.size()) +
                                              " bytes, expected 05 and 32 bytes"};
   }
+  // X25519 ignores the top bit. With it a base key, which nothing signs, would be another one to us
+  // and make the same secrets: a message that begins a session could be read twice.
+  if ((bytes[31] & std::byte{0x80}) != std::byte{0}) {
+    return Refusal{Failure::invalid_key, std::string(what) + ": the top bit is set"};
+  }
   crypto::PublicKey key;
   std::memcpy(key.bytes.data(), bytes.data(), bytes.size());
   return key;

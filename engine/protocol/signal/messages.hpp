@@ -19,7 +19,8 @@ namespace wa::signal {
 /// A public key as Signal's protobufs carry it: the type byte 05, then the 32 bytes.
 ByteArray<33> typed(const crypto::PublicKey& key);
 
-/// 33 bytes that begin with 05, or 32 without. Errors: `invalid_key`; `what` names the field.
+/// 33 bytes that begin with 05, or 32 without; the top bit is clear. Errors: `invalid_key`; `what`
+/// names the field.
 Outcome<crypto::PublicKey> read_key(ByteSpan bytes, std::string_view what);
 
 /// What `<enc type="msg">` carries: 33 | protobuf | 8 bytes of HMAC.

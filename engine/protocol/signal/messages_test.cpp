@@ -242,6 +242,9 @@ TEST(MessagesTest, KeysHave33BytesOr32) {
   auto other_type = typed(kKey);
   other_type[0] = std::byte{6};
   EXPECT_EQ(read_key(other_type, "key").error().why, Failure::invalid_key);
+  auto top_bit = typed(kKey);
+  top_bit[32] = std::byte{0x80};
+  EXPECT_EQ(read_key(top_bit, "key").error().why, Failure::invalid_key);
   for (const std::size_t size : {0U, 1U, 31U, 34U, 64U}) {
     EXPECT_EQ(read_key(Bytes(size, std::byte{5}), "key").error().why, Failure::invalid_key);
   }

@@ -43,16 +43,17 @@ Outcome<SessionState::Seed> SessionState::seed_of(const ReceiverChain& receiver,
   if (const Key* const skipped = receiver.skipped.find(counter)) {
     return Seed{*skipped, std::nullopt};
   }
-  if (!receiver.chain) {
-    return Refusal{Failure::chain_closed, "no key is kept for counter " + std::to_string(counter) +
-                                              " of a chain that ended"};
-  }
-  if (counter < receiver.chain->index) {
+  if (counter < receiver.chain.index) {
     return Refusal{Failure::duplicate, "counter " + std::to_string(counter) + ", " +
-                                           std::to_string(receiver.chain->index) +
+                                           std::to_string(receiver.chain.index) +
                                            " comes next, and no key is kept for it"};
   }
-  return seed_of(*receiver.chain, counter);
+  if (receiver.closed) {
+    return Refusal{Failure::chain_closed, "counter " + std::to_string(counter) +
+                                              " of a chain that ended before " +
+                                              std::to_string(receiver.chain.index)};
+  }
+  return seed_of(receiver.chain, counter);
 }
 
 Outcome<SessionState::Reading> SessionState::read(const crypto::PublicKey& local_identity,
@@ -77,19 +78,20 @@ Outcome<SessionState::Reading> SessionState::read(const crypto::PublicKey& local
 
 void SessionState::begin_chain(const SignalMessage& message, const RootAndChain& step,
                                Random& random) {
-  if (!receivers.empty() && receivers.back().chain) {
+  if (!receivers.empty() && !receivers.back().closed) {
     auto& closing = receivers.back();
     // Messages of the old chain may still come, up to the last one that the sender made. When that
     // is too far ahead, or no sensible number, none of them is awaited.
     const std::uint32_t last = message.previous_counter;
-    if (last < kNothingBefore && last >= closing.chain->index &&
-        jump(*closing.chain, last) <= kMaxJump) {
-      closing.skipped.keep(*closing.chain, last + 1);
+    if (last < kNothingBefore && last >= closing.chain.index &&
+        jump(closing.chain, last) <= kMaxJump) {
+      closing.skipped.keep(closing.chain, last + 1);
     }
-    closing.chain.reset();
+    closing.chain.key.clear();
+    closing.closed = true;
   }
   if (receivers.size() == kMaxChains) receivers.erase(receivers.begin());
-  receivers.push_back({message.ratchet_key, Chain{step.chain, 0}, {}});
+  receivers.push_back({message.ratchet_key, Chain{step.chain, 0}, false, {}});
 
   previous_counter = sender.index > 0 ? sender.index - 1 : 0;
   ratchet = crypto::generate_key_pair(random);
@@ -103,8 +105,8 @@ void SessionState::apply(const SignalMessage& message, const Reading& reading, R
   if (reading.step) begin_chain(message, *reading.step, random);
   auto& receiver = receivers[chain_of(message.ratchet_key).value()];
   if (reading.after) {
-    receiver.skipped.keep(*receiver.chain, message.counter);
-    receiver.chain = reading.after;
+    receiver.skipped.keep(receiver.chain, message.counter);
+    receiver.chain = *reading.after;
   } else {
     receiver.skipped.erase(message.counter);
   }
@@ -124,10 +126,8 @@ void SessionState::write(schema::StoredSession_State& record) const {
   for (const ReceiverChain& receiver : receivers) {
     auto& one = *record.add_receivers();
     one.set_ratchet_key(schema::field(receiver.ratchet_key));
-    if (receiver.chain) {
-      one.set_index(receiver.chain->index);
-      one.set_chain_key(schema::field(receiver.chain->key));
-    }
+    one.set_index(receiver.chain.index);
+    if (!receiver.closed) one.set_chain_key(schema::field(receiver.chain.key));
     receiver.skipped.write(*one.mutable_skipped());
   }
   if (pending) {
@@ -157,13 +157,12 @@ Result<SessionState> SessionState::from(const schema::StoredSession_State& recor
     ReceiverChain receiver;
     WA_TRY(receiver.ratchet_key,
            crypto::PublicKey::from(as_bytes(one.ratchet_key()), "remote ratchet key"));
-    std::uint64_t end = std::uint64_t{1} << 32;
-    if (one.has_chain_key()) {
-      WA_TRY(Key key, Key::from(as_bytes(one.chain_key()), "receiver chain"));
-      receiver.chain = Chain{std::move(key), one.index()};
-      end = one.index();
+    receiver.chain.index = one.index();
+    receiver.closed = !one.has_chain_key();
+    if (!receiver.closed) {
+      WA_TRY(receiver.chain.key, Key::from(as_bytes(one.chain_key()), "receiver chain"));
     }
-    WA_TRY(receiver.skipped, SkippedSeeds::from(one.skipped(), end));
+    WA_TRY(receiver.skipped, SkippedSeeds::from(one.skipped(), one.index()));
     state.receivers.push_back(std::move(receiver));
   }
   if (record.has_pending_signed_pre_key_id()) {

@@ -22,7 +22,8 @@ struct SessionState {
 
   struct ReceiverChain {
     crypto::PublicKey ratchet_key;
-    std::optional<Chain> chain;  ///< empty once a newer chain closed it
+    Chain chain;
+    bool closed = false;  ///< by a newer chain; of `chain` only the index is left then
     SkippedSeeds skipped;
   };
 

@@ -47,7 +47,7 @@ void SkippedSeeds::write(Record& record) const {
   }
 }
 
-Result<SkippedSeeds> SkippedSeeds::from(const Record& record, std::uint64_t end) {
+Result<SkippedSeeds> SkippedSeeds::from(const Record& record, std::uint32_t end) {
   if (static_cast<std::size_t>(record.size()) > kMax) {
     return Error{Errc::malformed, "skipped seeds: " + std::to_string(record.size())};
   }

@@ -31,7 +31,7 @@ class SkippedSeeds {
 
   void write(Record& record) const;
   /// Errors: `malformed`: more than kMax, not ascending, or not below `end`.
-  static Result<SkippedSeeds> from(const Record& record, std::uint64_t end);
+  static Result<SkippedSeeds> from(const Record& record, std::uint32_t end);
 
  private:
   struct Seed {
