@@ -19,17 +19,17 @@ unsigned char* raw(std::byte* bytes) {
   return reinterpret_cast<unsigned char*>(bytes);
 }
 
-/// The state of SHA-256 behind whole blocks, as OpenSSL's functions want it.
-SHA256_CTX resume(const std::array<std::uint32_t, 8>& words, std::uint32_t hashed_bytes) {
+/// The state of SHA-256 behind a key's block, as OpenSSL's functions want it.
+SHA256_CTX resume(const std::array<std::uint32_t, 8>& words) {
   SHA256_CTX state{};
   std::copy(words.begin(), words.end(), state.h);
-  state.Nl = hashed_bytes * 8;
+  state.Nl = SHA256_CBLOCK * 8;
   state.md_len = SHA256_DIGEST_LENGTH;
   return state;
 }
 
-/// What SHA256_Final wants for a message that fits into one block behind the key's: 55 bytes at
-/// most, the bit 1, zeros and the length.
+/// The only block of a message of 55 bytes at most that follows a key's block: the message, the bit
+/// 1, zeros and the length. Spares short messages the buffering of SHA256_Update and SHA256_Final.
 class LastBlock {
  public:
   static constexpr std::size_t kCapacity = SHA256_CBLOCK - 9;
@@ -42,11 +42,27 @@ class LastBlock {
     used_ += part.size();
   }
 
+  /// The message is the digest that `state` holds.
+  void set(const SHA256_CTX& state) {
+    for (std::size_t i = 0; i < 8; ++i) {
+      const SHA_LONG big = __builtin_bswap32(state.h[i]);
+      std::memcpy(bytes_.data() + 4 * i, &big, 4);
+    }
+    used_ = SHA256_DIGEST_LENGTH;
+  }
+
+  ByteArray<32> begin() const {
+    ByteArray<32> bytes;
+    std::memcpy(bytes.data(), bytes_.data(), bytes.size());
+    return bytes;
+  }
+
   /// Behind `state`, which has hashed the key's block.
   void hash_into(SHA256_CTX& state) {
     bytes_[used_] = std::byte{0x80};
-    const auto bits = big_endian<8>((SHA256_CBLOCK + used_) * 8);
-    std::copy(bits.begin(), bits.end(), bytes_.end() - 8);
+    const auto bits = static_cast<std::uint16_t>(8 * (SHA256_CBLOCK + used_));
+    bytes_[SHA256_CBLOCK - 2] = static_cast<std::byte>(bits >> 8);
+    bytes_[SHA256_CBLOCK - 1] = static_cast<std::byte>(bits & 0xff);
     SHA256_Transform(&state, raw(bytes_.data()));
   }
 
@@ -54,15 +70,6 @@ class LastBlock {
   ByteArray<SHA256_CBLOCK> bytes_{};
   std::size_t used_ = 0;
 };
-
-ByteArray<32> digest_of(const SHA256_CTX& state) {
-  ByteArray<32> digest;
-  for (std::size_t i = 0; i < 8; ++i) {
-    const SHA_LONG big = __builtin_bswap32(state.h[i]);
-    std::memcpy(digest.data() + 4 * i, &big, 4);
-  }
-  return digest;
-}
 
 }  // namespace
 
@@ -124,24 +131,25 @@ HmacSha256::~HmacSha256() {
 }
 
 ByteArray<32> HmacSha256::over(ByteSpan first, ByteSpan second, ByteSpan third) const {
-  SHA256_CTX state = resume(inner_, SHA256_CBLOCK);
-  ByteArray<32> digest;
+  SHA256_CTX state = resume(inner_);
+  LastBlock digest;
   if (first.size() + second.size() + third.size() <= LastBlock::kCapacity) {
     LastBlock block;
     for (const ByteSpan part : {first, second, third}) block.add(part);
     block.hash_into(state);
-    digest = digest_of(state);
+    digest.set(state);
   } else {
+    ByteArray<32> bytes;
     for (const ByteSpan part : {first, second, third}) {
       SHA256_Update(&state, part.data(), part.size());
     }
-    SHA256_Final(raw(digest.data()), &state);
+    SHA256_Final(raw(bytes.data()), &state);
+    digest.add(bytes);
   }
   std::copy(outer_.begin(), outer_.end(), state.h);
-  LastBlock block;
-  block.add(digest);
-  block.hash_into(state);
-  return digest_of(state);
+  digest.hash_into(state);
+  digest.set(state);
+  return digest.begin();
 }
 
 ByteArray<32> hmac_sha256(ByteSpan key, ByteSpan message) {
@@ -176,12 +184,25 @@ void hkdf_sha256(ByteSpan ikm, ByteSpan salt, ByteSpan info, std::span<std::byte
 ByteArray<32> pbkdf2_sha256(ByteSpan password, ByteSpan salt, std::uint32_t rounds) {
   WA_ASSERT(rounds > 0);
   const HmacSha256 key(password);
-  ByteArray<32> last = key.over(salt, big_endian<4>(1));
-  ByteArray<32> sum = last;
+  const ByteArray<32> first = key.over(salt, big_endian<4>(1));
+  // Each round is an HMAC over a digest, so the block is never laid out anew. The pairing code pays
+  // this 131,072 times.
+  LastBlock block;
+  block.add(first);
+  SHA256_CTX state = resume(key.inner_);
+  std::array<SHA_LONG, 8> folded{};
   for (std::uint32_t round = 1; round < rounds; ++round) {
-    last = key.over(last);
-    for (std::size_t i = 0; i < sum.size(); ++i) sum[i] ^= last[i];
+    for (const auto* half : {&key.inner_, &key.outer_}) {
+      std::copy(half->begin(), half->end(), state.h);
+      block.hash_into(state);
+      block.set(state);
+    }
+    for (std::size_t i = 0; i < folded.size(); ++i) folded[i] ^= state.h[i];
   }
+  std::copy(folded.begin(), folded.end(), state.h);
+  block.set(state);
+  ByteArray<32> sum = block.begin();
+  for (std::size_t i = 0; i < sum.size(); ++i) sum[i] ^= first[i];
   return sum;
 }
 

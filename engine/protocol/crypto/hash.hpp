@@ -17,6 +17,7 @@ class HmacSha256 {
   ByteArray<32> over(ByteSpan first, ByteSpan second = {}, ByteSpan third = {}) const;
 
  private:
+  friend ByteArray<32> pbkdf2_sha256(ByteSpan password, ByteSpan salt, std::uint32_t rounds);
   using State = std::array<std::uint32_t, 8>;
 
   State inner_;
