@@ -27,6 +27,7 @@
 #include "engine/store/memory_store.hpp"
 #include "mockserver/camera/camera.hpp"
 #include "mockserver/net/mock_host.hpp"
+#include "tests/support/test_support.hpp"
 
 namespace {
 
@@ -211,11 +212,9 @@ void bench_starts(const std::string& testline, int count) {
                 testline.c_str());
     return;
   }
-  std::string directory = std::filesystem::temp_directory_path() / "connect_bench-XXXXXX";
-  if (!::mkdtemp(directory.data())) give_up("no temporary directory");
+  const test::TemporaryDirectory directory;
   std::vector<double> times;
-  for (int i = 0; i < count; ++i) times.push_back(start_mock(testline, directory + "/ready.json"));
-  std::filesystem::remove_all(directory);
+  for (int i = 0; i < count; ++i) times.push_back(start_mock(testline, directory / "ready.json"));
   print("testline mock, exec to ready file", std::move(times));
 }
 

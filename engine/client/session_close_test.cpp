@@ -367,8 +367,7 @@ TEST(SessionCloseTest, AServerThatAcceptsAndDropsIsMetWithEverLongerDelays) {
 TEST(SessionCloseTest, APairedDeviceNeverGivesUpOnTheNetworkAndIsBackWithinTheLongestDelay) {
   World world;
   world.pair();
-  world.behaviour.on_dial = World::OnDial::fail;
-  world.close_from_server();
+  world.lose_server();
   world.forget();
   world.advance(24h);
   EXPECT_EQ(world.status().state, State::connecting);

@@ -135,8 +135,7 @@ TEST(SessionCommandsTest, ALogoutInTheMiddleOfPairingIsSaidAfterTheRestart) {
 TEST(SessionCommandsTest, ALogoutWithoutANetworkForgetsInTheEnd) {
   World world;
   world.pair();
-  world.behaviour.on_dial = World::OnDial::fail;
-  world.close_from_server();
+  world.lose_server();
   world.step(LogoutRequested{});
   world.advance(11s);
   EXPECT_EQ(world.status().state, State::logged_out);

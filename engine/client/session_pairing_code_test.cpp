@@ -122,6 +122,14 @@ std::string shown_code(const World& world) {
   return world.status().pairing_code ? world.status().pairing_code->code : std::string();
 }
 
+/// A person types the code on show, and that links.
+void expect_linked(World& world, Phone& phone) {
+  phone.type(shown_code(world));
+  phone.pair();
+  world.advance(10ms);
+  EXPECT_EQ(world.status().state, State::connected);
+}
+
 // ---- the way to a device ------------------------------------------------------------------------
 
 TEST(SessionPairingCodeTest, ARequestStartsTheDeviceAndShowsACodeBesideTheQr) {
@@ -325,10 +333,7 @@ TEST(SessionPairingCodeTest, AReconnectMakesANewCodeAndTheOldOneIsVoid) {
   EXPECT_EQ(world.status().pairing_code->sequence, 2u);
   EXPECT_EQ(world.status().pairing_code->expires_at, world.status().qr->expires_at + 120s);
   EXPECT_EQ(phone.companion_hellos.size(), 2u);
-  phone.type(shown_code(world));
-  phone.pair();
-  world.advance(10ms);
-  EXPECT_EQ(world.status().state, State::connected);
+  expect_linked(world, phone);
 }
 
 TEST(SessionPairingCodeTest, RefsThatRunOutDoNotEndTheStreamWhileACodeIsPending) {
@@ -341,10 +346,7 @@ TEST(SessionPairingCodeTest, RefsThatRunOutDoNotEndTheStreamWhileACodeIsPending)
   EXPECT_FALSE(world.status().qr);
   ASSERT_TRUE(world.status().pairing_code);
   EXPECT_EQ(world.dial_times.size(), 1u);
-  phone.type(shown_code(world));
-  phone.pair();
-  world.advance(10ms);
-  EXPECT_EQ(world.status().state, State::connected);
+  expect_linked(world, phone);
   EXPECT_EQ(world.dial_times.size(), 2u);
 }
 

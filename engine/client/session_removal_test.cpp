@@ -215,8 +215,7 @@ TEST(SessionRemovalTest, ADeleteWithoutAStreamIsSaidInTheBackground) {
 TEST(SessionRemovalTest, AnErrandIsTriedSlowlyUntilTheServerHasHeard) {
   World world;
   world.pair();
-  world.behaviour.on_dial = World::OnDial::fail;
-  world.close_from_server();
+  world.lose_server();
   world.step(DeleteRequested{});
   world.forget();
   world.advance(2h);
@@ -234,8 +233,7 @@ TEST(SessionRemovalTest, AnErrandIsTriedSlowlyUntilTheServerHasHeard) {
 TEST(SessionRemovalTest, AnErrandSurvivesTheProcess) {
   World before;
   before.pair();
-  before.behaviour.on_dial = World::OnDial::fail;
-  before.close_from_server();
+  before.lose_server();
   before.step(DeleteRequested{});
   before.advance(1s);
 
@@ -338,8 +336,7 @@ TEST(SessionRemovalTest, StopInTheMiddleOfADeleteDoesNotForgetIt) {
 TEST(SessionRemovalTest, DeletingTwiceIsDeletingOnce) {
   World world;
   world.pair();
-  world.behaviour.on_dial = World::OnDial::fail;
-  world.close_from_server();
+  world.lose_server();
   world.step(DeleteRequested{});
   const auto tombstones = world.store.at("tombstone");
   for (int i = 0; i < 3; ++i) {
@@ -362,8 +359,7 @@ TEST(SessionRemovalTest, DeleteForgetsTheEvidenceToo) {
 TEST(SessionRemovalTest, ALogoutThatWasNotHeardIsSaidLater) {
   World world;
   world.pair();
-  world.behaviour.on_dial = World::OnDial::fail;
-  world.close_from_server();
+  world.lose_server();
   world.step(LogoutRequested{});
   world.advance(11s);
   ASSERT_EQ(world.status().state, State::logged_out);

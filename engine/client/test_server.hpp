@@ -85,6 +85,11 @@ class World {
 
   void send(const NodeBuilder& node);
   void send_bytes(Bytes bytes);
+  /// It closes, and nobody can reach it any more.
+  void lose_server() {
+    behaviour.on_dial = OnDial::fail;
+    close_from_server();
+  }
   void close_from_server();
   /// The stanza, then the close.
   void send_and_close(const NodeBuilder& node);

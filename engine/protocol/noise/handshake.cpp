@@ -62,6 +62,15 @@ void set(std::string& field, ByteSpan bytes) {
   field.assign(as_text(bytes));
 }
 
+/// A ClientHello or ServerHello. An empty `sealed_static` stays absent.
+template <class Hello>
+void fill(Hello& hello, const crypto::PublicKey& ephemeral, ByteSpan sealed_static,
+          ByteSpan sealed_payload) {
+  set(*hello.mutable_ephemeral(), ephemeral);
+  if (!sealed_static.empty()) set(*hello.mutable_static_(), sealed_static);
+  set(*hello.mutable_payload(), sealed_payload);
+}
+
 Bytes serialize(const schema::HandshakeMessage& message) {
   Bytes out(message.ByteSizeLong());
   WA_ASSERT(message.SerializeToArray(out.data(), static_cast<int>(out.size())));
@@ -182,10 +191,7 @@ Result<Bytes> Initiator::resume_hello(const crypto::PublicKey& server_static, By
   const auto sealed_payload = symmetric_.encrypt_and_hash(payload);
 
   schema::HandshakeMessage message;
-  auto& hello = *message.mutable_client_hello();
-  set(*hello.mutable_ephemeral(), ephemeral_.public_key);
-  set(*hello.mutable_static_(), sealed_static);
-  set(*hello.mutable_payload(), sealed_payload);
+  fill(*message.mutable_client_hello(), ephemeral_.public_key, sealed_static, sealed_payload);
   step_ = Step::resume_sent;
   return serialize(message);
 }
@@ -344,9 +350,7 @@ Result<Bytes> Responder::answer_resume(const crypto::PublicKey& client_ephemeral
 
   // The static field stays absent: an empty one would tell the client that this is XXfallback.
   schema::HandshakeMessage answer;
-  auto& server_hello = *answer.mutable_server_hello();
-  set(*server_hello.mutable_ephemeral(), ephemeral_.public_key);
-  set(*server_hello.mutable_payload(), sealed_chain);
+  fill(*answer.mutable_server_hello(), ephemeral_.public_key, {}, sealed_chain);
   return serialize(answer);
 }
 
@@ -365,10 +369,7 @@ Result<Bytes> Responder::answer_in_full(std::string_view protocol_name,
   const auto sealed_chain = symmetric_.encrypt_and_hash(certificate_chain);
 
   schema::HandshakeMessage answer;
-  auto& server_hello = *answer.mutable_server_hello();
-  set(*server_hello.mutable_ephemeral(), ephemeral_.public_key);
-  set(*server_hello.mutable_static_(), sealed_static);
-  set(*server_hello.mutable_payload(), sealed_chain);
+  fill(*answer.mutable_server_hello(), ephemeral_.public_key, sealed_static, sealed_chain);
   return serialize(answer);
 }
 
