@@ -228,8 +228,8 @@ TEST(SessionVectorsTest, EveryStepOfTheRecordingGivesTheSameBytes) {
     replay.step(step);
     if (testing::Test::HasFatalFailure()) return;
   }
-  // All that are listed, but for the one of the damaged session.
-  EXPECT_EQ(replay.compared, file.at("counts").at("encrypt").to_number<int>() - 1);
+  // All that are listed, but for the one of the damaged session; and of 2002 in a row, three.
+  EXPECT_EQ(replay.compared, file.at("counts").at("encrypt").to_number<int>() - 1 + 3);
   EXPECT_EQ(replay.opened, file.at("counts").at("decryptOk").to_number<int>());
   EXPECT_EQ(replay.refused, file.at("counts").at("decryptError").to_number<int>());
 }
