@@ -1,8 +1,10 @@
 #include "mockserver/core/accounts.hpp"
 
 #include <algorithm>
-#include <boost/json/parse.hpp>
-#include <boost/json/serialize.hpp>
+
+#include "engine/protocol/pairing/device_identity.hpp"
+#include "engine/protocol/signal/phash.hpp"
+#include "mockserver/core/saved_member.hpp"
 
 namespace wa::mock {
 namespace {
@@ -11,45 +13,6 @@ namespace json = boost::json;
 
 /// How phone-number users were called once; clients still write it at times.
 constexpr std::string_view kServerOldPn = "c.us";
-
-/// A member of a saved object; every error names it.
-class Member {
- public:
-  Member(const json::object& object, std::string_view key) : key_(key) {
-    value_ = object.if_contains(key);
-  }
-
-  Result<std::string> text() const {
-    if (value_ == nullptr || !value_->is_string()) return bad("text");
-    return std::string(value_->get_string());
-  }
-  Result<std::uint32_t> number() const {
-    if (value_ != nullptr && value_->is_int64()) {
-      const std::int64_t number = value_->get_int64();
-      if (number >= 0 && number <= std::int64_t{0xffffffff}) {
-        return static_cast<std::uint32_t>(number);
-      }
-    }
-    return bad("a number below 2^32");
-  }
-  Result<json::array> list() const {
-    if (value_ == nullptr || !value_->is_array()) return bad("a list");
-    return value_->get_array();
-  }
-  template <class Key>
-  Result<Key> key() const {
-    WA_TRY(const std::string hex, text());
-    WA_TRY(const Bytes raw, from_hex(hex));
-    return Key::from(raw, key_);
-  }
-
- private:
-  Error bad(std::string_view wanted) const {
-    return Error{Errc::malformed, "accounts: \"" + key_ + "\" is not " + std::string(wanted)};
-  }
-  std::string key_;
-  const json::value* value_;
-};
 
 json::object save_keys(const std::map<std::uint32_t, crypto::PublicKey>& keys) {
   json::object saved;
@@ -72,7 +35,7 @@ Result<void> load_keys(const json::object& object, std::string_view name, Take&&
         !std::all_of(id.begin(), id.end(), [](char c) { return c >= '0' && c <= '9'; })) {
       return Error{Errc::malformed, "accounts: \"" + id + "\" is not a pre-key id"};
     }
-    WA_TRY(const Key key, Member(keys->get_object(), id).key<Key>());
+    WA_TRY(const Key key, SavedMember(keys->get_object(), id).key<Key>());
     take(static_cast<std::uint32_t>(std::stoul(id)), key);
   }
   return {};
@@ -96,14 +59,14 @@ Result<PhoneKeys> load_phone_keys(const json::object& object) {
   const auto pair_of = [](const crypto::PrivateKey& key) {
     return crypto::KeyPair{key, crypto::public_key_of(key)};
   };
-  WA_TRY(keys.registration_id, Member(object, "registration_id").number());
-  WA_TRY(keys.signed_pre_key.id, Member(object, "signed_prekey_id").number());
-  WA_TRY(const auto signed_key, Member(object, "signed_prekey").key<crypto::PrivateKey>());
+  WA_TRY(keys.registration_id, SavedMember(object, "registration_id").number());
+  WA_TRY(keys.signed_pre_key.id, SavedMember(object, "signed_prekey_id").number());
+  WA_TRY(const auto signed_key, SavedMember(object, "signed_prekey").key<crypto::PrivateKey>());
   keys.signed_pre_key.key = pair_of(signed_key);
-  WA_TRY(const std::string signature, Member(object, "signed_prekey_signature").text());
+  WA_TRY(const std::string signature, SavedMember(object, "signed_prekey_signature").text());
   WA_TRY(const Bytes signature_bytes, from_hex(signature));
   WA_TRY(keys.signed_pre_key.signature, fixed<64>(signature_bytes, "signed_prekey_signature"));
-  WA_TRY(keys.next_one_time_id, Member(object, "next_prekey_id").number());
+  WA_TRY(keys.next_one_time_id, SavedMember(object, "next_prekey_id").number());
   WA_TRY_VOID(load_keys<crypto::PrivateKey>(object, "prekeys",
                                             [&](std::uint32_t id, const crypto::PrivateKey& key) {
                                               keys.one_time.emplace(id, pair_of(key));
@@ -131,28 +94,29 @@ json::object save_companion(const Companion& companion) {
 
 Result<Companion> load_companion(const json::object& object) {
   Companion companion;
-  WA_TRY(const std::uint32_t device, Member(object, "device").number());
+  WA_TRY(const std::uint32_t device, SavedMember(object, "device").number());
   companion.device = static_cast<std::uint16_t>(device);
-  WA_TRY(companion.key_index, Member(object, "key_index").number());
-  WA_TRY(companion.label, Member(object, "label").text());
-  WA_TRY(companion.noise_key, Member(object, "noise_key").key<crypto::PublicKey>());
+  WA_TRY(companion.key_index, SavedMember(object, "key_index").number());
+  WA_TRY(companion.label, SavedMember(object, "label").text());
+  WA_TRY(companion.noise_key, SavedMember(object, "noise_key").key<crypto::PublicKey>());
   pairing::Registration& registration = companion.registration;
-  WA_TRY(registration.registration_id, Member(object, "registration_id").number());
-  WA_TRY(registration.identity, Member(object, "identity").key<crypto::PublicKey>());
-  WA_TRY(registration.signed_pre_key_id, Member(object, "signed_prekey_id").number());
-  WA_TRY(registration.signed_pre_key, Member(object, "signed_prekey").key<crypto::PublicKey>());
-  WA_TRY(const std::string signature, Member(object, "signed_prekey_signature").text());
+  WA_TRY(registration.registration_id, SavedMember(object, "registration_id").number());
+  WA_TRY(registration.identity, SavedMember(object, "identity").key<crypto::PublicKey>());
+  WA_TRY(registration.signed_pre_key_id, SavedMember(object, "signed_prekey_id").number());
+  WA_TRY(registration.signed_pre_key,
+         SavedMember(object, "signed_prekey").key<crypto::PublicKey>());
+  WA_TRY(const std::string signature, SavedMember(object, "signed_prekey_signature").text());
   WA_TRY(const Bytes signature_bytes, from_hex(signature));
   WA_TRY(registration.signed_pre_key_signature,
          fixed<64>(signature_bytes, "signed_prekey_signature"));
-  WA_TRY(registration.os, Member(object, "os").text());
+  WA_TRY(registration.os, SavedMember(object, "os").text());
   // These were not saved always.
   if (object.contains("device_identity")) {
-    WA_TRY(const std::string identity, Member(object, "device_identity").text());
+    WA_TRY(const std::string identity, SavedMember(object, "device_identity").text());
     WA_TRY(companion.device_identity, from_hex(identity));
   }
   if (object.contains("dictionary")) {
-    WA_TRY(const std::uint32_t dictionary, Member(object, "dictionary").number());
+    WA_TRY(const std::uint32_t dictionary, SavedMember(object, "dictionary").number());
     companion.dictionary = dictionary == 2 ? wire::Dictionary::v2 : wire::Dictionary::v3;
   }
   WA_TRY_VOID(load_keys<crypto::PublicKey>(object, "prekeys",
@@ -168,21 +132,21 @@ Result<Companion> load_companion(const json::object& object) {
 
 Result<Phone> load_phone(const json::object& object) {
   Phone phone;
-  WA_TRY(phone.id, Member(object, "id").text());
-  WA_TRY(phone.number, Member(object, "number").text());
-  WA_TRY(phone.name, Member(object, "name").text());
-  WA_TRY(phone.lid_user, Member(object, "lid").text());
-  WA_TRY(phone.identity.private_key, Member(object, "identity").key<crypto::PrivateKey>());
+  WA_TRY(phone.id, SavedMember(object, "id").text());
+  WA_TRY(phone.number, SavedMember(object, "number").text());
+  WA_TRY(phone.name, SavedMember(object, "name").text());
+  WA_TRY(phone.lid_user, SavedMember(object, "lid").text());
+  WA_TRY(phone.identity.private_key, SavedMember(object, "identity").key<crypto::PrivateKey>());
   phone.identity.public_key = crypto::public_key_of(phone.identity.private_key);
   if (const json::value* keys = object.if_contains("keys")) {
     if (!keys->is_object()) return Error{Errc::malformed, "accounts: \"keys\" is not an object"};
     WA_TRY(phone.keys, load_phone_keys(keys->get_object()));
   }
-  WA_TRY(phone.raw_id, Member(object, "raw_id").number());
-  WA_TRY(phone.next_key_index, Member(object, "next_key_index").number());
-  WA_TRY(const std::uint32_t next_device, Member(object, "next_device").number());
+  WA_TRY(phone.raw_id, SavedMember(object, "raw_id").number());
+  WA_TRY(phone.next_key_index, SavedMember(object, "next_key_index").number());
+  WA_TRY(const std::uint32_t next_device, SavedMember(object, "next_device").number());
   phone.next_device = static_cast<std::uint16_t>(next_device);
-  WA_TRY(const json::array companions, Member(object, "companions").list());
+  WA_TRY(const json::array companions, SavedMember(object, "companions").list());
   for (const json::value& entry : companions) {
     if (!entry.is_object()) return Error{Errc::malformed, "accounts: a companion is no object"};
     WA_TRY(Companion companion, load_companion(entry.get_object()));
@@ -195,6 +159,21 @@ Result<Phone> load_phone(const json::object& object) {
 
 Addressing addressing_of(const wire::Jid& jid) {
   return jid.server == wire::kServerLid ? Addressing::lid : Addressing::pn;
+}
+
+const KeyIndexList& Phone::key_index_list(Now now, Random& random) {
+  if (!key_index_list_) {
+    pairing::KeyIndexListSpec spec;
+    spec.raw_id = raw_id;
+    spec.timestamp = static_cast<std::uint64_t>(now.wall.seconds());
+    spec.current_index = next_key_index - 1;
+    for (const auto& [device, companion] : companions) {
+      spec.valid_indexes.push_back(companion.key_index);
+    }
+    key_index_list_ =
+        KeyIndexList{now.wall.seconds(), pairing::issue_key_index_list(spec, identity, random)};
+  }
+  return *key_index_list_;
 }
 
 Result<Phone*> Accounts::add_phone(std::string_view number, std::string_view name, Random& random) {
@@ -276,6 +255,16 @@ std::vector<DeviceKey> Accounts::devices(const Phone& phone) {
   return keys;
 }
 
+std::string Accounts::device_hash(std::span<const Phone* const> phones, Addressing form) {
+  std::vector<wire::Jid> jids;
+  for (const Phone* phone : phones) {
+    for (const DeviceKey& device : devices(*phone)) {
+      jids.push_back(phone->address(form, device.device));
+    }
+  }
+  return signal::participant_hash(jids);
+}
+
 Addressing Accounts::form_for(const DeviceKey& reader) const {
   const auto phone = phones_.find(reader.phone_id);
   if (phone == phones_.end()) return Addressing::lid;
@@ -321,7 +310,7 @@ Companion* Accounts::companion(const DeviceKey& key) {
   return companion == phone->second.companions.end() ? nullptr : &companion->second;
 }
 
-std::string Accounts::save() const {
+json::array Accounts::save() const {
   json::array phones;
   for (const auto& [id, phone] : phones_) {
     json::array companions;
@@ -340,16 +329,10 @@ std::string Accounts::save() const {
     if (phone.keys) saved["keys"] = save_phone_keys(*phone.keys);
     phones.push_back(std::move(saved));
   }
-  return json::serialize(json::object{{"version", 1}, {"phones", std::move(phones)}});
+  return phones;
 }
 
-Result<void> Accounts::load(std::string_view text) {
-  boost::system::error_code failure;
-  const json::value parsed = json::parse(text, failure);
-  if (failure || !parsed.is_object()) {
-    return Error{Errc::malformed, "accounts: not a JSON object"};
-  }
-  WA_TRY(const json::array phones, Member(parsed.get_object(), "phones").list());
+Result<void> Accounts::load(const json::array& phones) {
   std::map<std::string, Phone> loaded;
   std::uint64_t next_id = 1;
   for (const json::value& entry : phones) {

@@ -1,11 +1,14 @@
 #pragma once
 
+#include <boost/json/fwd.hpp>
 #include <map>
 #include <optional>
 #include <set>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "engine/base/now.hpp"
 #include "engine/protocol/wire/node_codec.hpp"
 #include "mockserver/core/mailbox.hpp"
 #include "mockserver/core/prekeys.hpp"
@@ -30,6 +33,12 @@ enum class Addressing { pn, lid };
 /// The family that a JID is of; PN unless its server is `lid`.
 Addressing addressing_of(const wire::Jid& jid);
 
+/// Which companions of an account are valid, signed by it: what others are shown.
+struct KeyIndexList {
+  std::int64_t seconds = 0;  ///< when it was signed
+  Bytes bytes;               ///< ADVSignedKeyIndexList
+};
+
 /// A virtual phone: the primary device of an account.
 struct Phone {
   std::string id;
@@ -45,12 +54,19 @@ struct Phone {
   std::string push_name;           ///< as a device published it last
   std::set<std::string> contacts;  ///< ids of phones that it exchanged messages with
 
+  /// Signed when it is asked for first, and again after `forget_key_index_list`.
+  const KeyIndexList& key_index_list(Now now, Random& random);
+  void forget_key_index_list() { key_index_list_.reset(); }
+
   const std::string& shown_name() const { return push_name.empty() ? name : push_name; }
   wire::Jid jid(std::uint16_t device = 0) const { return {number, wire::kServerPn, device}; }
   wire::Jid lid(std::uint16_t device = 0) const { return {lid_user, wire::kServerLid, device}; }
   wire::Jid address(Addressing form, std::uint16_t device = 0) const {
     return form == Addressing::pn ? jid(device) : lid(device);
   }
+
+ private:
+  std::optional<KeyIndexList> key_index_list_;
 };
 
 /// Names one device of an account; stays valid while the device may come and go. Device 0 is the
@@ -82,6 +98,8 @@ class Accounts {
   std::optional<DeviceKey> device(const wire::Jid& jid) const;
   /// All devices of an account, the phone first.
   static std::vector<DeviceKey> devices(const Phone& phone);
+  /// The participant hash over all devices of these accounts, under one kind of name.
+  static std::string device_hash(std::span<const Phone* const> phones, Addressing form);
   /// How a device expects others to be called: by number if it speaks dictionary 2, else hidden.
   Addressing form_for(const DeviceKey& reader) const;
   /// The name of a device that exists.
@@ -93,9 +111,9 @@ class Accounts {
   /// any. None for a device that does not exist.
   std::optional<DeviceBundle> take_bundle(const DeviceKey& key, Random& random);
 
-  /// JSON text and back. Errors: `malformed`, naming the member.
-  std::string save() const;
-  Result<void> load(std::string_view json);
+  /// To JSON and back. Errors: `malformed`, naming the member.
+  boost::json::array save() const;
+  Result<void> load(const boost::json::array& saved);
 
  private:
   void index();

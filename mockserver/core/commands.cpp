@@ -154,6 +154,10 @@ void Tenant::Impl::reset(Now now) {
   old_refs.clear();
   online_.clear();
   to_phones_.clear();
+  sent_.clear();
+  sent_order_.clear();
+  presences.clear();
+  groups.clear();
 }
 
 }  // namespace wa::mock

@@ -1,6 +1,7 @@
 #include "mockserver/core/iq_routes.hpp"
 
-#include "engine/protocol/crypto/hash.hpp"
+#include "mockserver/core/group_routes.hpp"
+#include "mockserver/core/prekey_routes.hpp"
 #include "mockserver/core/usync.hpp"
 
 namespace wa::mock {
@@ -10,142 +11,12 @@ using wire::Jid;
 using wire::Node;
 using wire::NodeBuilder;
 
-constexpr std::byte kKeyType{5};
-constexpr std::size_t kMaxUploadedKeys = 2000;
-
 NodeBuilder result_with(const IqContext& context, NodeBuilder content) {
   return empty_result(context.iq).child(std::move(content));
 }
 
 NodeBuilder answer_empty(IqContext& context) {
   return empty_result(context.iq);
-}
-
-NodeBuilder answer_count(IqContext& context) {
-  return result_with(context,
-                     NodeBuilder("count").attr("value", context.companion->prekeys.size()));
-}
-
-struct UploadedKey {
-  std::uint32_t id = 0;
-  crypto::PublicKey key;
-};
-
-Result<ByteSpan> bytes_of(const Node& parent, std::string_view tag, std::size_t size) {
-  const Node* child = parent.child(tag);
-  if (child == nullptr) return Error{Errc::malformed, "<" + std::string(tag) + "> is missing"};
-  const ByteSpan bytes = child->bytes();
-  if (bytes.size() != size) {
-    return Error{Errc::malformed, "<" + std::string(tag) + "> has " + std::to_string(bytes.size()) +
-                                      " bytes, expected " + std::to_string(size)};
-  }
-  return bytes;
-}
-
-Result<UploadedKey> parse_key(const Node& node) {
-  UploadedKey parsed;
-  WA_TRY(const ByteSpan id, bytes_of(node, "id", 3));
-  parsed.id = static_cast<std::uint32_t>(read_big_endian(id));
-  WA_TRY(const ByteSpan value, bytes_of(node, "value", 32));
-  WA_TRY(parsed.key, crypto::PublicKey::from(value, "value"));
-  return parsed;
-}
-
-/// Checks `<skey>` and stores it as the companion's signed pre-key.
-Result<void> store_signed_key(const Node& skey, Companion& companion) {
-  WA_TRY(const UploadedKey parsed, parse_key(skey));
-  WA_TRY(const ByteSpan signature, bytes_of(skey, "signature", 64));
-  const Bytes message = concat(ByteSpan(&kKeyType, 1), ByteSpan(parsed.key.bytes));
-  WA_TRY_VOID(
-      crypto::verify(companion.registration.identity, message, signature, "signed pre-key"));
-  companion.registration.signed_pre_key_id = parsed.id;
-  companion.registration.signed_pre_key = parsed.key;
-  WA_TRY(companion.registration.signed_pre_key_signature, fixed<64>(signature, "signature"));
-  return {};
-}
-
-Result<void> store_upload(IqContext& context) {
-  Companion& companion = *context.companion;
-  WA_TRY(const ByteSpan registration_id, bytes_of(context.iq, "registration", 4));
-  WA_TRY(const ByteSpan type, bytes_of(context.iq, "type", 1));
-  if (type[0] != kKeyType) return Error{Errc::malformed, "<type> is not 05"};
-  WA_TRY(const ByteSpan identity, bytes_of(context.iq, "identity", 32));
-  if (!equal(identity, companion.registration.identity.bytes)) {
-    context.violate("prekey-identity", "the upload names another identity key");
-  }
-  companion.registration.registration_id =
-      static_cast<std::uint32_t>(read_big_endian(registration_id));
-  const Node* list = context.iq.child("list");
-  if (list == nullptr || list->children().empty()) {
-    return Error{Errc::malformed, "<list> has no keys"};
-  }
-  if (list->children().size() > kMaxUploadedKeys) {
-    return Error{Errc::too_large,
-                 "<list> has " + std::to_string(list->children().size()) + " keys"};
-  }
-  std::vector<UploadedKey> keys;
-  for (const Node& entry : list->children()) {
-    WA_TRY(const UploadedKey parsed, parse_key(entry));
-    keys.push_back(parsed);
-  }
-  const Node* skey = context.iq.child("skey");
-  if (skey == nullptr) return Error{Errc::malformed, "<skey> is missing"};
-  WA_TRY_VOID(store_signed_key(*skey, companion));
-  for (const UploadedKey& uploaded : keys) {
-    if (companion.prekeys.add(uploaded.id, uploaded.key) == PreKeyStock::Upload::conflicting) {
-      context.violate("prekey-reused", "pre-key " + std::to_string(uploaded.id) +
-                                           " was uploaded before with another key");
-    }
-  }
-  return {};
-}
-
-NodeBuilder answer_upload(IqContext& context) {
-  if (const Result<void> stored = store_upload(context); !stored) {
-    const bool signature = stored.error().code == Errc::auth_failed;
-    context.violate(signature ? "signed-prekey-signature" : "prekey-upload", stored.error().detail);
-    return iq_error(context.iq, 400, "bad-request");
-  }
-  return empty_result(context.iq);
-}
-
-NodeBuilder answer_rotate(IqContext& context) {
-  const Node* skey = context.iq.first_child()->child("skey");
-  const Result<void> stored = skey == nullptr
-                                  ? Result<void>(Error{Errc::malformed, "<skey> is missing"})
-                                  : store_signed_key(*skey, *context.companion);
-  if (!stored) {
-    const bool signature = stored.error().code == Errc::auth_failed;
-    context.violate(signature ? "signed-prekey-signature" : "prekey-upload", stored.error().detail);
-    return iq_error(context.iq, 400, "bad-request");
-  }
-  return empty_result(context.iq);
-}
-
-NodeBuilder answer_digest(IqContext& context) {
-  const Companion& companion = *context.companion;
-  if (companion.prekeys.empty()) return iq_error(context.iq, 404, "item-not-found");
-  const pairing::Registration& registration = companion.registration;
-  Bytes hashed =
-      concat(ByteSpan(registration.identity.bytes), ByteSpan(registration.signed_pre_key.bytes),
-             ByteSpan(registration.signed_pre_key_signature));
-  NodeBuilder list("list");
-  for (const auto& [id, key] : companion.prekeys.offered()) {
-    append(hashed, key.bytes);
-    list.child(NodeBuilder("id").bytes(big_endian<3>(id)));
-  }
-  return result_with(
-      context,
-      NodeBuilder("digest")
-          .child(NodeBuilder("registration").bytes(big_endian<4>(registration.registration_id)))
-          .child(NodeBuilder("type").bytes(ByteSpan(&kKeyType, 1)))
-          .child(NodeBuilder("identity").bytes(registration.identity.bytes))
-          .child(NodeBuilder("skey")
-                     .child(NodeBuilder("id").bytes(big_endian<3>(registration.signed_pre_key_id)))
-                     .child(NodeBuilder("value").bytes(registration.signed_pre_key.bytes))
-                     .child(NodeBuilder("signature").bytes(registration.signed_pre_key_signature)))
-          .child(std::move(list))
-          .child(NodeBuilder("hash").bytes(crypto::sha1(hashed))));
 }
 
 NodeBuilder answer_active(IqContext& context) {
@@ -175,17 +46,14 @@ NodeBuilder answer_blocklist(IqContext& context) {
 }
 
 NodeBuilder answer_privacy(IqContext& context) {
-  constexpr std::string_view kCategories[] = {"readreceipts", "profile",  "status", "online",
-                                              "last",         "groupadd", "calladd"};
+  constexpr std::string_view kCategories[] = {"readreceipts", "profile",  "status",
+                                              "online",       "last",     "groupadd",
+                                              "calladd",      "messages", "defense"};
   NodeBuilder privacy("privacy");
   for (const std::string_view name : kCategories) {
     privacy.child(NodeBuilder("category").attr("name", std::string(name)).attr("value", "all"));
   }
   return result_with(context, std::move(privacy));
-}
-
-NodeBuilder answer_groups(IqContext& context) {
-  return result_with(context, NodeBuilder("groups")).attr("t", context.now.wall.seconds());
 }
 
 /// Media has a host that no name server knows: nothing is ever uploaded or fetched here.
@@ -220,9 +88,12 @@ NodeBuilder answer_logout(IqContext& context) {
 
 const std::vector<IqRoute>& iq_routes() {
   constexpr std::string_view kSource = "connection.md, After login";
+  constexpr std::string_view kGroups = "routing.md, Groups";
   static const std::vector<IqRoute> routes = {
       {"w:p", "get", "", true, "keep-alive ping, with or without a child",
        "connection.md, Keep-alive", answer_ping},
+      {"encrypt", "get", "key", false, "key bundles of devices; who is unknown is left out",
+       "routing.md, Bundles", answer_bundles},
       {"encrypt", "get", "count", false, "how many one-time pre-keys the server holds", kSource,
        answer_count},
       {"encrypt", "get", "digest", false, "what the server holds of the device's keys", kSource,
@@ -237,8 +108,33 @@ const std::vector<IqRoute>& iq_routes() {
       {"abt", "get", "props", false, "A/B properties", kSource, answer_ab_props},
       {"blocklist", "get", "", false, "blocked contacts: none", kSource, answer_blocklist},
       {"privacy", "get", "", false, "privacy settings", kSource, answer_privacy},
-      {"w:g2", "get", "participating", false, "groups of the account: none", kSource,
-       answer_groups},
+      {"w:g2", "get", "participating", false, "groups of the account", kGroups,
+       answer_participating},
+      {"w:g2", "get", "query", false, "a group, for its members", kGroups, answer_group_query},
+      {"w:g2", "get", "invite", false, "the code of a group's link, or the group behind a code",
+       kGroups, answer_group_invite},
+      {"w:g2", "set", "invite", false, "another code for a group, or to join by one", kGroups,
+       answer_group_invite_set},
+      {"w:g2", "set", "create", false, "a new group", kGroups, answer_group_create},
+      {"w:g2", "set", "add", false, "further members", kGroups, answer_group_members},
+      {"w:g2", "set", "remove", false, "members out of it", kGroups, answer_group_members},
+      {"w:g2", "set", "promote", false, "members become admins", kGroups, answer_group_members},
+      {"w:g2", "set", "demote", false, "admins become members", kGroups, answer_group_members},
+      {"w:g2", "set", "leave", false, "the account leaves groups", kGroups, answer_group_leave},
+      {"w:g2", "set", "subject", false, "another subject", kGroups, answer_group_subject},
+      {"w:g2", "set", "description", false, "another description, or none", kGroups,
+       answer_group_description},
+      {"w:g2", "set", "announcement", false, "only admins write", kGroups, answer_group_setting},
+      {"w:g2", "set", "not_announcement", false, "every member writes", kGroups,
+       answer_group_setting},
+      {"w:g2", "set", "locked", false, "only admins change subject and description", kGroups,
+       answer_group_setting},
+      {"w:g2", "set", "unlocked", false, "every member changes them", kGroups,
+       answer_group_setting},
+      {"w:g2", "set", "ephemeral", false, "messages vanish after a time", kGroups,
+       answer_group_setting},
+      {"w:g2", "set", "not_ephemeral", false, "messages stay", kGroups, answer_group_setting},
+      {"w:g2", "set", "member_add_mode", false, "who adds members", kGroups, answer_group_setting},
       {"usync", "get", "usync", false, "devices, LID and contact of users, as far as asked",
        kSource, answer_usync},
       {"w:sync:app:state", "set", "sync", false, "app-state collections: empty", kSource,

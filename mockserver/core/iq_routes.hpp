@@ -7,20 +7,42 @@
 
 #include "engine/base/now.hpp"
 #include "engine/protocol/wire/node.hpp"
-#include "mockserver/core/accounts.hpp"
+#include "mockserver/core/groups.hpp"
 
 namespace wa::mock {
 
+/// A change of a group, for the devices of those whom it concerns.
+struct GroupNews {
+  wire::Jid group;
+  Addressing form = Addressing::lid;  ///< of the names in it
+  wire::NodeBuilder what;
+  std::vector<std::string> to;  ///< ids of phones
+};
+
 /// What a route may look at and change while it answers one IQ of a client.
 struct IqContext {
+  IqContext(const wire::Node& asked, Accounts& all, Groups& all_groups, Now at, Random& source,
+            std::function<void(std::string_view rule, std::string detail)> blame)
+      : iq(asked),
+        accounts(all),
+        groups(all_groups),
+        now(at),
+        random(source),
+        violate(std::move(blame)) {}
+
   const wire::Node& iq;
   Accounts& accounts;
-  Companion* companion = nullptr;  ///< null while the connection is not logged in
+  Groups& groups;
   Now now;
   Random& random;
   std::function<void(std::string_view rule, std::string detail)> violate;
-  bool became_active = false;     ///< out: passive/active was answered
-  bool remove_companion = false;  ///< out: the device logs out
+  Companion* companion = nullptr;  ///< null while the connection is not logged in
+  DeviceKey device;                ///< its name
+  // What the answer brings about.
+  bool became_active = false;             ///< passive/active was answered
+  bool remove_companion = false;          ///< the device logs out
+  std::vector<DeviceKey> low_on_prekeys;  ///< devices that have few left since now
+  std::vector<GroupNews> group_news;
 };
 
 /// One row of the table of IQs that the server answers.

@@ -145,14 +145,17 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
   }
   cover(stanza_kind(iq), route->what);
   IqContext context{
-      iq, accounts, nullptr, now, random, [&](std::string_view rule, std::string detail) {
+      iq, accounts, groups, now, random, [&](std::string_view rule, std::string detail) {
         violate(peer, rule, std::move(detail), &iq);
       }};
   if (logged_in) {
-    context.companion = accounts.companion(*peer.companion);
+    context.device = *peer.companion;
+    context.companion = accounts.companion(context.device);
     WA_ASSERT(context.companion != nullptr);
   }
   send(peer, route->answer(context), now);
+  for (const DeviceKey& device : context.low_on_prekeys) tell_prekeys_low(device, now);
+  for (const GroupNews& news : context.group_news) tell_group_news(news, context.device, now);
   if (context.became_active) {
     if (Peer* still = find(id)) notice(EventKind::active, *still, {}, now);
     if (Peer* still = find(id); still != nullptr && still->passive) begin_offline(*still, now);
@@ -223,13 +226,18 @@ void Tenant::Impl::unlink(const DeviceKey& key, std::string_view conflict, Now n
   const std::string jid = phone->jid(key.device).to_string();
   std::vector<std::pair<std::string_view, std::string>> data = {
       {"jid", jid}, {"by", conflict.empty() ? "client" : "phone"}};
-  phone->companions.erase(key.device);
   Peer* peer = online(key);
+  const ConnectionId id = peer == nullptr ? 0 : peer->id;
+  const auto gone = phone->companions.extract(key.device);
+  online_.erase(key);
+  set_presence(key, false, now);
+  presences.forget(key);
+  tell_devices_changed(*phone, key.device, gone.mapped().key_index, false, now);
+  peer = find(id);
   if (peer == nullptr) {
     record(EventKind::unlink, 0, jid, std::move(data));
     return;
   }
-  const ConnectionId id = peer->id;
   notice(EventKind::unlink, *peer, std::move(data), now);
   peer = find(id);
   if (peer == nullptr) return;

@@ -1,5 +1,5 @@
 // Messages between devices: who gets which copy, and under which names.
-// Source: docs/protocol/messages.md.
+// Source: docs/protocol/routing.md.
 
 #include <set>
 
@@ -14,25 +14,10 @@ using wire::Jid;
 using wire::Node;
 using wire::NodeBuilder;
 
-/// Values of an ack's `error`.
-constexpr int kUnknownRecipient = 404;
-constexpr int kBadStanza = 479;
+constexpr std::string_view kServerBroadcast = "broadcast";
 
 /// Attributes of a message that its readers see as the sender wrote them.
 constexpr const char* kPassedOn[] = {"type", "edit"};
-
-void add_contents(NodeBuilder& stanza, const std::vector<const Node*>& encs,
-                  const SentMessage& message) {
-  bool pkmsg = false;
-  for (const Node* enc : encs) {
-    pkmsg = pkmsg || is_pkmsg(*enc);
-    stanza.child(NodeBuilder::copy_of(*enc));
-  }
-  if (pkmsg && message.device_identity != nullptr) {
-    stanza.child(NodeBuilder::copy_of(*message.device_identity));
-  }
-  for (const Node* child : message.passed_on) stanza.child(NodeBuilder::copy_of(*child));
-}
 
 }  // namespace
 
@@ -59,7 +44,7 @@ void Tenant::Impl::on_message(const DeviceKey& sender, const Node& node, Now now
   const Result<SentMessage> taken = take_apart(node);
   if (!taken) {
     blame(sender, "message-shape", taken.error().detail, node);
-    if (!node.attr("id").empty()) acknowledge(sender, node, {kBadStanza, {}}, now);
+    if (!node.attr("id").empty()) acknowledge(sender, node, {ack_errors::kBadStanza, {}}, now);
     return;
   }
   for (const SentMessage::Flaw& flaw : taken->flaws) blame(sender, flaw.rule, flaw.detail, node);
@@ -69,7 +54,26 @@ void Tenant::Impl::on_message(const DeviceKey& sender, const Node& node, Now now
       return;
     }
   }
-  route_direct(sender, *taken, node, now);
+  if (taken->to.server == wire::kServerGroup) {
+    route_group(sender, *taken, node, now);
+  } else if (taken->to.server == kServerBroadcast) {
+    route_broadcast(sender, *taken, node, now);
+  } else {
+    route_direct(sender, *taken, node, now);
+  }
+}
+
+/// What every copy begins with.
+NodeBuilder Tenant::Impl::begin_copy(const Phone& own, const Jid& from, const SentMessage& message,
+                                     const Node& node, Now now) {
+  NodeBuilder copy("message");
+  copy.attr("from", from).attr("id", message.id);
+  for (const char* key : kPassedOn) {
+    if (node.has_attr(key)) copy.attr(key, node.printed(key));
+  }
+  copy.attr("t", now.wall.seconds());
+  if (const std::string& name = own.shown_name(); !name.empty()) copy.attr("notify", name);
+  return copy;
 }
 
 /// To one account, and to the sender's own other devices.
@@ -81,12 +85,12 @@ void Tenant::Impl::route_direct(const DeviceKey& sender, const SentMessage& mess
   WA_ASSERT(own != nullptr);
   if (chat == nullptr || target == nullptr) {
     blame(sender, "message-recipient", "nobody is called " + message.to.to_string(), node);
-    acknowledge(sender, node, {kUnknownRecipient, {}}, now);
+    acknowledge(sender, node, {ack_errors::kUnknownRecipient, {}}, now);
     return;
   }
   if (message.peer && target != own) {
     blame(sender, "message-recipient", "a peer message goes to the own account only", node);
-    acknowledge(sender, node, {kBadStanza, {}}, now);
+    acknowledge(sender, node, {ack_errors::kBadStanza, {}}, now);
     return;
   }
   own->contacts.insert(chat->id);
@@ -105,17 +109,32 @@ void Tenant::Impl::route_direct(const DeviceKey& sender, const SentMessage& mess
     }
   }
   std::set<DeviceKey> served = {sender};
+  bool knows_all = true;
+  const SentMessage::Copy* misled = nullptr;
   for (const SentMessage::Copy& copy : message.copies) {
     const Phone* account = accounts.find(copy.to);
-    if (account != nullptr && account != own && account != chat) {
-      blame(sender, "message-participants", copy.to.to_string() + " has no part in it", node);
-      continue;
-    }
     const auto reader = accounts.device(copy.to);
-    if (reader && served.insert(*reader).second) parcels.push_back({*reader, &copy.encs});
+    if (account != nullptr && account != own && account != chat) {
+      misled = &copy;
+    } else if (!reader) {
+      knows_all = false;
+    } else if (served.insert(*reader).second) {
+      parcels.push_back({*reader, &copy.encs});
+    }
+  }
+  if (misled != nullptr) {
+    blame(sender, "message-participants", misled->to.to_string() + " has no part in it", node);
   }
 
-  acknowledge(sender, node, {}, now);
+  std::vector<const Phone*> accounts_of_it = {own};
+  if (chat != own) accounts_of_it.push_back(chat);
+  std::size_t devices = 0;
+  for (const Phone* phone : accounts_of_it) devices += Accounts::devices(*phone).size();
+  Verdict verdict;
+  if (!to_one && (!knows_all || served.size() != devices)) {
+    verdict.phash = Accounts::device_hash(accounts_of_it, addressing_of(message.to));
+  }
+  acknowledge(sender, node, std::move(verdict), now);
   for (const Parcel& parcel : parcels) {
     NodeBuilder stanza = message_header(sender, parcel.reader, *chat, message, node, now);
     add_contents(stanza, *parcel.encs, message);
@@ -130,13 +149,7 @@ NodeBuilder Tenant::Impl::message_header(const DeviceKey& sender, const DeviceKe
   const Phone& own = *accounts.find(sender.phone_id);
   const Addressing form = accounts.form_for(reader);
   const bool hidden = form == Addressing::lid;
-  NodeBuilder stanza("message");
-  stanza.attr("from", own.address(form, sender.device)).attr("id", message.id);
-  for (const char* key : kPassedOn) {
-    if (node.has_attr(key)) stanza.attr(key, node.printed(key));
-  }
-  stanza.attr("t", now.wall.seconds());
-  if (const std::string& name = own.shown_name(); !name.empty()) stanza.attr("notify", name);
+  NodeBuilder stanza = begin_copy(own, own.address(form, sender.device), message, node, now);
   stanza.attr("addressing_mode", hidden ? "lid" : "pn");
   if (message.peer) stanza.attr("category", "peer");
   if (reader.phone_id == sender.phone_id && !message.peer) {

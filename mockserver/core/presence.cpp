@@ -1,5 +1,5 @@
 // Presence and chat states: worth nothing later, never queued, never acknowledged.
-// Source: docs/protocol/messages.md, "Presence".
+// Source: docs/protocol/routing.md, "Presence".
 
 #include "mockserver/core/presence.hpp"
 
@@ -121,16 +121,22 @@ void Tenant::Impl::on_chatstate(const DeviceKey& sender, const Node& chatstate, 
           chatstate);
     return;
   }
-  const Phone* chat = accounts.find(*to);
-  if (chat == nullptr) return;
   const Phone& own = *accounts.find(sender.phone_id);
-  for (const DeviceKey& reader : Accounts::devices(*chat)) {
+  const Phone* chat = accounts.find(*to);
+  const Group* group = groups.find(*to);
+  if (chat == nullptr && (group == nullptr || !group->has(own.id))) return;
+  const std::vector<DeviceKey> readers =
+      chat != nullptr ? Accounts::devices(*chat) : Groups::devices(*group, accounts);
+  for (const DeviceKey& reader : readers) {
     if (reader.is_phone() || reader == sender) continue;
-    deliver_now(reader,
-                NodeBuilder("chatstate")
-                    .attr("from", own.address(accounts.form_for(reader)))
-                    .child(NodeBuilder::copy_of(*state)),
-                now);
+    NodeBuilder shown("chatstate");
+    if (group != nullptr) {
+      shown.attr("from", group->jid());
+      shown.attr("participant", own.address(Groups::form_of(*group, accounts)));
+    } else {
+      shown.attr("from", own.address(accounts.form_for(reader)));
+    }
+    deliver_now(reader, std::move(shown.child(NodeBuilder::copy_of(*state))), now);
   }
 }
 

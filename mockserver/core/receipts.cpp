@@ -1,5 +1,5 @@
 // Receipts: what a device says of messages it got, and who is told.
-// Source: docs/protocol/messages.md, "Receipts".
+// Source: docs/protocol/routing.md, "Receipts".
 
 #include <algorithm>
 
@@ -119,8 +119,11 @@ NodeBuilder Tenant::Impl::receipt_for(const DeviceKey& device, const DeviceKey& 
   const std::optional<Jid> to = receipt.jid("to");
   const bool many = to && is_chat_of_many(*to);
   // The sender knows the chat by the name that it used.
-  const bool by_sender = sent != nullptr && device.phone_id == author.id;
-  const Addressing form = by_sender ? addressing_of(sent->chat) : accounts.form_for(device);
+  const bool by_sender = !many && sent != nullptr && device.phone_id == author.id;
+  const Group* group = to ? groups.find(*to) : nullptr;
+  const Addressing form = group != nullptr ? Groups::form_of(*group, accounts)
+                          : by_sender      ? addressing_of(sent->chat)
+                                           : accounts.form_for(device);
   NodeBuilder stanza("receipt");
   if (many) {
     stanza.attr("from", *to).attr("participant", accounts.address(reader, form));

@@ -248,16 +248,18 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   }
   Phone* phone = accounts.find(pending.phone_id);
   WA_ASSERT(phone != nullptr);
+  const std::uint16_t device = pending.device;
+  const std::uint32_t key_index = pending.key_index;
   Companion companion;
-  companion.device = pending.device;
-  companion.key_index = pending.key_index;
+  companion.device = device;
+  companion.key_index = key_index;
   companion.label = peer.label;
   companion.noise_key = peer.client_static;
   companion.registration = *peer.registration;
   companion.device_identity = to_bytes(identity->bytes());
   companion.dictionary = peer.link->dictionary();
-  phone->companions[pending.device] = std::move(companion);
-  peer.device_jid = phone->jid(pending.device).to_string();
+  phone->companions[device] = std::move(companion);
+  peer.device_jid = phone->jid(device).to_string();
   peer.number = phone->number;
   peer.account = phone->id;
   faults.seen(peer.subject(), now);
@@ -265,6 +267,7 @@ void Tenant::Impl::on_pairing_node(Peer& peer, const Node& node, Now now) {
   answer_scan(peer, CommandResult{peer.device_jid});
   set_timer(peer, TimerKind::restart, now.mono + settings.restart_delay);
   notice(EventKind::pair_sign, peer, {{"jid", peer.device_jid}}, now);
+  tell_devices_changed(*phone, device, key_index, true, now);
 }
 
 }  // namespace wa::mock

@@ -8,6 +8,7 @@ namespace {
 
 using wire::Jid;
 using wire::Node;
+using wire::NodeBuilder;
 
 /// Children that only tell the server something.
 constexpr std::string_view kForTheServer[] = {"participants", "device-identity", "enc", "tctoken",
@@ -17,6 +18,11 @@ constexpr std::string_view kEncTypes[] = {"pkmsg", "msg", "skmsg", "msmsg", "frs
 template <std::size_t N>
 bool is_one_of(std::string_view word, const std::string_view (&words)[N]) {
   return std::find(std::begin(words), std::end(words), word) != std::end(words);
+}
+
+/// Whether an `<enc>` is of a session's first messages, which need a device identity.
+bool is_pkmsg(const Node& enc) {
+  return enc.attr("type") == "pkmsg";
 }
 
 /// Notes a flaw; of a hostile message's thousands the first few do.
@@ -65,10 +71,6 @@ void read_copies(const Node& participants, SentMessage& message) {
 
 }  // namespace
 
-bool is_pkmsg(const Node& enc) {
-  return enc.attr("type") == "pkmsg";
-}
-
 Result<SentMessage> take_apart(const Node& node) {
   SentMessage message;
   message.id = node.attr("id");
@@ -82,6 +84,7 @@ Result<SentMessage> take_apart(const Node& node) {
   message.recipient = node.jid("recipient");
   message.peer = node.attr("category") == "peer";
   message.phash = node.attr("phash");
+  message.addressing_mode = node.attr("addressing_mode");
   for (const Node& child : node.children()) {
     if (child.tag == "enc") {
       if (is_readable(child, message)) message.encs.push_back(&child);
@@ -108,6 +111,19 @@ Result<SentMessage> take_apart(const Node& node) {
     blame(message, "message-identity", "a pkmsg without <device-identity>");
   }
   return message;
+}
+
+void add_contents(NodeBuilder& stanza, const std::vector<const Node*>& encs,
+                  const SentMessage& message) {
+  bool pkmsg = false;
+  for (const Node* enc : encs) {
+    pkmsg = pkmsg || is_pkmsg(*enc);
+    stanza.child(NodeBuilder::copy_of(*enc));
+  }
+  if (pkmsg && message.device_identity != nullptr) {
+    stanza.child(NodeBuilder::copy_of(*message.device_identity));
+  }
+  for (const Node* child : message.passed_on) stanza.child(NodeBuilder::copy_of(*child));
 }
 
 }  // namespace wa::mock

@@ -9,9 +9,17 @@
 
 namespace wa::mock {
 
+/// Values of an ack's `error`.
+namespace ack_errors {
+inline constexpr int kNotAllowed = 403;
+inline constexpr int kUnknownRecipient = 404;
+inline constexpr int kStaleAddressing = 421;  ///< the group is addressed in the other form
+inline constexpr int kBadStanza = 479;
+}  // namespace ack_errors
+
 /// A `<message>` as a device hands it to the server, taken apart. Views the node.
 ///
-/// Source: docs/protocol/messages.md, "Sending".
+/// Source: docs/protocol/routing.md, "Sending".
 struct SentMessage {
   std::string id;
   wire::Jid to;
@@ -19,6 +27,7 @@ struct SentMessage {
   std::optional<wire::Jid> recipient;    ///< the chat, when it goes to a device of the sender
   bool peer = false;                     ///< category="peer": for the sender's own phone
   std::string phash;                     ///< empty: not said
+  std::string addressing_mode;           ///< of a group; empty: not said
 
   /// What each device is to get, in the order of the stanza, no device twice.
   struct Copy {
@@ -41,7 +50,9 @@ struct SentMessage {
 /// Errors: `malformed` when it cannot be delivered at all (rule `message-shape`).
 Result<SentMessage> take_apart(const wire::Node& message);
 
-/// Whether an `<enc>` is of a session's first messages, which need a device identity.
-bool is_pkmsg(const wire::Node& enc);
+/// Puts what one device gets to read into its copy: these encs, the sender's identity if it needs
+/// that, and what is passed on to all.
+void add_contents(wire::NodeBuilder& copy, const std::vector<const wire::Node*>& encs,
+                  const SentMessage& message);
 
 }  // namespace wa::mock

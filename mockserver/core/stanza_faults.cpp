@@ -91,13 +91,6 @@ std::string_view error_text(int code) {
   }
 }
 
-NodeBuilder notification(std::string type, std::string id) {
-  return NodeBuilder("notification")
-      .attr("from", Jid::server_itself())
-      .attr("type", std::move(type))
-      .attr("id", std::move(id));
-}
-
 }  // namespace
 
 // ---- lanes
@@ -387,7 +380,7 @@ void Tenant::Impl::refresh_companion(Peer& peer, Now now) {
     }
   }
   send(peer,
-       notification("companion_reg_refresh", next_stanza_id())
+       notification(Jid::server_itself(), "companion_reg_refresh", now)
            .child(NodeBuilder("companion_reg_refresh")),
        now);
 }
@@ -397,7 +390,7 @@ void Tenant::Impl::refresh_companion(Peer& peer, Now now) {
 void Tenant::Impl::request_passkey(Peer& peer, Now now) {
   if (peer.phase != Phase::pairing) return;
   if (peer.scan) peer.scan->waits_for_passkey = true;
-  send(peer, notification("passkey_prologue_request", next_stanza_id()), now);
+  send(peer, notification(Jid::server_itself(), "passkey_prologue_request", now), now);
 }
 
 }  // namespace wa::mock

@@ -122,13 +122,6 @@ const FaultEngine& Tenant::faults() const {
 Settings& Tenant::settings() {
   return impl_->settings;
 }
-std::string Tenant::save() const {
-  return impl_->accounts.save();
-}
-Result<void> Tenant::load(std::string_view json) {
-  return impl_->accounts.load(json);
-}
-
 // ---- connections ------------------------------------------------------------------------------
 
 Tenant::Impl::Impl(Settings tenant_settings, const ServerKeys& server_keys,
@@ -325,6 +318,9 @@ void Tenant::Impl::put_on_wire(Peer& peer, const NodeBuilder& node, Now now) {
     watch_ack(peer, owed, node, now);
     const bool watched = owed.due.has_value();
     peer.owed_acks.push_back(std::move(owed));
+    if (peer.owed_acks.size() > limits::kMaxMailboxStanzas) {
+      peer.owed_acks.erase(peer.owed_acks.begin());
+    }
     if (watched) set_ack_timer(peer);
   }
   Result<Bytes> message = peer.link->seal(node);
@@ -425,6 +421,9 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
   Peer& gone = node.mapped();
   record(EventKind::closed, id, gone.device_name(),
          {{"by", std::string(by)}, {"detail", std::move(detail)}});
+  if (gone.companion && online(*gone.companion) == nullptr) {
+    set_presence(*gone.companion, false, now);
+  }
   FaultSubject subject = gone.subject();
   subject.state = ConnectionState::offline;
   carry_out(faults.on_event(EventKind::closed, subject, now), now);

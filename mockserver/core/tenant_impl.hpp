@@ -9,6 +9,7 @@
 #include "mockserver/core/accounts.hpp"
 #include "mockserver/core/connection.hpp"
 #include "mockserver/core/faulty_link.hpp"
+#include "mockserver/core/iq_routes.hpp"
 #include "mockserver/core/presence.hpp"
 #include "mockserver/core/recent_keys.hpp"
 #include "mockserver/core/sent_message.hpp"
@@ -252,11 +253,20 @@ class Tenant::Impl {
   void on_message(const DeviceKey& sender, const wire::Node& node, Now now);
   void route_direct(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
                     Now now);
+  wire::NodeBuilder begin_copy(const Phone& own, const wire::Jid& from, const SentMessage& message,
+                               const wire::Node& node, Now now);
   wire::NodeBuilder message_header(const DeviceKey& sender, const DeviceKey& reader,
                                    const Phone& chat, const SentMessage& message,
                                    const wire::Node& node, Now now);
   void remember(const SentMessage& message, const DeviceKey& sender);
   const Sent* find_sent(const std::string& id, const Phone* account) const;
+
+  // group_messages.cpp
+  void route_group(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
+                   Now now);
+  void route_broadcast(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
+                       Now now);
+  void tell_group_news(const GroupNews& news, const DeviceKey& actor, Now now);
 
   // receipts.cpp
   void on_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
@@ -265,6 +275,14 @@ class Tenant::Impl {
                                 const Phone& author, const Sent* sent, const wire::Node& receipt,
                                 Now now);
   void mark_receipted(Peer& peer, const std::string& id);
+
+  // device_notices.cpp
+  /// `<notification>` with all but its contents.
+  wire::NodeBuilder notification(const wire::Jid& from, std::string type, Now now);
+  void tell_devices_changed(Phone& phone, std::uint16_t device, std::uint32_t key_index, bool added,
+                            Now now);
+  void tell_prekeys_low(const DeviceKey& device, Now now);
+  void tell_identity_changed(const Phone& phone, Now now);
 
   // presence.cpp
   void on_presence(const DeviceKey& sender, const wire::Node& presence, Now now);
@@ -399,6 +417,7 @@ class Tenant::Impl {
   FaultEngine faults;
   std::vector<Violation> violations;
   PresenceBoard presences;
+  Groups groups;
 
  private:
   void on_upgrade(ConnectionId id, const UpgradeRequested& event, Now now);

@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "engine/protocol/pairing/device_identity.hpp"
-
 namespace wa::mock {
 namespace {
 
@@ -41,33 +39,29 @@ std::optional<Jid> asked_jid(const Node& user) {
   return Jid{digits, wire::kServerPn, 0};
 }
 
-const Phone* find_phone(const Accounts& accounts, const Jid& jid) {
-  for (const auto& [id, phone] : accounts.phones()) {
-    const std::string& name = jid.server == wire::kServerLid ? phone.lid_user : phone.number;
-    if (name == jid.user) return &phone;
-  }
-  return nullptr;
-}
-
-NodeBuilder devices_of(const Phone& phone, IqContext& context) {
+NodeBuilder devices_of(Phone& phone, IqContext& context) {
   NodeBuilder list("device-list");
   list.child(NodeBuilder("device").attr("id", "0"));
-  pairing::KeyIndexListSpec spec;
-  spec.raw_id = phone.raw_id;
-  spec.timestamp = static_cast<std::uint64_t>(context.now.wall.seconds());
-  spec.current_index = phone.next_key_index - 1;
   for (const auto& [number, companion] : phone.companions) {
     list.child(NodeBuilder("device").attr("id", number).attr("key-index", companion.key_index));
-    spec.valid_indexes.push_back(companion.key_index);
   }
   NodeBuilder devices("devices");
   devices.child(std::move(list));
   if (!phone.companions.empty()) {
-    devices.child(NodeBuilder("key-index-list")
-                      .attr("ts", context.now.wall.seconds())
-                      .bytes(pairing::issue_key_index_list(spec, phone.identity, context.random)));
+    const KeyIndexList& signed_list = phone.key_index_list(context.now, context.random);
+    devices.child(
+        NodeBuilder("key-index-list").attr("ts", signed_list.seconds).bytes(signed_list.bytes));
   }
   return devices;
+}
+
+/// `<contact>` as it was asked, with its verdict; the text of the query is the link back to it.
+NodeBuilder contact_of(const Node& user, bool known) {
+  NodeBuilder contact("contact");
+  contact.attr("type", known ? "in" : "out");
+  const Node* asked = user.child("contact");
+  if (asked != nullptr && !asked->bytes().empty()) contact.bytes(asked->bytes());
+  return contact;
 }
 
 }  // namespace
@@ -80,28 +74,33 @@ NodeBuilder answer_usync(IqContext& context) {
   for (const Node& user : asked == nullptr ? std::span<const Node>() : asked->children()) {
     const auto jid = asked_jid(user);
     if (!jid) continue;
-    const Phone* phone = find_phone(context.accounts, *jid);
+    Phone* phone = context.accounts.find(*jid);
     if (phone == nullptr && !protocols.has("contact")) continue;
     NodeBuilder answer("user");
     answer.attr("jid", *jid);
     if (protocols.has("contact")) {
-      answer.child(NodeBuilder("contact").attr("type", phone == nullptr ? "out" : "in"));
+      answer.child(contact_of(user, phone != nullptr));
     }
     if (phone != nullptr && protocols.has("devices")) answer.child(devices_of(*phone, context));
-    if (phone != nullptr && protocols.has("lid")) {
+    // Who asks by LID knows it.
+    const bool hidden = addressing_of(*jid) == Addressing::lid;
+    if (phone != nullptr && !hidden && protocols.has("lid")) {
       answer.child(NodeBuilder("lid").attr("val", phone->lid()));
+    }
+    if (phone != nullptr && protocols.has("disappearing_mode")) {
+      answer.child(NodeBuilder("disappearing_mode").attr("duration", "0").attr("t", "0"));
     }
     list.child(std::move(answer));
   }
   NodeBuilder result("result");
   for (const std::string& protocol : protocols.asked) result.child(NodeBuilder(protocol));
-  return empty_result(context.iq)
-      .child(NodeBuilder("usync")
-                 .attr("sid", std::string(usync.attr("sid")))
-                 .attr("index", "0")
-                 .attr("last", "true")
-                 .child(std::move(result))
-                 .child(std::move(list)));
+  NodeBuilder answer("usync");
+  for (const char* key : {"sid", "mode", "context"}) {
+    if (usync.has_attr(key)) answer.attr(key, usync.printed(key));
+  }
+  answer.attr("index", "0").attr("last", "true");
+  answer.child(std::move(result)).child(std::move(list));
+  return empty_result(context.iq).child(std::move(answer));
 }
 
 }  // namespace wa::mock

@@ -3,6 +3,7 @@
  * the report. Every case also fails on a protocol violation that the mock recorded, unless it lists the rule in `allow`.
  * `mock` are further arguments of `testline mock`, `schemes` the transports if not both.
  */
+import { messageCases } from './message_cases.mjs';
 import { assert, assertEqual, kKeepAliveMs, kOpenWithinMs, kQrWithinMs } from './lane.mjs';
 
 const inspect = async (client, device) => (await client.command('inspect', device && { device })).credentials;
@@ -325,6 +326,8 @@ export function makeCases({ pairings }) {
       }
       await lane.end(client);
     },
+
+    ...messageCases,
 
     [`${pairings} pairings in a row, a new process every fifth, each at the first go`]: {
       schemes: ['ws'],

@@ -59,9 +59,9 @@ export class Lane {
   stateFolder(label) { return join(this.#folder, label); }
   copyState(from, to) { return cp(this.stateFolder(from), this.stateFolder(to), { recursive: true }); }
 
-  /** A client process for one device with its own folder and label. */
-  async launch(label, environment = {}) {
-    const client = await Client.launch(this.#command, label, {
+  /** A client process for one device with its own folder and label; another `command` is another client. */
+  async launch(label, environment = {}, command = this.#command) {
+    const client = await Client.launch(command, label, {
       TESTLINE_WS_URL: this.url(label),
       TESTLINE_NOISE_ROOT: this.mock.info.noise_root_public_key,
       TESTLINE_STATE_DIR: this.stateFolder(label),
@@ -69,7 +69,7 @@ export class Lane {
       ...environment,
     });
     this.#running.add(client);
-    this.major = Number(client.hello.version.split('.')[0]);
+    if (command === this.#command) this.major = Number(client.hello.version.split('.')[0]);
     return client;
   }
 

@@ -1,0 +1,101 @@
+/**
+ * Texts between two unmodified clients, each on a phone of its own: sessions, receipts, and what waits for somebody who
+ * is away. Sessions are the clients' own business: that they can read each other shows that keys, copies and names
+ * arrived as they should.
+ */
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { assertEqual, kOpenWithinMs } from './lane.mjs';
+
+/** Baileys 7 holds events back for 20 s after a login, until a phone sends history or it has waited once. */
+const kFirstLoginMs = 30_000;
+const kTextMs = 10_000;
+
+const kBaileys7 = [join(dirname(fileURLToPath(import.meta.url)), '../../scenarios/clients/baileys/run')];
+
+/** Sends a text and waits until the other one shows it. */
+async function say(from, to, jid, text, withinMs = kTextMs) {
+  const { id } = await from.command('send', { to: jid, text });
+  const message = await to.event('message', withinMs, (event) => event.text === text);
+  assertEqual(message.id, id, `the id of "${text}"`);
+  return message;
+}
+
+/** Waits until the server has the receipt of a device for a message; a retry receipt is a failure. */
+async function seeReceipt(lane, device, id) {
+  const { events } = await lane.mock.events({
+    kind: 'stanza_in', device, what: `a receipt for ${id}`, withinMs: kTextMs,
+    matches: ({ data }) => data.tag === 'receipt' && data.id === id,
+  });
+  assertEqual(events[0].data.type === 'retry', false, `${device} could not read ${id}`);
+}
+
+export const messageCases = {
+  'two devices exchange texts, are told what became of them, and miss nothing while away': {
+    schemes: ['ws'],
+    async run(lane) {
+      const left = await lane.launch('left');
+      if (lane.major === 6) {
+        await lane.end(left);
+        return 'Baileys 6 shows no message before it has an app-state key';
+      }
+      const right = await lane.launch('right');
+      const { phone: leftPhone } = await lane.pair(left);
+      const { phone: rightPhone } = await lane.pair(right);
+
+      const first = await say(left, right, rightPhone.jid, 'are you there?', kFirstLoginMs);
+      assertEqual(first.offline, false, 'the first text waited');
+      await left.event('receipt', kFirstLoginMs, ({ id, kind }) => id === first.id && kind === 'delivered');
+      await say(right, left, leftPhone.jid, 'I am');
+      for (let number = 1; number <= 5; ++number) {
+        await say(left, right, rightPhone.jid, `ping ${number}`);
+        await say(right, left, leftPhone.jid, `pong ${number}`);
+      }
+      await right.command('read', { ids: [first.id] });
+      await left.event('receipt', kTextMs, ({ id, kind }) => id === first.id && kind === 'read');
+
+      await right.command('stop');
+      const missed = [];
+      for (const text of ['one', 'two', 'three']) {
+        missed.push((await left.command('send', { to: rightPhone.jid, text })).id);
+      }
+      await lane.mock.events({
+        kind: 'stanza_in', device: 'left', what: 'the last of the missed texts',
+        matches: ({ data }) => data.tag === 'message' && data.id === missed.at(-1),
+      });
+      await right.command('start');
+      await right.state('connected', kOpenWithinMs);
+      for (const id of missed) {
+        const message = await right.event('message', kFirstLoginMs);
+        assertEqual([message.id, message.offline], [id, true], 'a text that was missed');
+      }
+      await say(right, left, leftPhone.jid, 'I am back');
+      assertEqual(right.events.all().filter(({ event }) => event === 'undecryptable'), [], 'what right could not read');
+      assertEqual(left.events.all().filter(({ event }) => event === 'undecryptable'), [], 'what left could not read');
+      await lane.end(left);
+      await lane.end(right);
+    },
+  },
+
+  'Baileys 6 and 7 read each other': {
+    schemes: ['ws'],
+    async run(lane) {
+      const old = await lane.launch('old');
+      if (lane.major !== 6) {
+        await lane.end(old);
+        return 'it is tried with Baileys 6';
+      }
+      const current = await lane.launch('current', {}, kBaileys7);
+      const { phone: oldPhone } = await lane.pair(old);
+      const { phone: currentPhone } = await lane.pair(current);
+      await say(old, current, currentPhone.jid, 'by number', kFirstLoginMs);
+      for (const text of ['by hidden name', 'and on the session that exists']) {
+        const { id } = await current.command('send', { to: oldPhone.jid, text });
+        await seeReceipt(lane, 'old', id);
+        await say(old, current, currentPhone.jid, `answer to ${text}`);
+      }
+      await lane.end(old);
+      await lane.end(current);
+    },
+  },
+};
