@@ -19,6 +19,10 @@ unsigned char* raw(std::byte* bytes) {
   return reinterpret_cast<unsigned char*>(bytes);
 }
 
+void wipe_state(SHA256_CTX& state) {
+  wipe(std::as_writable_bytes(std::span(&state, 1)));
+}
+
 /// The state of SHA-256 behind a key's block, as OpenSSL's functions want it.
 SHA256_CTX resume(const std::array<std::uint32_t, 8>& words) {
   SHA256_CTX state{};
@@ -122,6 +126,7 @@ HmacSha256::HmacSha256(ByteSpan key) {
   SHA256_Init(&state);
   SHA256_Transform(&state, raw(block.data()));
   std::copy_n(state.h, outer_.size(), outer_.begin());
+  wipe_state(state);
   wipe(block);
 }
 
@@ -149,6 +154,7 @@ ByteArray<32> HmacSha256::over(ByteSpan first, ByteSpan second, ByteSpan third) 
   std::copy(outer_.begin(), outer_.end(), state.h);
   digest.hash_into(state);
   digest.set(state);
+  wipe_state(state);
   return digest.begin();
 }
 
