@@ -47,6 +47,9 @@ inline constexpr std::size_t kMaxHandedOutKeys = 4096;
 inline constexpr std::size_t kMaxRememberedMessages = 65'536;
 /// Most accounts whose presence one device follows.
 inline constexpr std::size_t kMaxPresenceSubscriptions = 4096;
+/// Most messages that the log of a phone of the mock holds, and that it can send again.
+inline constexpr std::size_t kMaxPhoneMessages = 10'000;
+inline constexpr std::size_t kMaxPhoneSent = 1000;
 /// Most members of a group.
 inline constexpr std::size_t kMaxGroupMembers = 1024;
 

@@ -142,12 +142,14 @@ class UpgradeRequest {
 
 struct WebSocketServerOptions {
   TlsChooser tls = {};  ///< empty: no TLS
+  /// The body of a plain GET for this path and query; nothing: there is no such file.
+  std::function<std::optional<Bytes>(std::string_view target)> files = {};
   /// For the TLS handshake and the head of the request together.
   Duration patience = std::chrono::seconds(20);
 };
 
 /// Listens for WebSocket clients, with and without TLS on the same port: a first byte 0x16 is TLS.
-/// A plain HTTP request that asks for no upgrade gets 426.
+/// A plain GET is answered from `files`; any other HTTP request that asks for no upgrade gets 426.
 class WebSocketServer {
  public:
   using OnUpgrade = std::function<void(UpgradeRequest)>;

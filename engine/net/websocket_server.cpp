@@ -85,6 +85,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
   }
 
   void start(const WebSocketServerOptions& options) {
+    files_ = options.files;
     timer_.expires_after(options.patience);
     timer_.async_wait([self = shared_from_this()](error_code ec) {
       if (!ec) self->on_late();
@@ -166,6 +167,13 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
       return refuse(400, "This is not an HTTP request: " + parse_error.message() + "\n");
     if (!parser_.is_header_done()) return read();
     if (!is_upgrade(parser_.get())) {
+      if (files_ && parser_.get().method() == http::verb::get) {
+        const auto target = parser_.get().target();
+        if (const auto file = files_({target.data(), target.size()})) {
+          answer_and_close(stream_, 200, as_text(*file));
+          return finish({});
+        }
+      }
       return refuse(426, "This port speaks WebSocket: send \"Upgrade: websocket\" and a key.\n",
                     "Upgrade: websocket\r\n");
     }
@@ -195,6 +203,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
   ByteStream stream_;
   asio::steady_timer timer_;
   OnDone on_done_;
+  std::function<std::optional<Bytes>(std::string_view)> files_;
   http::request_parser<http::empty_body> parser_;
   Bytes buffer_;
   std::size_t received_ = 0;  ///< bytes at the front of buffer_ that the parser has not taken

@@ -164,9 +164,42 @@ TEST_F(ControlApiTest, BodiesThatAreTooLargeAreNotRead) {
             "body_too_large");
 }
 
-TEST_F(ControlApiTest, WhatIsNotBuiltYetSaysSo) {
-  EXPECT_EQ(refused(501, "POST", "/v1/phones/1/messages", R"({})"), "not_built_yet");
-  EXPECT_EQ(refused(501, "GET", "/v1/phones/1/messages"), "not_built_yet");
+TEST_F(ControlApiTest, PhonesSendEachOtherMessages) {
+  const std::string messages = "/v1/phones/15550100001/messages";
+  EXPECT_EQ(refused(404, "GET", messages), "unknown_phone");
+  EXPECT_EQ(refused(404, "POST", messages, R"({"to":"15550100002","text":"hello"})"),
+            "unknown_phone");
+  EXPECT_EQ(call("POST", "/v1/phones", R"({"number":"15550100001"})").status, 201);
+  EXPECT_EQ(call("POST", "/v1/phones", R"({"number":"15550100002"})").status, 201);
+  const auto sent = call("POST", messages, R"({"to":"15550100002","text":"hello"})");
+  ASSERT_EQ(sent.status, 201) << sent.body;
+  const std::string id(sent.json().at("id").as_string());
+
+  const auto theirs = call("GET", "/v1/phones/15550100002/messages").json().at("messages");
+  ASSERT_EQ(theirs.as_array().size(), 1u);
+  EXPECT_EQ(theirs.at(0).at("id").as_string(), id);
+  EXPECT_EQ(theirs.at(0).at("from_me"), false);
+  EXPECT_EQ(theirs.at(0).at("from"), "15550100001@s.whatsapp.net");
+  EXPECT_EQ(theirs.at(0).at("chat"), "15550100001@s.whatsapp.net");
+  EXPECT_EQ(theirs.at(0).at("kind"), "text");
+  EXPECT_EQ(theirs.at(0).at("text"), "hello");
+  const auto receipts = [&] {
+    return call("GET", messages).json().at("messages").at(0).at("receipts");
+  };
+  EXPECT_EQ(receipts().at("15550100002@s.whatsapp.net"), "delivered");
+  EXPECT_EQ(call("POST", "/v1/phones/15550100002/read", R"({"ids":[")" + id + R"("]})").status,
+            200);
+  EXPECT_EQ(receipts().at("15550100002@s.whatsapp.net"), "read");
+
+  EXPECT_EQ(refused(400, "POST", messages, R"([])"), "wrong_type");
+  EXPECT_EQ(refused(400, "POST", messages, R"({"to":"15550100002"})"), "bad_message");
+  EXPECT_EQ(refused(404, "POST", messages, R"({"to":"15550100003","text":"x"})"),
+            "unknown_recipient");
+  EXPECT_EQ(refused(422, "POST", messages, R"({"to":"nobody","text":"x"})"), "bad_recipient");
+  EXPECT_EQ(refused(404, "POST", messages, R"({"to":"15550100002","revoke":"3EB0"})"),
+            "unknown_message");
+  EXPECT_EQ(refused(400, "POST", "/v1/phones/15550100002/read", R"({})"), "missing_member");
+  EXPECT_EQ(refused(400, "POST", "/v1/phones/15550100002/read", R"({"ids":[1]})"), "wrong_type");
 }
 
 TEST_F(ControlApiTest, PairingCodesAreForPhonesThatACompanionWaitsFor) {

@@ -33,6 +33,25 @@ boost::json::object to_json(const PhoneInfo& phone) {
           {"jid", phone.jid}, {"lid", phone.lid},       {"devices", to_json_list(phone.devices)}};
 }
 
+boost::json::object to_json(const PhoneMessage& message) {
+  boost::json::object document = {{"id", message.id},        {"from_me", message.from_me},
+                                  {"chat", message.chat},    {"from", message.from},
+                                  {"kind", message.kind},    {"text", message.text},
+                                  {"t_ms", message.at.value}};
+  if (!message.about.empty()) document["about"] = message.about;
+  if (message.failures != 0) {
+    document["why"] = message.why;
+    document["failures"] = message.failures;
+  }
+  if (!message.error.empty()) document["error"] = message.error;
+  boost::json::object receipts;
+  for (const auto& [device, word] : message.receipts) {
+    receipts[device.empty() ? "server" : device] = word;
+  }
+  if (!receipts.empty()) document["receipts"] = std::move(receipts);
+  return document;
+}
+
 boost::json::object to_json(const ConnectionInfo& connection) {
   return {{"id", connection.id},
           {"label", connection.label},

@@ -9,6 +9,7 @@ namespace wa::mock::control {
 
 boost::json::object to_json(const CompanionInfo& companion);
 boost::json::object to_json(const PhoneInfo& phone);
+boost::json::object to_json(const PhoneMessage& message);
 boost::json::object to_json(const ConnectionInfo& connection);
 boost::json::object to_json(const Violation& violation);
 boost::json::object to_json(const CoverageRow& row);

@@ -23,6 +23,11 @@ std::string tenant_prefix(const std::string& name) {
   return name.empty() ? "" : "/t/" + name;
 }
 
+Problem unknown_phone(const Call& call, const std::string& id) {
+  return {404, "unknown_phone", "there is no phone \"" + id + "\"",
+          "make it with POST /v1" + tenant_prefix(call.tenant_name) + "/phones {\"number\":\"…\"}"};
+}
+
 }  // namespace
 
 const std::string& Call::parameter(const std::string& name) const {
@@ -96,9 +101,7 @@ void Handlers::get_phone(const Call& call) {
   const std::string& id = call.parameter("id");
   const auto phone = call.tenant.phone(id);
   if (phone) return answer(call.reply, to_json(*phone));
-  refuse(call.reply, Problem{404, "unknown_phone", "there is no phone \"" + id + "\"",
-                             "make it with POST /v1" + tenant_prefix(call.tenant_name) +
-                                 "/phones {\"number\":\"…\"}"});
+  refuse(call.reply, unknown_phone(call, id));
 }
 
 void Handlers::scan(const Call& call) {
@@ -150,10 +153,55 @@ void Handlers::unlink(const Call& call) {
   });
 }
 
-void Handlers::not_built_yet(const Call& call) {
-  refuse(call.reply, Problem{501, "not_built_yet",
-                             call.request.method + " " + call.request.path + " is not built yet",
-                             "docs/guides/control-api.md lists what there is"});
+void Handlers::send_message(const Call& call) {
+  const auto body = read_json(call.request.body);
+  if (!body) return refuse(call.reply, body.error());
+  if (!body->is_object()) {
+    return refuse(call.reply, Problem{400, "wrong_type", "the body is not an object",
+                                      "e.g. {\"to\": \"15550100002\", \"text\": \"hello\"}"});
+  }
+  auto send = SendMessage::parse(call.parameter("id"), body->get_object());
+  if (!send) {
+    Problem problem = to_problem(send.error(), "bad_message");
+    problem.hint = "docs/guides/control-api.md shows messages";
+    return refuse(call.reply, problem);
+  }
+  command(call, std::move(*send), 201, [](const CommandResult& sent) {
+    return json::object{{"id", sent.value}};
+  });
+}
+
+void Handlers::list_messages(const Call& call) {
+  const std::string& id = call.parameter("id");
+  const std::deque<PhoneMessage>* messages = call.tenant.messages(id);
+  if (messages == nullptr) return refuse(call.reply, unknown_phone(call, id));
+  json::array list;
+  for (const PhoneMessage& message : *messages) {
+    // What the account's devices tell each other is in /events.
+    if (!message.peer) list.push_back(to_json(message));
+  }
+  answer(call.reply, json::object{{"messages", std::move(list)}});
+}
+
+void Handlers::read_messages(const Call& call) {
+  const auto read = [&]() -> ApiResult<ReadMessages> {
+    WA_TRY(const json::object body, read_object(call.request.body, {"ids"}));
+    const json::value* ids = body.if_contains("ids");
+    if (ids == nullptr || !ids->is_array()) {
+      return Problem{400, "missing_member", "\"ids\" takes a list of message ids", ""};
+    }
+    ReadMessages messages{call.parameter("id"), {}};
+    for (const json::value& id : ids->get_array()) {
+      if (!id.is_string()) {
+        return Problem{400, "wrong_type", "\"ids\" has an item that is no text", ""};
+      }
+      messages.ids.emplace_back(id.get_string());
+    }
+    return messages;
+  };
+  auto messages = read();
+  if (!messages) return refuse(call.reply, messages.error());
+  command(call, std::move(*messages), 200, [](const CommandResult&) { return json::object{}; });
 }
 
 // ---- connections and faults ------------------------------------------------------------------

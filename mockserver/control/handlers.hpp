@@ -40,7 +40,9 @@ class Handlers {
   void scan(const Call& call);
   void enter_pairing_code(const Call& call);
   void unlink(const Call& call);
-  void not_built_yet(const Call& call);
+  void send_message(const Call& call);
+  void list_messages(const Call& call);
+  void read_messages(const Call& call);
   void list_connections(const Call& call);
   void close_connection(const Call& call);
   void add_fault(const Call& call);

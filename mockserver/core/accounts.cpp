@@ -142,6 +142,11 @@ Result<Phone> load_phone(const json::object& object) {
     if (!keys->is_object()) return Error{Errc::malformed, "accounts: \"keys\" is not an object"};
     WA_TRY(phone.keys, load_phone_keys(keys->get_object()));
   }
+  if (const json::value* memory = object.if_contains("memory")) {
+    if (!memory->is_object())
+      return Error{Errc::malformed, "accounts: \"memory\" is not an object"};
+    WA_TRY(phone.memory, PhoneMemory::load(memory->get_object()));
+  }
   WA_TRY(phone.raw_id, SavedMember(object, "raw_id").number());
   WA_TRY(phone.next_key_index, SavedMember(object, "next_key_index").number());
   WA_TRY(const std::uint32_t next_device, SavedMember(object, "next_device").number());
@@ -327,6 +332,7 @@ json::array Accounts::save() const {
                           {"next_device", phone.next_device},
                           {"companions", std::move(companions)}};
     if (phone.keys) saved["keys"] = save_phone_keys(*phone.keys);
+    saved["memory"] = phone.memory.save();
     phones.push_back(std::move(saved));
   }
   return phones;

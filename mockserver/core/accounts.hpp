@@ -11,6 +11,7 @@
 #include "engine/base/now.hpp"
 #include "engine/protocol/wire/node_codec.hpp"
 #include "mockserver/core/mailbox.hpp"
+#include "mockserver/core/phone_memory.hpp"
 #include "mockserver/core/prekeys.hpp"
 
 namespace wa::mock {
@@ -51,7 +52,8 @@ struct Phone {
   std::uint32_t next_key_index = 1;
   std::uint16_t next_device = 1;
   std::map<std::uint16_t, Companion> companions;
-  std::string push_name;           ///< as a device published it last
+  std::string push_name;  ///< as a device published it last
+  PhoneMemory memory;
   std::set<std::string> contacts;  ///< ids of phones that it exchanged messages with
 
   /// Signed when it is asked for first, and again after `forget_key_index_list`.
@@ -67,15 +69,6 @@ struct Phone {
 
  private:
   std::optional<KeyIndexList> key_index_list_;
-};
-
-/// Names one device of an account; stays valid while the device may come and go. Device 0 is the
-/// phone itself.
-struct DeviceKey {
-  std::string phone_id;
-  std::uint16_t device = 0;
-  bool is_phone() const { return device == 0; }
-  auto operator<=>(const DeviceKey&) const = default;
 };
 
 /// The accounts of a tenant.

@@ -59,6 +59,8 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
         }
         answer(request, CommandResult{asked.id});
       },
+      [&](const SendMessage& send) { send_message(request, send, now); },
+      [&](const ReadMessages& read) { read_messages(request, read, now); },
       [&](const Reset&) {
         reset(now);
         answer(request, CommandResult{});
@@ -158,6 +160,8 @@ void Tenant::Impl::reset(Now now) {
   sent_order_.clear();
   presences.clear();
   groups.clear();
+  media_.clear();
+  media_order_.clear();
 }
 
 }  // namespace wa::mock

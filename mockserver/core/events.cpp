@@ -21,6 +21,7 @@ std::string_view to_string(EventKind kind) {
     case EventKind::unlink: return "unlink";
     case EventKind::fault: return "fault";
     case EventKind::violation: return "violation";
+    case EventKind::message: return "message";
     case EventKind::healed: return "healed";
   }
   return "unknown";

@@ -26,6 +26,7 @@ enum class EventKind {
   active,
   stanza_in,
   stanza_out,
+  message,  ///< a phone sent, got or could not read a message, or was told what became of one
   closed,
   unlink,
   fault,

@@ -226,6 +226,7 @@ void Tenant::Impl::unlink(const DeviceKey& key, std::string_view conflict, Now n
   const std::string jid = phone->jid(key.device).to_string();
   std::vector<std::pair<std::string_view, std::string>> data = {
       {"jid", jid}, {"by", conflict.empty() ? "client" : "phone"}};
+  phone->memory.forget(key);
   Peer* peer = online(key);
   const ConnectionId id = peer == nullptr ? 0 : peer->id;
   const auto gone = phone->companions.extract(key.device);

@@ -118,11 +118,6 @@ NodeBuilder user_node(const Jid& jid, const DeviceBundle& bundle) {
   return user;
 }
 
-/// Clients upload when fewer than 5 are left, so that is said anew when it becomes true.
-bool is_low(std::size_t left) {
-  return left == 9 || left == 4 || left == 0;
-}
-
 }  // namespace
 
 NodeBuilder answer_count(IqContext& context) {
@@ -190,7 +185,7 @@ NodeBuilder answer_bundles(IqContext& context) {
     const auto bundle = context.accounts.take_bundle(*device, context.random);
     list.child(user_node(*jid, *bundle));
     const Companion* companion = context.accounts.companion(*device);
-    if (companion != nullptr && bundle->one_time && is_low(companion->prekeys.size())) {
+    if (companion != nullptr && bundle->one_time && companion->prekeys.runs_low()) {
       context.low_on_prekeys.push_back(*device);
     }
   }

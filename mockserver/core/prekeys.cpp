@@ -32,6 +32,10 @@ std::optional<OneTimeKey> PreKeyStock::take() {
   return taken;
 }
 
+bool PreKeyStock::runs_low() const {
+  return size() == 9 || size() == 4 || size() == 0;
+}
+
 void PreKeyStock::set_handed_out(std::uint32_t id, const crypto::PublicKey& key) {
   handed_out_.insert_or_assign(id, key);
   drop_oldest(handed_out_, limits::kMaxHandedOutKeys);

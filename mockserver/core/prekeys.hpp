@@ -46,6 +46,8 @@ class PreKeyStock {
 
   std::size_t size() const { return offered_.size(); }
   bool empty() const { return offered_.empty(); }
+  /// Clients upload when fewer than 5 are left: true whenever that is to be said anew.
+  bool runs_low() const;
   const std::map<std::uint32_t, crypto::PublicKey>& offered() const { return offered_; }
   /// Those handed out last, for saving.
   const std::map<std::uint32_t, crypto::PublicKey>& handed_out() const { return handed_out_; }

@@ -133,7 +133,9 @@ void Tenant::Impl::continue_offline(Peer& peer, Now now) {
     send(*still, bulletin(NodeBuilder("offline").attr("count", still->offline_count)), now);
     still = find(id);
   }
-  if (still != nullptr && still->companion == device) flush_mailbox(*still, now);
+  if (still == nullptr || still->companion != device) return;
+  flush_mailbox(*still, now);
+  welcome(device, now);
 }
 
 void Tenant::Impl::on_offline_batch(Peer& peer, const Node& batch, Now now) {

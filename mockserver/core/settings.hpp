@@ -28,6 +28,7 @@ struct Settings {
   Duration handshake_timeout = 20s;   ///< handshake_timeout: socket open → ClientFinish
   Duration server_ping = 0s;          ///< server_ping: the server pings this often; 0: never
   bool edge_routing = true;           ///< edge_routing: send routing info after login
+  bool initial_history = true;        ///< initial_history: keys and history after the first login
   /// noise.ik: what a client gets that resumes with Noise IK
   noise::IkPolicy noise_ik = noise::IkPolicy::accept;
 

@@ -107,6 +107,12 @@ std::optional<PhoneInfo> Tenant::phone(std::string_view id_or_number) const {
   return impl_->describe(*phone);
 }
 
+const std::deque<PhoneMessage>* Tenant::messages(std::string_view id_or_number) const {
+  return impl_->messages_of(id_or_number);
+}
+const Bytes* Tenant::media(std::string_view target) const {
+  return impl_->media(target);
+}
 std::vector<ConnectionInfo> Tenant::connections() const {
   return impl_->connections();
 }

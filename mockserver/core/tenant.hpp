@@ -12,6 +12,8 @@
 #include "mockserver/core/compute.hpp"
 #include "mockserver/core/events.hpp"
 #include "mockserver/core/fault_engine.hpp"
+#include "mockserver/core/phone_commands.hpp"
+#include "mockserver/core/phone_log.hpp"
 #include "mockserver/core/server_keys.hpp"
 #include "mockserver/core/settings.hpp"
 
@@ -77,7 +79,7 @@ struct HealFault {
 /// Close streams; forget accounts, faults and violations.
 struct Reset {};
 using Command = std::variant<AddPhone, Scan, EnterPairingCode, Unlink, CloseConnection, AddFault,
-                             RemoveFault, FireFault, HealFault, Reset>;
+                             RemoveFault, FireFault, HealFault, SendMessage, ReadMessages, Reset>;
 
 /// Why a command failed, as the control API and Lua say it.
 struct Problem {
@@ -90,7 +92,8 @@ struct Problem {
 /// What a picture that the camera cannot use is called: no_qr, several_qrs or bad_picture.
 Problem picture_problem(const Error& camera_error);
 
-/// What a command yields: the phone's id, the device JID, the fault's id, or nothing.
+/// What a command yields: the phone's id, the device JID, the fault's id, the message's id, or
+/// nothing.
 struct CommandResult {
   std::string value;
 };
@@ -220,6 +223,11 @@ class Tenant {
   std::size_t phone_count() const;
   /// By id or number.
   std::optional<PhoneInfo> phone(std::string_view id_or_number) const;
+  /// What the phone has sent and received, oldest first; null when there is no such phone.
+  const std::deque<PhoneMessage>* messages(std::string_view id_or_number) const;
+  /// A file that a client fetches from the host of its phone's media, by path and query; null when
+  /// there is none.
+  const Bytes* media(std::string_view target) const;
   std::vector<ConnectionInfo> connections() const;
   const std::vector<Violation>& violations() const;
   std::vector<CoverageRow> coverage() const;

@@ -190,7 +190,9 @@ TEST(TenantClientsLoginTest, AClientThatIsGoneBeforeItsRefusalIsForgotten) {
 
 // WM maps phone number and LID by success, and resets when it is not the device's of pair-success.
 TEST(TenantClientsLoginTest, SuccessAndTheOfflineMarkersCarryWhatClientsRead) {
-  Bench bench;
+  Settings settings;
+  settings.initial_history = false;
+  Bench bench(settings);
   const DeviceKeys keys(bench.random());
   const Linked linked = link_device(bench, keys);
   TestClient client(bench, keys);

@@ -10,6 +10,7 @@
 #include "mockserver/core/connection.hpp"
 #include "mockserver/core/faulty_link.hpp"
 #include "mockserver/core/iq_routes.hpp"
+#include "mockserver/core/phone_peer.hpp"
 #include "mockserver/core/presence.hpp"
 #include "mockserver/core/recent_keys.hpp"
 #include "mockserver/core/sent_message.hpp"
@@ -224,8 +225,6 @@ class Tenant::Impl {
   void deliver_now(const DeviceKey& to, wire::NodeBuilder stanza, Now now);
   /// Gives phones what came for them, until nothing is left.
   void serve_phones(Now now);
-  /// A phone is handed a stanza. Its answers go through `submit`.
-  void deliver_to_phone(Phone& phone, const wire::Node& stanza, Now now);
   /// Begins, and goes on with, what waited for a login; `<offline/>` is the end of it.
   void begin_offline(Peer& peer, Now now);
   void continue_offline(Peer& peer, Now now);
@@ -267,6 +266,24 @@ class Tenant::Impl {
   void route_broadcast(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
                        Now now);
   void tell_group_news(const GroupNews& news, const DeviceKey& actor, Now now);
+
+  // phone_routes.cpp
+  PhonePeer phone_peer(Phone& phone, Now now);
+  /// A phone is handed a stanza. Its answers go through `submit`.
+  void deliver_to_phone(Phone& phone, const wire::Node& stanza, Now now);
+  /// Does what comes of a phone's call.
+  void carry(const Phone& phone, PhonePeer::Output output, Now now);
+  void tell(const Phone& phone, const PhonePeer::Note& note, Now now);
+  void send_message(RequestId request, const SendMessage& send, Now now);
+  Result<message::Content> content_of(Phone& phone, const SendMessage& send, Now now);
+  void read_messages(RequestId request, const ReadMessages& read, Now now);
+  const std::deque<PhoneMessage>* messages_of(std::string_view phone) const;
+  /// The phone's messages to a companion that has logged in for the first time.
+  void welcome(const DeviceKey& device, Now now);
+  message::HistoryNotice history_for(const Phone& phone, const Companion& companion);
+  const Bytes* media(std::string_view target) const;
+  std::optional<DeviceBundle> take_bundle(const DeviceKey& device, Now now);
+  std::optional<GroupDevices> group_devices(const wire::Jid& group, const std::string& phone_id);
 
   // receipts.cpp
   void on_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
@@ -437,6 +454,8 @@ class Tenant::Impl {
   std::deque<std::pair<std::string, wire::NodeBuilder>> to_phones_;  ///< by phone id
   std::map<std::pair<std::string, std::string>, Sent> sent_;         ///< by message and phone id
   std::deque<std::pair<std::string, std::string>> sent_order_;
+  std::map<std::string, Bytes, std::less<>> media_;  ///< by path
+  std::deque<std::string> media_order_;
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;
   std::vector<Action> actions_;

@@ -89,8 +89,10 @@ class MockHost::Impl final : public TenantSurroundings {
       WA_TRY(authority_, TlsAuthority::load(options_.tls_authority, std::move(hosts)));
     }
     const auto on_request = [this](net::UpgradeRequest request) { on_upgrade(std::move(request)); };
-    WA_TRY(server_, net::WebSocketServer::listen(io_, options_.listen, on_request,
-                                                 {.tls = [this] { return tls_answer(); }}));
+    WA_TRY(server_, net::WebSocketServer::listen(
+                        io_, options_.listen, on_request,
+                        {.tls = [this] { return tls_answer(); },
+                         .files = [this](std::string_view target) { return media(target); }}));
     return {};
   }
 
@@ -262,6 +264,15 @@ class MockHost::Impl final : public TenantSurroundings {
       case TlsFault::Kind::cut: return net::TlsCut{};
     }
     WA_UNREACHABLE("a TLS fault without an answer");
+  }
+
+  /// What clients fetch from the host of their phones' media.
+  std::optional<Bytes> media(std::string_view target) const {
+    for (const auto& [name, entry] : entries_) {
+      const Tenant& tenant = entry->shell->tenant();
+      if (const Bytes* file = tenant.media(target)) return *file;
+    }
+    return std::nullopt;
   }
 
   void make_tenant(std::string name, Settings settings) {

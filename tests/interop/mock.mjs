@@ -143,6 +143,15 @@ export class Mock {
   /** Protocol violations recorded so far. */
   async violations() { return listIn(await this.call('GET', '/v1/violations'), 'violations'); }
   async connections() { return listIn(await this.call('GET', '/v1/connections'), 'connections'); }
+  /** What a phone has sent and received, oldest first. */
+  async messages(phone) {
+    return listIn(await this.call('GET', `/v1/phones/${encodeURIComponent(phone.id)}/messages`), 'messages');
+  }
+  /** A phone sends a text, or whatever `what` says. Answers the message's id. */
+  async say(phone, to, what) {
+    const content = typeof what === 'string' ? { text: what } : what;
+    return (await this.call('POST', `/v1/phones/${encodeURIComponent(phone.id)}/messages`, { to: to.number, ...content })).id;
+  }
   async devices(phone) { return (await this.call('GET', `/v1/phones/${encodeURIComponent(phone.id)}`)).devices; }
 }
 

@@ -14,6 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeCases } from './cases.mjs';
 import { assert, Lane } from './lane.mjs';
+import { makePhoneCases } from './phone_cases.mjs';
 
 const kRoot = fileURLToPath(new URL('../..', import.meta.url));
 const kUsage = 'usage: tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] ' +
@@ -91,7 +92,7 @@ async function runClient(client, cases, options, workFolder) {
 }
 
 async function main(options, workFolder) {
-  const cases = Object.entries(makeCases(options));
+  const cases = Object.entries({ ...makeCases(options), ...makePhoneCases() });
   const chosen = cases.filter(([title]) => title.includes(options.only));
   if (chosen.length === 0) {
     console.error(`no case has ${JSON.stringify(options.only)} in its name; there are:\n  ` +

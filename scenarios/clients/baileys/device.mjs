@@ -12,6 +12,7 @@ import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
 import { classify } from './close_policy.mjs';
 import { baileys, major } from './library.mjs';
+import { mediaAgent } from './media_host.mjs';
 import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
@@ -36,6 +37,7 @@ export class Device {
   #sock = null;
   #closed = Promise.resolve();  // of the current socket
   #auth = null;                 // {state, saveCreds} as useMultiFileAuthState gives it
+  #store = null;                // {kept}: whether what the last connection writes counts
   #writes = new Set();          // promises of writes into the folder that have not landed
   #running = false;
   #timer = null;
@@ -162,15 +164,20 @@ export class Device {
       auth.state.creds.me = undefined;
       auth.state.creds.pairingCode = undefined;
     }
+    // Baileys goes on writing for a while when its device is no more: nothing of that may bring the folder back.
+    const store = { kept: true };
+    const write = (begin) => (store.kept ? this.#track(begin()) : Promise.resolve());
+    this.#store = store;
     const keys = {
       get: auth.state.keys.get,
-      set: (data) => this.#track(auth.state.keys.set(data)),
+      set: (data) => write(() => auth.state.keys.set(data)),
     };
     const sock = baileys.makeWASocket({
       waWebSocketUrl: this.#url,
       auth: { creds: auth.state.creds, keys: baileys.makeCacheableSignalKeyStore(keys, this.#logger) },
       logger: this.#logger,
       emitOwnEvents: false,
+      ...(major === 6 && { options: { httpsAgent: mediaAgent(this.#url) } }),
       getMessage: async (key) => this.#sent.get(key.id),
       ...this.#settings.socket,
       ...qrTimeout(...this.#qrSchedule()),
@@ -185,7 +192,10 @@ export class Device {
         if (update.connection === 'close') resolve(this.#onClose(sock, link, update.lastDisconnect?.error));
       });
     });
-    sock.ev.on('creds.update', () => this.#track(auth.saveCreds()));
+    sock.ev.on('creds.update', () => write(() => auth.saveCreds()));
+    sock.ev.on('messaging-history.set', ({ chats, contacts, messages }) => this.#emit({
+      event: 'log', text: `history: ${chats.length} chats, ${contacts.length} contacts, ${messages.length} messages`,
+    }));
     sock.ev.on('messages.upsert', (upsert) => this.#onMessages(upsert));
     sock.ev.on('messages.update', (updates) => {
       for (const { key, update } of updates) this.#onReceipt(key.id, kReceiptKind[update.status]);
@@ -363,7 +373,7 @@ export class Device {
       const content = baileys.normalizeMessageContent(message.message);
       if (!content || content.protocolMessage) continue;  // key shares, history: not something a user would see
       remember(this.#received, key.id, key);
-      const text = content.conversation ?? content.extendedTextMessage?.text ?? content.reactionMessage?.text ?? '';
+      const text = content.conversation || content.extendedTextMessage?.text || content.reactionMessage?.text || '';
       this.#emit({
         event: 'message',
         id: key.id,
@@ -424,6 +434,8 @@ export class Device {
   }
 
   async #wipe() {
+    if (this.#store) this.#store.kept = false;
+    await this.#settled();
     await rm(this.#folder, { recursive: true, force: true });
     this.#auth = null;
   }

@@ -1,0 +1,90 @@
+/** Clients and the virtual phones: what each reads of what the other encrypts. The form is that of cases.mjs. */
+import { assert, assertEqual, kOpenWithinMs } from './lane.mjs';
+
+const kTextWithinMs = 2000;
+const kAnswerWithinMs = 10_000;
+
+const isText = (text) => (event) => event.text === text;
+
+/** Waits until a phone has heard of a message: its last event of this kind. */
+async function heard(lane, phone, what, matches = () => true) {
+  const { events } = await lane.mock.events({
+    kind: 'message', what: `"${what}" of phone ${phone.number}`, withinMs: kAnswerWithinMs,
+    matches: ({ data }) => data.phone === phone.number && data.what === what && matches(data),
+  });
+  return events.at(-1).data;
+}
+
+export function makePhoneCases() {
+  return {
+    'a text of another phone is there at once after the first login, an answer is read, both react': async (lane) => {
+      const client = await lane.launch('talks');
+      const other = await lane.phone();
+      const { phone } = await lane.pair(client);
+      const opened = performance.now();
+      const id = await lane.mock.say(other, phone, 'hello from the phone');
+      const message = await client.event('message', kTextWithinMs, isText('hello from the phone'));
+      const took = performance.now() - opened;
+      assertEqual([message.id, message.kind, message.offline], [id, 'text', false], 'the message');
+      await heard(lane, other, 'receipt', (data) => data.id === id && data.detail === 'delivered');
+
+      const sent = await client.command('send', { to: other.number, text: 'hello from the client' });
+      const read = await heard(lane, other, 'received', (data) => data.id === sent.id);
+      assertEqual([read.kind, read.text], ['text', 'hello from the client'], 'what the other phone read');
+      const own = await heard(lane, phone, 'received', (data) => data.id === sent.id);
+      assertEqual([own.text, own.chat], ['hello from the client', other.jid], 'what the own phone read');
+      await client.event('receipt', kAnswerWithinMs, (event) => event.id === sent.id && event.kind === 'delivered');
+
+      await client.command('send', { to: other.number, reaction: { id, emoji: '👍' } });
+      const reaction = await heard(lane, other, 'received', (data) => data.kind === 'reaction');
+      assertEqual([reaction.text, reaction.about], ['👍', id], "the client's reaction");
+      await lane.mock.say(other, phone, { reaction: { id: sent.id, emoji: '🎉' } });
+      await client.event('message', kTextWithinMs, (event) => event.kind === 'reaction' && event.text === '🎉');
+
+      await client.command('read', { chat: other.jid, ids: [id] });
+      await heard(lane, other, 'receipt', (data) => data.id === id && data.detail === 'read');
+      const failures = [other, phone].map(async (each) => (await lane.mock.messages(each)).filter((m) => m.failures));
+      assertEqual(await Promise.all(failures), [[], []], 'messages that a phone could not read at once');
+      await lane.end(client);
+      return `the text came ${took.toFixed(0)} ms after open`;
+    },
+
+    'what a phone tells a new companion of the past arrives': async (lane) => {
+      const client = await lane.launch('history');
+      const { phone } = await lane.pair(client);
+      await client.event('log', kOpenWithinMs, (event) => event.text.startsWith('history: '));
+      await lane.end(client);
+      // A second login is told nothing again.
+      const again = await lane.launch('history');
+      await again.command('start');
+      await again.state('connected', kOpenWithinMs);
+      await lane.mock.say(await lane.phone(), phone, 'after the restart');
+      await again.event('message', kTextWithinMs, isText('after the restart'));
+      const shares = await lane.mock.events({
+        kind: 'message', count: 1, matches: ({ data }) => data.what === 'sent' && data.kind === 'app_state_keys',
+      });
+      assertEqual(shares.events.length, 1, 'key shares');
+      assert(!again.events.all().some((event) => event.text?.startsWith('history: ')), 'history at the second login');
+      await lane.end(again);
+    },
+
+    'edits, revokes, replies, contacts and locations of a phone reach a client': async (lane) => {
+      const client = await lane.launch('kinds');
+      const other = await lane.phone();
+      const { phone } = await lane.pair(client);
+      const id = await lane.mock.say(other, phone, 'first');
+      await client.event('message', kTextWithinMs, isText('first'));
+      await lane.mock.say(other, phone, { text: 'a reply', reply_to: id });
+      await client.event('message', kTextWithinMs, isText('a reply'));
+      await lane.mock.say(other, phone, { contact: { name: 'Carla', vcard: 'BEGIN:VCARD\nFN:Carla\nEND:VCARD' } });
+      await client.event('message', kTextWithinMs, (event) => event.kind === 'contact');
+      await lane.mock.say(other, phone, { location: { latitude: 52.5, longitude: 13.4, name: 'here' } });
+      await client.event('message', kTextWithinMs, (event) => event.kind === 'location');
+      for (const what of [{ edit: { id, text: 'second' } }, { revoke: id }]) {
+        const change = await lane.mock.say(other, phone, what);
+        await heard(lane, other, 'receipt', (data) => data.id === change && data.detail === 'delivered');
+      }
+      await lane.end(client);
+    },
+  };
+}
