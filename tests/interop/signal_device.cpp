@@ -76,9 +76,10 @@ class Device {
     words >> bundle.signed_pre_key_id;
     bundle.signed_pre_key = key(words);
     bundle.signed_pre_key_signature = fixed<64>(bytes(words), "signature").value();
-    bundle.one_time.emplace();
-    words >> bundle.one_time->id;
-    bundle.one_time->key = key(words);
+    signal::PreKeyBundle::OneTime one_time;
+    words >> one_time.id;
+    one_time.key = key(words);
+    bundle.one_time = one_time;
     return change([&](signal::Session& session) -> signal::Outcome<std::string> {
       WA_TRY_VOID(session.initiate(local_, bundle, random_));
       return std::string("ok");

@@ -119,9 +119,10 @@ Outcome<void> Session::initiate(const LocalIdentity& local, const PreKeyBundle& 
   state.root = std::move(sending.root);
   state.ratchet = ratchet;
   state.sender = Chain{std::move(sending.chain), 0};
-  state.pending.emplace();
-  state.pending->signed_pre_key_id = bundle.signed_pre_key_id;
-  if (bundle.one_time) state.pending->pre_key_id = bundle.one_time->id;
+  SessionState::Pending pending;
+  pending.signed_pre_key_id = bundle.signed_pre_key_id;
+  if (bundle.one_time) pending.pre_key_id = bundle.one_time->id;
+  state.pending = pending;
   make_current(std::move(state));
   return {};
 }

@@ -166,9 +166,10 @@ Result<SessionState> SessionState::from(const schema::StoredSession_State& recor
     state.receivers.push_back(std::move(receiver));
   }
   if (record.has_pending_signed_pre_key_id()) {
-    state.pending.emplace();
-    state.pending->signed_pre_key_id = record.pending_signed_pre_key_id();
-    if (record.has_pending_pre_key_id()) state.pending->pre_key_id = record.pending_pre_key_id();
+    Pending pending;
+    pending.signed_pre_key_id = record.pending_signed_pre_key_id();
+    if (record.has_pending_pre_key_id()) pending.pre_key_id = record.pending_pre_key_id();
+    state.pending = pending;
   }
   return state;
 }
