@@ -15,6 +15,14 @@ inline constexpr std::size_t kMaxNodeDepth = 128;
 inline constexpr std::size_t kMaxNodeChildren = 65'535;
 /// Largest inflated frame, in bytes.
 inline constexpr std::size_t kMaxInflatedBytes = 16 * 1024 * 1024;
+/// Longest id of a message, in characters; real ones have 22 or 32.
+inline constexpr std::size_t kMaxMessageIdChars = 128;
+/// Most `<enc>` of one stanza that are looked at; real ones have two at most.
+inline constexpr std::size_t kMaxEncPerMessage = 8;
+/// Most devices that an account is believed to have; real ones have five.
+inline constexpr std::size_t kMaxDevicesPerAccount = 64;
+/// Most messages that one receipt speaks of, ours and theirs.
+inline constexpr std::size_t kMaxIdsPerReceipt = 256;
 /// Largest body of a control or gateway HTTP request, in bytes.
 inline constexpr std::size_t kMaxHttpBodyBytes = 16 * 1024 * 1024;
 /// Largest JSON body of an HTTP request, in bytes.

@@ -2,7 +2,7 @@
 #include <limits>
 
 #include "engine/base/overloaded.hpp"
-#include "engine/client/acks.hpp"
+#include "engine/messaging/acks.hpp"
 #include "engine/client/pre_key_upload.hpp"
 #include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
@@ -95,7 +95,7 @@ void Session::Impl::on_stanza(const wire::Node& stanza) {
     return end_stream({.element = Element::stream_end, .cause = cause_of(stanza)});
   }
   if (stanza.tag == "ack" || stanza.tag == "presence" || stanza.tag == "chatstate") return;
-  if (const auto ack = Ack::for_stanza(stanza)) send(ack->node());
+  if (const auto ack = messaging::Ack::for_stanza(stanza)) send(ack->node());
   if (stanza.tag == "notification") return on_notification(stanza);
   unhandled(stanza);
 }

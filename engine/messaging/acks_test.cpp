@@ -1,4 +1,4 @@
-#include "engine/client/acks.hpp"
+#include "engine/messaging/acks.hpp"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "engine/protocol/wire/node_codec.hpp"
 
-namespace wa::client {
+namespace wa::messaging {
 namespace {
 
 using wire::Jid;
@@ -86,4 +86,4 @@ TEST(AckTest, WithoutAnIdThereIsNoneAndWithoutASenderItGoesToTheServer) {
 }
 
 }  // namespace
-}  // namespace wa::client
+}  // namespace wa::messaging

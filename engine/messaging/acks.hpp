@@ -10,7 +10,7 @@
 /// server ends the stream over an ack that is missing, doubled or of the wrong shape.
 ///
 /// Source: docs/protocol/connection.md, "Acks".
-namespace wa::client {
+namespace wa::messaging {
 
 /// A row of the table: stanzas with this tag.
 struct AckFamily {
@@ -39,4 +39,4 @@ class Ack {
   std::size_t count_ = 0;
 };
 
-}  // namespace wa::client
+}  // namespace wa::messaging

@@ -1,8 +1,8 @@
-#include "engine/client/acks.hpp"
+#include "engine/messaging/acks.hpp"
 
 #include <algorithm>
 
-namespace wa::client {
+namespace wa::messaging {
 namespace {
 
 constexpr AckFamily kFamilies[] = {
@@ -51,4 +51,4 @@ std::optional<Ack> Ack::for_stanza(const wire::Node& stanza) {
   return ack;
 }
 
-}  // namespace wa::client
+}  // namespace wa::messaging

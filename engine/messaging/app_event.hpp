@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/protocol/message/content.hpp"
+#include "engine/protocol/wire/jid.hpp"
+
+/// What the application is told. Each event but SendAccepted is stored until the application has
+/// taken it, and published again at every start until then, under the same number.
+namespace wa::messaging {
+
+/// Where a message stands.
+struct Origin {
+  std::string id;
+  wire::Jid chat;          ///< without device, in the form that the server used
+  wire::Jid sender;        ///< with device
+  wire::Jid sender_alias;  ///< its other name (phone number or LID) without device, if it is known
+  bool from_me = false;    ///< sent by another device of this account
+  bool replayed = false;   ///< the server kept it while we were away
+  UnixMillis at{};
+  std::string push_name;
+  bool operator==(const Origin&) const = default;
+};
+
+struct MessageReceived {
+  Origin origin;
+  message::Content content;
+  bool operator==(const MessageReceived&) const = default;
+};
+
+/// A message came that cannot be read, and will not be. `reason` is a signal::Failure's word, or:
+/// `unavailable` (the server says that there is nothing for this device), `not_encrypted`,
+/// `unknown_type` (of encryption), `forged` (what only one's own phone may say, said by somebody
+/// else).
+struct MessageUnreadable {
+  Origin origin;
+  std::string reason;
+  bool operator==(const MessageUnreadable&) const = default;
+};
+
+enum class ReceiptKind : std::uint8_t { delivered = 1, read = 2, played = 3 };
+
+/// Somebody has our messages; or another device of ours has read somebody's.
+struct ReceiptReceived {
+  std::vector<std::string> ids;
+  wire::Jid chat;    ///< without device
+  wire::Jid reader;  ///< with device
+  ReceiptKind kind = ReceiptKind::delivered;
+  UnixMillis at{};
+  bool operator==(const ReceiptReceived&) const = default;
+};
+
+/// A message is durable here, and will be sent or reported as failed. Not stored.
+struct SendAccepted {
+  std::string id;
+  bool operator==(const SendAccepted&) const = default;
+};
+/// The server has it.
+struct MessageSent {
+  std::string id;
+  wire::Jid to;
+  UnixMillis at{};
+  std::uint32_t skipped_devices = 0;  ///< for which there were no usable keys
+  bool operator==(const MessageSent&) const = default;
+};
+/// It will not be sent. `reason`: `refused` (by the server, with `code`), `timed_out`, `no_devices`
+/// (the account has none, or the server does not say), `no_sessions` (no keys for any of them),
+/// `unsupported` (nobody can be written to under such a JID).
+struct SendFailed {
+  std::string id;
+  wire::Jid to;
+  std::string reason;
+  std::optional<int> code;
+  UnixMillis at{};
+  bool operator==(const SendFailed&) const = default;
+};
+/// An account has new keys: it was set up anew, or somebody else answers in its name.
+struct IdentityChanged {
+  wire::Jid account;  ///< without device
+  bool operator==(const IdentityChanged&) const = default;
+};
+
+struct AppEvent {
+  using What = std::variant<MessageReceived, MessageUnreadable, ReceiptReceived, SendAccepted,
+                            MessageSent, SendFailed, IdentityChanged>;
+  std::uint64_t seq = 0;  ///< 0: not stored, and not to be taken
+  What what;
+  /// Of the SendRequested that it answers, if that was asked for in this life of the process.
+  std::optional<std::uint64_t> ref;
+  bool operator==(const AppEvent&) const = default;
+};
+
+}  // namespace wa::messaging

@@ -1,0 +1,97 @@
+#include <algorithm>
+
+#include "engine/messaging/messenger_impl.hpp"
+
+/// Which devices accounts have: asked by usync, believed for an hour, dropped when the server says
+/// that they changed.
+namespace wa::messaging {
+namespace {
+
+using wire::NodeBuilder;
+
+constexpr std::int64_t kBelievedMillis = 60 * 60 * 1000;
+
+RecordKey devices_key(std::string key) {
+  return {std::string(kDevicesKind), std::move(key)};
+}
+
+}  // namespace
+
+Attempt<std::vector<std::uint16_t>> Messenger::Impl::devices_of(const Peer& peer,
+                                                                const wire::Jid& asked_as,
+                                                                Belief belief, const Work& work,
+                                                                Blocked& blocked) {
+  std::vector<RecordKey> keys;
+  for (std::string& key : peer.keys()) keys.push_back(devices_key(std::move(key)));
+  WA_TRY_VOID(records_.need(keys));
+  const Fetch fetch{Fetch::What::devices, asked_as};
+  const bool asked = work.tried.contains(fetch);
+  std::vector<std::uint16_t> old;
+  for (const RecordKey& key : keys) {
+    WA_TRY(const Bytes* record, records_.read(key));
+    if (!record) continue;
+    auto known = Devices::decode(*record);
+    if (!known) continue;
+    const std::int64_t age = now_.wall.value - known->at.value;
+    const bool recent = age >= 0 && age < kBelievedMillis;
+    if (recent && (asked || belief == Belief::recent)) return std::move(known->numbers);
+    if (old.empty()) old = std::move(known->numbers);
+  }
+  // A list that is too old is better than none.
+  if (asked) return old;
+  if (std::ranges::find(blocked.fetches, fetch) == blocked.fetches.end()) {
+    blocked.fetches.push_back(fetch);
+  }
+  return old;
+}
+
+NodeBuilder Messenger::Impl::devices_query(const std::vector<Fetch>& fetches) {
+  NodeBuilder list("list");
+  for (const Fetch& fetch : fetches) list.child(NodeBuilder("user").attr("jid", fetch.of));
+  const auto sid = random_.array<8>();
+  return NodeBuilder("iq")
+      .attr("xmlns", "usync")
+      .attr("type", "get")
+      .attr("to", wire::Jid::server_itself())
+      .child(NodeBuilder("usync")
+                 .attr("sid", to_hex(sid))
+                 .attr("mode", "query")
+                 .attr("last", "true")
+                 .attr("index", 0)
+                 .attr("context", "message")
+                 .child(NodeBuilder("query")
+                            .child(NodeBuilder("devices").attr("version", 2))
+                            .child(NodeBuilder("lid")))
+                 .child(std::move(list)));
+}
+
+Attempt<void> Messenger::Impl::handle(const DevicesArrived& arrived, Work&) {
+  std::vector<std::pair<RecordKey, Devices>> lists;
+  for (const AccountAnswer& account : arrived.accounts) {
+    WA_TRY(const Peer peer, peer_of(account.asked, account.lid));
+    if (account.devices.empty()) continue;
+    lists.emplace_back(devices_key(peer.keys().front()), Devices{account.devices, now_.wall});
+  }
+  for (auto& [key, devices] : lists) records_.put(std::move(key), devices.encode());
+  return {};
+}
+
+/// Whatever is known of the account's devices is not believed any more.
+void Messenger::Impl::forget_devices(const Peer& peer) {
+  for (std::string& key : peer.keys()) records_.erase(devices_key(std::move(key)));
+}
+
+Attempt<void> Messenger::Impl::handle(const NoticeWork& work, Work&) {
+  const IncomingNotice& notice = work.notice;
+  WA_TRY(const Peer peer, peer_of(notice.account, notice.alias));
+  if (notice.what == IncomingNotice::What::identity) {
+    WA_TRY_VOID(archive_sessions(peer));
+    publish(IdentityChanged{peer.jid()});
+  } else {
+    forget_devices(peer);
+  }
+  send_if(work.ack);
+  return {};
+}
+
+}  // namespace wa::messaging

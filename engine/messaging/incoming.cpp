@@ -1,0 +1,226 @@
+#include <algorithm>
+
+#include "engine/messaging/messenger_impl.hpp"
+#include "engine/protocol/signal/padding.hpp"
+
+/// Messages that come in: decrypted, deduplicated, handed to the application, and answered.
+namespace wa::messaging {
+namespace {
+
+/// Errors of an ack, for what will never be read.
+constexpr int kNackUnknownStanza = 488;
+constexpr int kNackNoSecret = 495;
+
+/// What only one's own phone may say.
+bool is_private(const message::Content& content) {
+  return std::holds_alternative<message::AppStateKeys>(content) ||
+         std::holds_alternative<message::AppStateKeysWanted>(content) ||
+         std::holds_alternative<message::HistoryNotice>(content);
+}
+
+bool says_nothing(const message::Content& content) {
+  const auto* other = std::get_if<message::Other>(&content);
+  return other && other->protobuf.empty();
+}
+
+}  // namespace
+
+Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
+  if (is_this_device(message.author())) {
+    send_if(message.ack);
+    return {};
+  }
+  WA_TRY(const Peer author, peer_of(message.author(), message.author_alias));
+  if (message.recipient && message.recipient_alias) {
+    WA_TRY([[maybe_unused]] const Peer chat, peer_of(*message.recipient, message.recipient_alias));
+  }
+  const RecordKey seen_key{std::string(kSeenKind), author.keys(message.author().device).front()};
+  std::vector<RecordKey> keys{seen_key};
+  add_session_keys(author, message.author().device, keys);
+  WA_TRY_VOID(records_.need(keys));
+
+  WA_TRY(const Bytes* seen_record, records_.read(seen_key));
+  Seen seen = seen_record ? Seen(*seen_record) : Seen();
+  if (seen.has(message.id)) {
+    ++counters_.duplicates;
+    acknowledge(message, author, false);
+    return {};
+  }
+  WA_TRY(Reading reading, read_encs(message, author));
+  if (reading.refusal && reading.refusal->why != signal::Failure::duplicate) {
+    WA_TRY(const bool again, ask_again(message, author, *reading.refusal));
+    if (again) return {};
+    reading.unreadable = std::string(signal::to_string(reading.refusal->why));
+  }
+  seen.add(message.id);
+  records_.put(seen_key, seen.encode());
+  if (reading.refusal && reading.unreadable.empty()) {
+    // Its key was used up: we have had it, though longer ago than is remembered.
+    ++counters_.duplicates;
+    acknowledge(message, author, false);
+    return {};
+  }
+  deliver(message, author, std::move(reading));
+  return {};
+}
+
+// ---- decryption -----------------------------------------------------------------------------
+
+/// The first failure is the one that counts, unless something can be read.
+Attempt<Messenger::Impl::Reading> Messenger::Impl::read_encs(const IncomingMessage& message,
+                                                             const Peer& author) {
+  Reading reading;
+  if (message.encs.empty())
+    reading.unreadable = message.unavailable ? "unavailable" : "not_encrypted";
+  const std::uint16_t device = message.author().device;
+  std::vector<SessionAt> sessions;
+  for (const IncomingMessage::Enc& enc : message.encs) {
+    if (enc.type == "pkmsg") {
+      WA_TRY(sessions, sessions_with(author, device));
+      WA_TRY_VOID(read_pre_key_message(author, device, std::move(sessions), enc.body, reading));
+    } else if (enc.type == "msg") {
+      WA_TRY(sessions, sessions_with(author, device));
+      read_message(std::move(sessions), enc.body, reading);
+    } else if (reading.unreadable.empty()) {
+      reading.unreadable = "unknown_type";
+      reading.nack = enc.type == "msmsg" ? kNackNoSecret : kNackUnknownStanza;
+    }
+  }
+  if (reading.envelope && !says_nothing(reading.envelope->content)) {
+    reading.unreadable.clear();
+    reading.refusal.reset();
+  }
+  return reading;
+}
+
+void Messenger::Impl::read_message(std::vector<SessionAt> sessions, ByteSpan body,
+                                   Reading& reading) {
+  const auto parsed = signal::SignalMessage::parse(body);
+  if (!parsed) return reading.refuse(parsed.error());
+  signal::Refusal refusal{signal::Failure::no_session, "there is no session with this device"};
+  bool first = true;
+  for (SessionAt& one : sessions) {
+    auto padded = one.session.decrypt(keys_.identity(), *parsed, random_);
+    if (padded) {
+      put(one);
+      return take_plaintext(*padded, reading);
+    }
+    // Of a session under the account's other name only what it does know counts.
+    const bool knows_better = padded.error().why != signal::Failure::no_session &&
+                              padded.error().why != signal::Failure::bad_mac;
+    if (std::exchange(first, false) || knows_better) refusal = padded.error();
+    if (knows_better) break;
+  }
+  reading.refuse(std::move(refusal));
+}
+
+Attempt<void> Messenger::Impl::read_pre_key_message(const Peer& author, std::uint16_t device,
+                                                    std::vector<SessionAt> sessions, ByteSpan body,
+                                                    Reading& reading) {
+  const auto parsed = signal::PreKeySignalMessage::parse(body);
+  if (!parsed) {
+    reading.refuse(parsed.error());
+    return {};
+  }
+  const auto knows = [&](const SessionAt& one) { return one.session.knows(*parsed); };
+  const auto known = std::ranges::find_if(sessions, knows);
+  const bool begins = known == sessions.end();
+  SessionAt& at = begins ? first_of(sessions, author, device) : *known;
+  const auto before = at.session.remote_identity();
+  const bool new_identity = begins && before && *before != parsed->identity_key;
+
+  signal::Session::PreKeys pre_keys;
+  std::optional<RecordKey> unused;  // the one-time pre-key that this message uses up
+  if (begins) {
+    pre_keys.signed_pre_key = keys_.signed_pre_key(parsed->signed_pre_key_id);
+    if (parsed->pre_key_id) {
+      const std::string id = std::to_string(*parsed->pre_key_id);
+      RecordKey key{std::string(kPreKeyKind), id};
+      std::vector<RecordKey> places = days_of(kUsedPreKeyKind, id, today());
+      places.push_back(key);
+      WA_TRY_VOID(records_.need(places));
+      WA_TRY(const Bytes* fresh, records_.read(key));
+      WA_TRY(const Bytes* used, read_daily(kUsedPreKeyKind, id));
+      if (const Bytes* record = fresh ? fresh : used) {
+        if (auto pair = decode_pre_key(*record)) pre_keys.one_time = std::move(*pair);
+      }
+      if (fresh && pre_keys.one_time) unused = std::move(key);
+    }
+  }
+  // A phone with new keys has no companions any more, or new ones.
+  if (new_identity && device == 0) WA_TRY_VOID(archive_sessions(author, device));
+
+  const auto padded = at.session.decrypt(keys_.identity(), *parsed, pre_keys, random_);
+  if (!padded) {
+    reading.refuse(padded.error());
+    return {};
+  }
+  put(at);
+  if (unused) {
+    // Whoever wrote before the server forgot this key may write with it once more.
+    WA_TRY(const Bytes* record, records_.read(*unused));
+    Bytes kept = *record;
+    records_.put({kind_of_day(kUsedPreKeyKind, today()), unused->key}, std::move(kept));
+    records_.erase(*unused);
+  }
+  if (new_identity) publish(IdentityChanged{author.jid()});
+  take_plaintext(*padded, reading);
+  return {};
+}
+
+void Messenger::Impl::take_plaintext(ByteSpan padded, Reading& reading) {
+  const auto plaintext = signal::unpad(padded);
+  if (!plaintext) return reading.refuse(plaintext.error());
+  auto envelope = message::decode(*plaintext);
+  if (!envelope) return reading.refuse({signal::Failure::malformed, envelope.error().detail});
+  if (!reading.envelope || !says_nothing(envelope->content))
+    reading.envelope = std::move(*envelope);
+}
+
+// ---- what follows ---------------------------------------------------------------------------
+
+void Messenger::Impl::deliver(const IncomingMessage& message, const Peer& author, Reading reading) {
+  std::optional<std::string> sent_to;
+  if (author.self && reading.envelope) sent_to = reading.envelope->sent_to;
+  Origin origin = origin_of(message, author, sent_to);
+  const bool phone = author.self && message.author().device == 0;
+  if (!reading.unreadable.empty()) {
+    return give_up(message, std::move(origin), std::move(reading.unreadable), reading.nack);
+  }
+  message::Content& content = reading.envelope->content;
+  if (is_private(content) && !phone) return give_up(message, std::move(origin), "forged", {});
+  ++counters_.received;
+  acknowledge(message, author, std::holds_alternative<message::HistoryNotice>(content));
+  if (!says_nothing(content)) publish(MessageReceived{std::move(origin), std::move(content)});
+}
+
+void Messenger::Impl::give_up(const IncomingMessage& message, Origin origin, std::string reason,
+                              std::optional<int> nack) {
+  complain("a message of " + message.author().to_string() + " cannot be read: " + reason);
+  publish(MessageUnreadable{std::move(origin), std::move(reason)});
+  if (!message.ack) return;
+  wire::NodeBuilder ack = *message.ack;
+  if (nack) ack.attr("error", *nack);
+  send(std::move(ack));
+}
+
+Origin Messenger::Impl::origin_of(const IncomingMessage& message, const Peer& author,
+                                  const std::optional<std::string>& sent_to) const {
+  Origin origin{.id = message.id,
+                .chat = message.from.without_device(),
+                .sender = message.author(),
+                .sender_alias = author.other_name_of(message.author()),
+                .from_me = author.self,
+                .replayed = message.replayed,
+                .at = message.at.value_or(now_.wall),
+                .push_name = message.push_name};
+  if (!author.self || is_many(message.from)) return origin;
+  if (message.recipient) {
+    origin.chat = message.recipient->without_device();
+  } else if (sent_to) {
+    if (auto chat = wire::Jid::parse(*sent_to)) origin.chat = chat->without_device();
+  }
+  return origin;
+}
+
+}  // namespace wa::messaging

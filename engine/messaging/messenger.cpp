@@ -1,0 +1,461 @@
+#include "engine/messaging/messenger.hpp"
+
+#include <algorithm>
+#include <charconv>
+
+#include "engine/base/overloaded.hpp"
+#include "engine/messaging/messenger_impl.hpp"
+
+namespace wa::messaging {
+namespace {
+
+using wire::Jid;
+
+const std::string kDoor = "door";
+/// A lane that never empties gives its records back now and then.
+constexpr std::size_t kMostPins = 256;
+constexpr auto kEraseTakenAfter = std::chrono::seconds(1);
+constexpr std::size_t kMostWaitingReads = 64;
+const RecordKey kWatermarks{std::string(kMessengerKind), "self"};
+
+}  // namespace
+
+Messenger::Messenger(OwnKeys& keys, ResidentRecords stored, Random& random)
+    : impl_(std::make_unique<Impl>(keys, std::move(stored), random)) {}
+Messenger::~Messenger() = default;
+Messenger::Messenger(Messenger&&) noexcept = default;
+Messenger& Messenger::operator=(Messenger&&) noexcept = default;
+
+bool Messenger::handles(const wire::Node& stanza) {
+  if (stanza.tag == "message" || stanza.tag == "receipt") return true;
+  if (stanza.tag == "ack") return stanza.attr("class") == "message";
+  return stanza.tag == "notification" && IncomingNotice::read(stanza);
+}
+
+std::vector<Action> Messenger::step(const Event& event, Now now) {
+  return impl_->step(event, now);
+}
+std::optional<Instant> Messenger::next_deadline() const {
+  return impl_->next_deadline();
+}
+const Messenger::Counters& Messenger::counters() const {
+  return impl_->counters();
+}
+Messenger::Residency Messenger::residency() const {
+  return impl_->residency();
+}
+
+// ---- steps ----------------------------------------------------------------------------------
+
+Messenger::Impl::Impl(OwnKeys& keys, ResidentRecords stored, Random& random)
+    : keys_(keys), random_(random) {
+  if (const auto self = stored.messenger.find(kWatermarks.key); self != stored.messenger.end()) {
+    if (const auto watermarks = Watermarks::decode(self->second)) watermarks_ = *watermarks;
+  }
+  ++watermarks_.boots;
+  restore_outbox(stored.outbox);
+  for (const auto& [key, record] : stored.events) {
+    std::uint64_t seq = 0;
+    std::from_chars(key.data(), key.data() + key.size(), seq);
+    auto what = decode_app_event(record);
+    if (seq == 0 || !what) continue;
+    events_[seq] = {seq, std::move(*what), std::nullopt};
+    watermarks_.last_event_seq = std::max(watermarks_.last_event_seq, seq);
+  }
+}
+
+std::vector<Action> Messenger::Impl::step(const Event& event, Now now) {
+  now_ = now;
+  if (!std::exchange(begun_, true)) begin();
+  std::visit([this](const auto& one) { on(one); }, event);
+  run_ready();
+  return std::exchange(actions_, {});
+}
+
+void Messenger::Impl::begin() {
+  for (auto& [id, outgoing] : outbox_) outgoing.deadline = deadline_of(outgoing.sent);
+  for (const auto& [seq, event] : events_) actions_.push_back(Publish{event});
+}
+
+std::optional<Instant> Messenger::Impl::next_deadline() const {
+  std::optional<Instant> next = erase_taken_at_;
+  const auto consider = [&next](Instant at) { next = next ? std::min(*next, at) : at; };
+  for (const auto& [id, outgoing] : outbox_) consider(outgoing.deadline);
+  if (!sleeping_.empty()) consider(sleeping_.begin()->first);
+  return next;
+}
+
+Messenger::Residency Messenger::Impl::residency() const {
+  return {records_.resident(), lanes_.size(), outbox_.size(), events_.size()};
+}
+
+void Messenger::Impl::on(const StreamReady&) {
+  streaming_ = true;
+  transmit_all();
+  for (const ReadRequested& request : std::exchange(reads_, {})) say_read(request);
+}
+
+void Messenger::Impl::on(const StreamEnded&) {
+  streaming_ = false;
+  queries_.clear();
+  fetches_.clear();
+  sleeping_.clear();
+  for (auto& [id, outgoing] : outbox_) outgoing.under_way = false;
+  // Stanzas come again, and the outbox is sent again. What the application asked for stays.
+  const auto comes_again = [](const Work& work) {
+    return !std::holds_alternative<SendRequested>(work.job);
+  };
+  std::erase_if(door_, [&](const Arrival& arrival) { return comes_again(arrival.work); });
+  for (auto lane = lanes_.begin(); lane != lanes_.end();) {
+    std::erase_if(lane->second.queue, comes_again);
+    if (lane->second.queue.empty()) {
+      records_.release(lane->second.pins);
+      lane = lanes_.erase(lane);
+    } else {
+      lane->second.blocked = false;
+      ready_.push_back(lane->first);
+      ++lane;
+    }
+  }
+  open_door();
+}
+
+void Messenger::Impl::on(const StanzaReceived& event) {
+  const wire::Node& stanza = *event.stanza;
+  if (stanza.tag == "ack") {
+    if (const auto ack = IncomingAck::read(stanza)) on_ack(*ack);
+    return;
+  }
+  if (stanza.tag == "message") {
+    if (auto message = IncomingMessage::read(stanza)) {
+      const bool ours = is_ours(message->author());
+      const bool names_chat = ours && message->recipient && !is_many(message->from);
+      Jid chat = names_chat ? *message->recipient : message->from;
+      auto alias = names_chat ? message->recipient_alias : message->author_alias;
+      return arrive(std::move(chat), std::move(alias), std::move(*message));
+    }
+  } else if (stanza.tag == "receipt" && stanza.attr("type") == "retry") {
+    if (auto retry = IncomingRetry::read(stanza)) {
+      Jid reader = retry->reader();
+      return arrive(std::move(reader), {}, RetryWork{std::move(*retry), ack_of(stanza)});
+    }
+  } else if (stanza.tag == "receipt") {
+    if (auto receipt = IncomingReceipt::read(stanza)) {
+      Jid chat = receipt->recipient.value_or(receipt->from);
+      return arrive(std::move(chat), {}, ReceiptWork{std::move(*receipt), ack_of(stanza)});
+    }
+  } else if (auto notice = IncomingNotice::read(stanza)) {
+    Jid account = notice->account;
+    auto alias = notice->alias;
+    return arrive(std::move(account), std::move(alias),
+                  NoticeWork{std::move(*notice), ack_of(stanza)});
+  }
+  // Nothing to be made of it, but the server wants it off its list.
+  if (auto ack = ack_of(stanza)) actions_.push_back(SendStanza{std::move(*ack)});
+}
+
+void Messenger::Impl::on(const Answered& event) {
+  const auto query = queries_.extract(event.query_id);
+  if (query.empty()) return;
+  const bool accepted = event.answer && event.answer->attr("type") == "result";
+  const wire::Node* answer = accepted ? event.answer : nullptr;
+  std::vector<Fetch>& asked = query.mapped();
+  if (asked.front().what == Fetch::What::bundle) {
+    return settle(asked, read_bundles(answer, asked));
+  }
+  auto accounts = read_devices(answer, asked);
+  enqueue("query " + std::to_string(event.query_id),
+          {DevicesArrived{std::move(asked), std::move(accounts)}});
+}
+
+void Messenger::Impl::on(const SendRequested& event) {
+  arrive(event.to, {}, event);
+}
+
+void Messenger::Impl::on(const ReadRequested& event) {
+  if (streaming_) return say_read(event);
+  if (reads_.size() < kMostWaitingReads) reads_.push_back(event);
+}
+
+void Messenger::Impl::on(const Loaded& event) {
+  for (const std::string& name : records_.loaded(event.load_id, event.values)) {
+    if (name == kDoor) {
+      open_door();
+    } else {
+      wake(name);
+    }
+  }
+}
+
+void Messenger::Impl::on(const EventTaken& event) {
+  if (events_.erase(event.seq) == 0) return;
+  taken_.insert(event.seq);
+  if (!erase_taken_at_) erase_taken_at_ = now_.mono + kEraseTakenAfter;
+}
+
+void Messenger::Impl::on(const DeadlineReached&) {
+  std::vector<std::string> late;
+  for (const auto& [id, outgoing] : outbox_) {
+    if (outgoing.deadline <= now_.mono) late.push_back(id);
+  }
+  for (const std::string& id : late) {
+    change(kPointSent, [&] { failed(id, "timed_out", std::nullopt); });
+  }
+  if (erase_taken_at_ && *erase_taken_at_ <= now_.mono) {
+    change(kPointTaken, [this] { erase_taken(); });
+  }
+  while (!sleeping_.empty() && sleeping_.begin()->first <= now_.mono) {
+    wake(sleeping_.extract(sleeping_.begin()).mapped());
+  }
+}
+
+// ---- the door -------------------------------------------------------------------------------
+
+void Messenger::Impl::arrive(Jid chat, std::optional<Jid> alias, Job job) {
+  door_.push_back({std::move(chat), std::move(alias), {std::move(job)}});
+  if (door_.size() == 1) return open_door();
+  // Others wait before it; what its name needs is loaded meanwhile.
+  records_.begin(door_pins_);
+  if (const auto lane = lane_of(door_.back()); !lane) load_for(kDoor, lane.error().records);
+}
+
+Attempt<std::string> Messenger::Impl::lane_of(const Arrival& arrival) {
+  // Retries have lanes of their own: when there are too many of them, new messages do not wait.
+  const bool retry = std::holds_alternative<RetryWork>(arrival.work.job);
+  const std::string prefix = retry ? "retry " : "chat ";
+  if (!is_account(arrival.chat)) return prefix + arrival.chat.to_string();
+  WA_TRY(const Peer peer, known_peer(arrival.chat, arrival.alias));
+  return prefix + peer.jid().to_string();
+}
+
+void Messenger::Impl::open_door() {
+  while (!door_.empty()) {
+    records_.begin(door_pins_);
+    const auto lane = lane_of(door_.front());
+    if (!lane) return load_for(kDoor, lane.error().records);
+    Work work = std::move(door_.front().work);
+    door_.pop_front();
+    enqueue(*lane, std::move(work));
+  }
+  records_.release(door_pins_);
+}
+
+// ---- lanes ----------------------------------------------------------------------------------
+
+void Messenger::Impl::enqueue(const std::string& name, Work work) {
+  Lane& lane = lanes_[name];
+  lane.queue.push_back(std::move(work));
+  if (!lane.blocked) ready_.push_back(name);
+}
+
+void Messenger::Impl::wake(const std::string& name) {
+  const auto lane = lanes_.find(name);
+  if (lane == lanes_.end()) return;
+  lane->second.blocked = false;
+  ready_.push_back(name);
+}
+
+void Messenger::Impl::run_ready() {
+  while (!ready_.empty()) {
+    const std::string name = std::move(ready_.front());
+    ready_.pop_front();
+    run(name);
+  }
+}
+
+void Messenger::Impl::run(const std::string& name) {
+  const auto found = lanes_.find(name);
+  if (found == lanes_.end() || found->second.blocked) return;
+  Lane& lane = found->second;
+  while (!lane.queue.empty()) {
+    Work& work = lane.queue.front();
+    records_.begin(lane.pins);
+    effects_ = {};
+    const Attempt<void> attempt =
+        std::visit([&](const auto& job) { return handle(job, work); }, work.job);
+    if (!attempt) {
+      records_.abandon();
+      lane.blocked = true;
+      return block(name, work, attempt.error());
+    }
+    std::vector<Job> next = std::move(effects_.next);
+    conclude(point_of(work.job));
+    const Job done = std::move(work.job);
+    lane.queue.pop_front();
+    for (auto job = next.rbegin(); job != next.rend(); ++job) {
+      lane.queue.push_front({std::move(*job)});
+    }
+    if (const auto* arrived = std::get_if<DevicesArrived>(&done)) settle(arrived->asked, {});
+    if (lane.pins.size() > kMostPins) records_.release(lane.pins);
+  }
+  records_.release(lane.pins);
+  lanes_.erase(found);
+}
+
+std::string_view Messenger::Impl::point_of(const Job& job) {
+  const auto rows = Overloaded{
+      [](const SendRequested&) { return kPointAccepted; },
+      [](const Transmission&) { return kPointEncrypted; },
+      [](const Completion&) { return kPointEncrypted; },
+      [](const RetryWork&) { return kPointEncrypted; },
+      [](const DevicesArrived&) { return kPointLearned; },
+      [](const auto&) { return kPointReceived; },
+  };
+  return std::visit(rows, job);
+}
+
+void Messenger::Impl::block(const std::string& name, const Work& work, const Blocked& blocked) {
+  if (!blocked.records.empty()) load_for(name, blocked.records);
+  if (blocked.until) sleeping_.emplace(*blocked.until, name);
+  std::vector<Fetch> devices;
+  std::vector<Fetch> bundles;
+  for (const Fetch& fetch : blocked.fetches) {
+    WA_ASSERT(!work.tried.contains(fetch));
+    const auto [under_way, is_new] = fetches_.try_emplace(fetch);
+    under_way->second.insert(name);
+    if (!is_new) continue;
+    (fetch.what == Fetch::What::devices ? devices : bundles).push_back(fetch);
+  }
+  if (!devices.empty()) ask(devices, devices_query(devices));
+  if (!bundles.empty()) ask(bundles, bundles_query(bundles));
+}
+
+void Messenger::Impl::load_for(const std::string& name, const std::vector<RecordKey>& keys) {
+  auto to_load = records_.wait(name, keys, last_load_id_ + 1);
+  if (to_load.empty()) return;
+  actions_.push_back(Load{++last_load_id_, std::move(to_load)});
+}
+
+void Messenger::Impl::ask(const std::vector<Fetch>& fetches, wire::NodeBuilder iq) {
+  queries_[++last_query_id_] = fetches;
+  actions_.push_back(Query{last_query_id_, std::move(iq)});
+}
+
+void Messenger::Impl::settle(const std::vector<Fetch>& fetches,
+                             const std::vector<BundleAnswer>& bundles) {
+  for (const Fetch& fetch : fetches) {
+    const auto under_way = fetches_.extract(fetch);
+    if (under_way.empty()) continue;
+    const auto answer = std::ranges::find(bundles, fetch.of, &BundleAnswer::asked);
+    for (const std::string& name : under_way.mapped()) {
+      const auto lane = lanes_.find(name);
+      if (lane == lanes_.end() || lane->second.queue.empty()) continue;
+      lane->second.queue.front().tried[fetch] =
+          answer == bundles.end() ? BundleAnswer{fetch.of, {}, "the server does not say"} : *answer;
+      wake(name);
+    }
+  }
+}
+
+// ---- commits --------------------------------------------------------------------------------
+
+void Messenger::Impl::change(std::string_view point, const std::function<void()>& make) {
+  Records::Pins pins;
+  records_.begin(pins);
+  effects_ = {};
+  make();
+  conclude(point);
+  records_.release(pins);
+}
+
+void Messenger::Impl::conclude(std::string_view point) {
+  for (AppEvent& event : effects_.events) {
+    event.seq = ++watermarks_.last_event_seq;
+    records_.put({std::string(kEventKind), std::to_string(event.seq)}, encode(event.what));
+    events_[event.seq] = event;
+  }
+  if (records_.changed()) {
+    const bool cleaned = clean_old_days();
+    if (cleaned || !effects_.events.empty()) records_.put(kWatermarks, watermarks_.encode());
+    erase_taken();
+  }
+  std::vector<Change> changes = records_.finish();
+  std::move(effects_.changes.begin(), effects_.changes.end(), std::back_inserter(changes));
+  if (!changes.empty()) actions_.push_back(Commit{std::move(changes), point});
+  for (wire::NodeBuilder& stanza : effects_.stanzas) {
+    actions_.push_back(SendStanza{std::move(stanza)});
+  }
+  for (AppEvent& event : effects_.replies) actions_.push_back(Publish{std::move(event)});
+  for (AppEvent& event : effects_.events) actions_.push_back(Publish{std::move(event)});
+  effects_ = {};
+}
+
+void Messenger::Impl::erase_taken() {
+  for (const std::uint64_t seq : std::exchange(taken_, {})) {
+    records_.erase({std::string(kEventKind), std::to_string(seq)});
+  }
+  erase_taken_at_.reset();
+}
+
+/// Whether it is another day than when this was done last.
+bool Messenger::Impl::clean_old_days() {
+  const Day last = watermarks_.cleaned_day;
+  if (today() <= last) return false;
+  for (const DailyKind& daily : daily_kinds()) {
+    if (last == 0) continue;
+    // What there can be is of the day of the last cleaning or older.
+    for (Day day = last - daily.kept_days; day <= last && day + daily.kept_days < today(); ++day) {
+      records_.erase_kind(kind_of_day(daily.kind, day));
+    }
+  }
+  watermarks_.cleaned_day = today();
+  return true;
+}
+
+// ---- names ----------------------------------------------------------------------------------
+
+Peer Messenger::Impl::self() const {
+  return {keys_.jid().user, keys_.lid().server.empty() ? std::string() : keys_.lid().user, true};
+}
+
+bool Messenger::Impl::is_ours(const Jid& jid) const {
+  const Peer own = self();
+  if (jid.server == wire::kServerLid) return !own.lid.empty() && jid.user == own.lid;
+  return jid.server == wire::kServerPn && jid.user == own.number;
+}
+
+Attempt<Peer> Messenger::Impl::known_peer(const Jid& jid, const std::optional<Jid>& alias) {
+  if (is_ours(jid)) return self();
+  Peer peer;
+  const bool hidden = jid.server == wire::kServerLid;
+  (hidden ? peer.lid : peer.number) = jid.user;
+  std::string& other = hidden ? peer.number : peer.lid;
+  // Nobody else has one of our names.
+  if (alias && is_account(*alias) && !is_ours(*alias)) {
+    other = alias->user;
+    return peer;
+  }
+  const std::string_view kind = hidden ? kNumberOfKind : kLidOfKind;
+  WA_TRY(const Bytes* known, records_.read({std::string(kind), jid.user}));
+  if (known) other = std::string(as_text(*known));
+  return peer;
+}
+
+Attempt<Peer> Messenger::Impl::peer_of(const Jid& jid, const std::optional<Jid>& alias) {
+  WA_TRY(Peer peer, known_peer(jid, alias));
+  if (peer.self || peer.number.empty() || peer.lid.empty() || !alias) return peer;
+  const RecordKey lid_of{std::string(kLidOfKind), peer.number};
+  const RecordKey number_of{std::string(kNumberOfKind), peer.lid};
+  const std::array both{lid_of, number_of};
+  WA_TRY_VOID(records_.need(both));
+  const auto teach = [this](const RecordKey& key, const std::string& name) {
+    const auto known = records_.read(key);
+    if (known && *known && as_text(**known) == name) return;
+    records_.put(key, to_bytes(name));
+  };
+  teach(lid_of, peer.lid);
+  teach(number_of, peer.number);
+  return peer;
+}
+
+Attempt<const Bytes*> Messenger::Impl::read_daily(std::string_view kind, std::string_view key) {
+  const std::vector<RecordKey> days = days_of(kind, key, today());
+  WA_TRY_VOID(records_.need(days));
+  for (const RecordKey& day : days) {
+    WA_TRY(const Bytes* record, records_.read(day));
+    if (record) return record;
+  }
+  return nullptr;
+}
+
+}  // namespace wa::messaging

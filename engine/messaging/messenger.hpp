@@ -1,0 +1,146 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "engine/base/random.hpp"
+#include "engine/messaging/app_event.hpp"
+#include "engine/messaging/own_keys.hpp"
+#include "engine/messaging/stored.hpp"
+#include "engine/protocol/wire/node.hpp"
+
+namespace wa::messaging {
+
+// ---- events: what happened ------------------------------------------------------------------
+
+/// The login succeeded: stanzas can be sent.
+struct StreamReady {};
+/// The stream is gone. What was received and not answered will come again.
+struct StreamEnded {};
+/// A stanza for which Messenger::handles() says so. Viewed during the step only.
+struct StanzaReceived {
+  const wire::Node* stanza = nullptr;
+};
+/// The answer to a Query; null: none came in time. Not owed once the stream has ended.
+struct Answered {
+  std::uint32_t query_id = 0;
+  const wire::Node* answer = nullptr;
+};
+/// The application wants something said. Answered with SendAccepted when it is durable, later with
+/// MessageSent or SendFailed. With the same `id` it is said once, however often it is wanted.
+struct SendRequested {
+  std::uint64_t ref = 0;
+  wire::Jid to;
+  message::Content content;
+  std::string id;  ///< empty: a new one is drawn
+};
+/// The user has read these messages. Said once a stream is up.
+struct ReadRequested {
+  wire::Jid chat;
+  std::optional<wire::Jid> sender;  ///< in groups
+  std::vector<std::string> ids;
+};
+/// Whether this device is shown as available. Its receipts say "inactive" otherwise.
+struct AvailabilityChanged {
+  bool available = false;
+};
+/// What a Load asked for, in its order; empty: there is no such record.
+struct Loaded {
+  std::uint32_t load_id = 0;
+  std::vector<std::optional<Bytes>> values;
+};
+/// The application has an event, and will not forget it.
+struct EventTaken {
+  std::uint64_t seq = 0;
+};
+struct DeadlineReached {};
+
+using Event = std::variant<StreamReady, StreamEnded, StanzaReceived, Answered, SendRequested,
+                           ReadRequested, AvailabilityChanged, Loaded, EventTaken, DeadlineReached>;
+
+// ---- actions: what the session must do, in order --------------------------------------------
+
+struct SendStanza {
+  wire::NodeBuilder stanza;
+};
+/// An IQ that lacks its id; answered with Answered.
+struct Query {
+  std::uint32_t query_id = 0;
+  wire::NodeBuilder iq;
+};
+/// Must be durable before the actions behind it are performed.
+struct Commit {
+  std::vector<Change> changes;
+  std::string_view point;
+};
+/// Read what is stored, with every Commit before it, durable or not. Never held back.
+struct Load {
+  std::uint32_t load_id = 0;
+  std::vector<RecordKey> keys;
+};
+/// For the application. Held back by a Commit before it.
+struct Publish {
+  AppEvent event;
+};
+struct Report {
+  enum class Level { debug, info, warning } level = Level::info;
+  std::string text;
+};
+using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
+
+/// Everything that a device says and hears once it is logged in: messages, receipts, retries, and
+/// what they need (devices of accounts, sessions, pre-keys).
+///
+///   stanza ▸ door ▸ lane of its chat ▸ handler ──Blocked──▶ Load, Query … Loaded, Answered ▸ again
+///                                         └────end──▶ Commit, then SendStanza and Publish
+///
+/// At the door the chat gets its one name (its LID, if that is known), in the order of arrival. In
+/// a lane one handler runs after the other, while lanes that wait do not hold up each other. A
+/// handler is a straight line over `Records` and is run again from its start when something was
+/// missing, so it keeps nothing. Idle, a messenger holds the messages that are not acknowledged,
+/// the events that are not taken, and nothing of any peer.
+///
+/// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
+/// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/messages.md.
+class Messenger {
+ public:
+  /// `keys` and `random` outlive it.
+  Messenger(OwnKeys& keys, ResidentRecords stored, Random& random);
+  ~Messenger();
+  Messenger(Messenger&&) noexcept;
+  Messenger& operator=(Messenger&&) noexcept;
+
+  /// Whether a stanza is to be given to a messenger, which then answers it, with its ack as well.
+  static bool handles(const wire::Node& stanza);
+
+  std::vector<Action> step(const Event& event, Now now);
+  std::optional<Instant> next_deadline() const;
+
+  struct Counters {
+    std::uint64_t received = 0;
+    std::uint64_t duplicates = 0;
+    std::uint64_t undecryptable = 0;  ///< each failed attempt
+    std::uint64_t retries_asked = 0;  ///< retry receipts sent
+    std::uint64_t resends = 0;
+    std::uint64_t retry_misses = 0;     ///< asked for a message that we do not have
+    std::uint64_t retries_refused = 0;  ///< too many, or by somebody it was not for
+  };
+  const Counters& counters() const;
+  /// What is in memory, for tests of idleness.
+  struct Residency {
+    std::size_t records = 0;
+    std::size_t lanes = 0;
+    std::size_t outbox = 0;
+    std::size_t events = 0;
+  };
+  Residency residency() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace wa::messaging

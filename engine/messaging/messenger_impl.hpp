@@ -1,0 +1,311 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "engine/messaging/messenger.hpp"
+#include "engine/messaging/peers.hpp"
+#include "engine/messaging/records.hpp"
+#include "engine/messaging/stanzas.hpp"
+#include "engine/messaging/suppressor.hpp"
+#include "engine/messaging/token_bucket.hpp"
+
+/// The inside of Messenger, by file: messenger.cpp (steps, door, lanes, commits, names),
+/// sessions.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, devices.cpp, bundles.cpp.
+namespace wa::messaging {
+
+class Messenger::Impl {
+ public:
+  Impl(OwnKeys& keys, ResidentRecords stored, Random& random);
+
+  std::vector<Action> step(const Event& event, Now now);
+  std::optional<Instant> next_deadline() const;
+  const Counters& counters() const { return counters_; }
+  Residency residency() const;
+
+ private:
+  // ---- what lanes do ----
+  struct ReceiptWork {
+    IncomingReceipt receipt;
+    std::optional<wire::NodeBuilder> ack;
+  };
+  struct RetryWork {
+    IncomingRetry retry;
+    std::optional<wire::NodeBuilder> ack;
+  };
+  struct NoticeWork {
+    IncomingNotice notice;
+    std::optional<wire::NodeBuilder> ack;
+  };
+  struct Transmission {
+    std::string id;  ///< in the outbox
+  };
+  /// To the devices that a message has not reached although they are there.
+  struct Completion {
+    std::string id;
+    Sent sent;
+    std::set<wire::Jid> reached;
+  };
+  struct DevicesArrived {
+    std::vector<Fetch> asked;
+    std::vector<AccountAnswer> accounts;
+  };
+  using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
+                           Transmission, Completion, DevicesArrived>;
+  struct Work {
+    Job job;
+    /// What was asked for in its name, and what came; of devices a record tells.
+    std::map<Fetch, BundleAnswer> tried = {};
+  };
+  struct Lane {
+    std::deque<Work> queue;
+    Records::Pins pins;
+    bool blocked = false;
+  };
+  struct Arrival {
+    wire::Jid chat;
+    std::optional<wire::Jid> alias;
+    Work work;
+  };
+
+  // ---- messenger.cpp ----
+  void begin();
+  void on(const StreamReady&);
+  void on(const StreamEnded&);
+  void on(const StanzaReceived& event);
+  void on(const Answered& event);
+  void on(const SendRequested& event);
+  void on(const ReadRequested& event);
+  void on(const AvailabilityChanged& event) { available_ = event.available; }
+  void on(const Loaded& event);
+  void on(const EventTaken& event);
+  void on(const DeadlineReached&);
+
+  /// Work about a chat comes to its lane in the order in which it came here.
+  void arrive(wire::Jid chat, std::optional<wire::Jid> alias, Job job);
+  Attempt<std::string> lane_of(const Arrival& arrival);
+  void open_door();
+  void enqueue(const std::string& name, Work work);
+  void wake(const std::string& name);
+  void run_ready();
+  void run(const std::string& name);
+  static std::string_view point_of(const Job& job);
+  /// A lane waits: what it needs is asked for, unless that is under way.
+  void block(const std::string& name, const Work& work, const Blocked& blocked);
+  void load_for(const std::string& name, const std::vector<RecordKey>& keys);
+  void ask(const std::vector<Fetch>& fetches, wire::NodeBuilder iq);
+  /// What was asked for is there, or will not come.
+  void settle(const std::vector<Fetch>& fetches, const std::vector<BundleAnswer>& bundles);
+
+  /// A change that reads nothing: it never blocks.
+  void change(std::string_view point, const std::function<void()>& make);
+  /// The handler has come to its end: one commit, and what follows from it.
+  void conclude(std::string_view point);
+  void erase_taken();
+  bool clean_old_days();
+
+  void send(wire::NodeBuilder stanza) { effects_.stanzas.push_back(std::move(stanza)); }
+  void send_if(const std::optional<wire::NodeBuilder>& stanza) {
+    if (stanza) send(*stanza);
+  }
+  /// A stored event.
+  void publish(AppEvent::What what, std::optional<std::uint64_t> ref = {}) {
+    effects_.events.push_back({0, std::move(what), ref});
+  }
+  void reply(AppEvent::What what, std::uint64_t ref) {
+    effects_.replies.push_back({0, std::move(what), ref});
+  }
+  /// For the log; the same thing once a minute.
+  void complain(const std::string& thing) {
+    if (auto text = complaints_.say(thing, now_.mono)) {
+      actions_.push_back(Report{Report::Level::warning, std::move(*text)});
+    }
+  }
+  Day today() const { return day_of(now_.wall); }
+
+  Peer self() const;
+  bool is_ours(const wire::Jid& jid) const;
+  bool is_this_device(const wire::Jid& jid) const {
+    return is_ours(jid) && jid.device == keys_.jid().device;
+  }
+  /// The account of a JID under both names; the other one is `alias`, else the one that is stored.
+  Attempt<Peer> known_peer(const wire::Jid& jid, const std::optional<wire::Jid>& alias);
+  /// The same, and `alias` is stored.
+  Attempt<Peer> peer_of(const wire::Jid& jid, const std::optional<wire::Jid>& alias = {});
+  /// A record that is kept per day, of whichever day it is; null: none.
+  Attempt<const Bytes*> read_daily(std::string_view kind, std::string_view key);
+
+  // ---- sessions.cpp ----
+  struct SessionAt {
+    RecordKey at;
+    signal::Session session;
+  };
+  /// Those with one device, the one to write with first; mostly there is one at most.
+  Attempt<std::vector<SessionAt>> sessions_with(const Peer& peer, std::uint16_t device);
+  static void add_session_keys(const Peer& peer, std::uint16_t device, std::vector<RecordKey>& to);
+  /// The one to write with; null: a bundle is needed.
+  static SessionAt* current_of(std::vector<SessionAt>& sessions);
+  /// The one where a new session goes.
+  static SessionAt& first_of(std::vector<SessionAt>& sessions, const Peer& peer,
+                             std::uint16_t device);
+  void put(const SessionAt& session) { records_.put(session.at, session.session.encode()); }
+  /// In place of the current one, which is archived.
+  signal::Outcome<void> begin_session(std::vector<SessionAt>& sessions, const Peer& peer,
+                                      std::uint16_t device, const signal::PreKeyBundle& bundle);
+  /// New sessions are needed with every device of an account, but for one.
+  Attempt<void> archive_sessions(const Peer& peer, std::optional<std::uint16_t> except = {});
+
+  // ---- incoming.cpp ----
+  Attempt<void> handle(const IncomingMessage& message, Work&);
+  /// What the parts of a message say together.
+  struct Reading {
+    std::optional<message::Envelope> envelope;
+    std::optional<signal::Refusal> refusal;  ///< the first one
+    std::string unreadable;                  ///< nothing that could ever be read
+    std::optional<int> nack;
+
+    void refuse(signal::Refusal why) {
+      if (!refusal) refusal = std::move(why);
+    }
+  };
+  Attempt<Reading> read_encs(const IncomingMessage& message, const Peer& author);
+  void read_message(std::vector<SessionAt> sessions, ByteSpan body, Reading& reading);
+  Attempt<void> read_pre_key_message(const Peer& author, std::uint16_t device,
+                                     std::vector<SessionAt> sessions, ByteSpan body,
+                                     Reading& reading);
+  static void take_plaintext(ByteSpan padded, Reading& reading);
+  void deliver(const IncomingMessage& message, const Peer& author, Reading reading);
+  void give_up(const IncomingMessage& message, Origin origin, std::string reason,
+               std::optional<int> nack);
+  Origin origin_of(const IncomingMessage& message, const Peer& author,
+                   const std::optional<std::string>& sent_to) const;
+
+  // ---- receipts.cpp ----
+  void acknowledge(const IncomingMessage& message, const Peer& author, bool history);
+  Attempt<void> handle(const ReceiptWork& work, Work&);
+  void say_read(const ReadRequested& request);
+
+  // ---- retries.cpp ----
+  /// Whether it was asked for again; else that was done often enough.
+  Attempt<bool> ask_again(const IncomingMessage& message, const Peer& author,
+                          const signal::Refusal& refusal);
+  wire::NodeBuilder retry_receipt(const IncomingMessage& message, std::uint32_t count,
+                                  signal::Failure why);
+  Attempt<void> handle(const RetryWork& request, Work& work);
+  Attempt<void> resend(const IncomingRetry& retry, const Peer& reader, const Sent& sent,
+                       Retries retries, const std::string& key, Work& work);
+  Attempt<std::optional<Sent>> find_sent(const std::string& id);
+
+  // ---- outgoing.cpp ----
+  struct Outgoing {
+    Sent sent;
+    Instant deadline{};
+    std::vector<std::uint64_t> refs;
+    bool under_way = false;       ///< on this stream
+    std::set<wire::Jid> reached;  ///< devices, as the stanza named them
+    std::uint32_t skipped = 0;
+  };
+  struct Wording {
+    message::StanzaWords words = {};
+    Bytes to_others = {};
+    Bytes to_own = {};
+  };
+  struct Target {
+    Peer peer;
+    wire::Jid device;  ///< as the stanza names it
+    std::vector<SessionAt> sessions;
+  };
+  struct Copies {
+    wire::NodeBuilder participants{"participants"};
+    std::set<wire::Jid> reached;
+    std::uint32_t skipped = 0;
+    bool pre_key = false;    ///< one of them begins a session
+    bool to_others = false;  ///< one of them is for another account
+  };
+  enum class Belief : std::uint8_t { none, recent };
+
+  void restore_outbox(const ResidentRecords::OfKind& records);
+  Instant deadline_of(const Sent& sent) const;
+  Attempt<void> handle(const SendRequested& request, Work&);
+  void transmit_all();
+  static wire::NodeBuilder message_header(const std::string& id, const wire::Jid& to,
+                                          const message::StanzaWords& words);
+  wire::NodeBuilder device_identity() const;
+  static Wording wording_of(const Sent& sent);
+  Attempt<std::vector<Target>> targets_of(const wire::Jid& to, Belief belief, const Work& work);
+  std::optional<wire::NodeBuilder> encrypt(Target& target, const Wording& wording,
+                                           std::optional<std::uint32_t> count);
+  static bool is_pre_key(const wire::NodeBuilder& enc);
+  Copies encrypt_for(std::vector<Target> targets, const Wording& wording, const Work& work);
+  Attempt<void> handle(const Transmission& transmission, Work& work);
+  Attempt<void> handle(const Completion& completion, Work& work);
+  void send_copies(const std::string& id, const wire::Jid& to, const Wording& wording,
+                   Copies copies);
+  void on_ack(const IncomingAck& ack);
+  bool is_hash_of(const std::string& phash, const std::set<wire::Jid>& reached) const;
+  void sent(const std::string& id, UnixMillis at);
+  void failed(const std::string& id, std::string reason, std::optional<int> code);
+  void settle_outgoing(const std::string& id, Sent::Outcome outcome, AppEvent::What what);
+
+  // ---- devices.cpp ----
+  /// The devices of an account; empty if the server does not say. What has to be asked for, since
+  /// it is not known or too old, is added to `blocked`.
+  Attempt<std::vector<std::uint16_t>> devices_of(const Peer& peer, const wire::Jid& asked_as,
+                                                 Belief belief, const Work& work, Blocked& blocked);
+  wire::NodeBuilder devices_query(const std::vector<Fetch>& fetches);
+  void forget_devices(const Peer& peer);
+  Attempt<void> handle(const DevicesArrived& arrived, Work&);
+  Attempt<void> handle(const NoticeWork& work, Work&);
+
+  // ---- bundles.cpp ----
+  static Fetch bundle_of(const Peer& peer, std::uint16_t device);
+  static wire::NodeBuilder bundles_query(const std::vector<Fetch>& fetches);
+
+  OwnKeys& keys_;
+  Random& random_;
+  Now now_{};
+  std::vector<Action> actions_;
+  Counters counters_;
+
+  bool begun_ = false;
+  bool streaming_ = false;
+  bool available_ = false;
+  Watermarks watermarks_;
+
+  Records records_;
+  std::deque<Arrival> door_;
+  Records::Pins door_pins_;
+  std::map<std::string, Lane> lanes_;
+  std::deque<std::string> ready_;
+  std::uint32_t last_load_id_ = 0;
+
+  std::map<Fetch, std::set<std::string>> fetches_;  ///< under way → lanes that wait
+  std::map<std::uint32_t, std::vector<Fetch>> queries_;
+  std::uint32_t last_query_id_ = 0;
+  std::multimap<Instant, std::string> sleeping_;  ///< lanes
+
+  /// What a handler wants done once its changes are durable.
+  struct Effects {
+    std::vector<wire::NodeBuilder> stanzas;
+    std::vector<AppEvent> events;
+    std::vector<AppEvent> replies;
+    std::vector<Change> changes;  ///< made by OwnKeys
+    std::vector<Job> next;        ///< in the same lane
+  };
+  Effects effects_;
+
+  std::map<std::string, Outgoing> outbox_;
+  std::uint64_t last_order_ = 0;
+  std::map<std::uint64_t, AppEvent> events_;  ///< not taken
+  std::set<std::uint64_t> taken_;             ///< not erased yet
+  std::optional<Instant> erase_taken_at_;
+  std::deque<ReadRequested> reads_;  ///< wait for a stream
+
+  Suppressor complaints_;
+  /// Many at once, since a whole group may have lost its sessions; then slowly.
+  TokenBucket resends_{60, std::chrono::milliseconds(500)};
+};
+
+}  // namespace wa::messaging

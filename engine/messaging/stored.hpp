@@ -1,0 +1,129 @@
+#pragma once
+
+#include <map>
+#include <span>
+
+#include "engine/base/change.hpp"
+#include "engine/base/now.hpp"
+#include "engine/messaging/app_event.hpp"
+#include "engine/protocol/crypto/keys.hpp"
+#include "engine/protocol/signal/session.hpp"
+
+/// Kinds, keys and contents of what a messenger stores.
+namespace wa::messaging {
+
+// Records that are read when they are needed.
+inline constexpr std::string_view kSessionKind = "session";     ///< key: canonical device
+inline constexpr std::string_view kSeenKind = "seen";           ///< key: canonical device
+inline constexpr std::string_view kDevicesKind = "devices";     ///< key: canonical account
+inline constexpr std::string_view kLidOfKind = "lid_of";        ///< key: phone number
+inline constexpr std::string_view kNumberOfKind = "number_of";  ///< key: LID user
+/// The one-time pre-keys that somebody may still use; key: id in decimal.
+inline constexpr std::string_view kPreKeyKind = "pre_key";
+
+// Records of one day each: `sent.20261231`. Kinds that are too old are erased as a whole.
+inline constexpr std::string_view kSentKind = "sent";                ///< key: message id
+inline constexpr std::string_view kUsedPreKeyKind = "used_pre_key";  ///< key: id in decimal
+inline constexpr std::string_view kRetriesInKind = "retries_in";     ///< key: device, message id
+inline constexpr std::string_view kRetriesOutKind = "retries_out";   ///< key: device, message id
+
+// Records that are in memory from the start.
+inline constexpr std::string_view kOutboxKind = "outbox";        ///< key: message id
+inline constexpr std::string_view kEventKind = "event";          ///< key: seq in decimal
+inline constexpr std::string_view kMessengerKind = "messenger";  ///< key: "self"
+
+/// What made a commit (as client::Commit::point); stable words.
+inline constexpr std::string_view kPointReceived = "received";    ///< a stanza of somebody else
+inline constexpr std::string_view kPointAccepted = "accepted";    ///< a message of ours, to be sent
+inline constexpr std::string_view kPointEncrypted = "encrypted";  ///< before it leaves
+inline constexpr std::string_view kPointSent = "sent";            ///< or refused, or too late
+inline constexpr std::string_view kPointLearned = "learned";      ///< devices, bundles
+inline constexpr std::string_view kPointTaken = "taken";          ///< events
+
+/// A day since 1970, and kinds of one day.
+using Day = std::uint32_t;
+Day day_of(UnixMillis at);
+std::string kind_of_day(std::string_view kind, Day day);
+
+struct DailyKind {
+  std::string_view kind;
+  Day kept_days;  ///< beside the current one
+};
+/// Sent messages are kept a week for those that cannot read them; used pre-keys and retry counts
+/// until a redelivery is no longer to be expected.
+std::span<const DailyKind> daily_kinds();
+/// The record of each day that may hold it, newest first.
+std::vector<RecordKey> days_of(std::string_view kind, std::string_view key, Day today);
+
+/// A message of ours: not yet acknowledged, or kept for retries.
+struct Sent {
+  wire::Jid to;
+  Bytes message;  ///< a protobuf, as recipients get it
+  UnixMillis at{};
+  std::uint64_t order = 0;
+  struct Outcome {
+    std::optional<UnixMillis> sent_at;
+    std::string failure;
+    std::optional<int> code;
+  };
+  std::optional<Outcome> outcome = {};
+
+  Bytes encode() const;
+  static Result<Sent> decode(ByteSpan record);
+};
+
+struct Devices {
+  std::vector<std::uint16_t> numbers;  ///< ascending, 0 always among them
+  UnixMillis at{};
+
+  Bytes encode() const;
+  static Result<Devices> decode(ByteSpan record);
+};
+
+struct Retries {
+  std::uint32_t count = 0;
+  std::optional<crypto::PublicKey> base_key;
+
+  Bytes encode() const;
+  static Result<Retries> decode(ByteSpan record);
+};
+
+/// The ids of the last messages of a device: a ring of hashes.
+class Seen {
+ public:
+  static constexpr std::size_t kMaxIds = 256;
+
+  Seen() = default;
+  explicit Seen(ByteSpan record);
+  bool has(std::string_view id) const;
+  void add(std::string_view id);
+  const Bytes& encode() const { return hashes_; }
+
+ private:
+  Bytes hashes_;  ///< 8 bytes each, oldest first
+};
+
+struct Watermarks {
+  std::uint64_t last_event_seq = 0;
+  Day cleaned_day = 0;
+  std::uint32_t boots = 0;
+
+  Bytes encode() const;
+  static Result<Watermarks> decode(ByteSpan record);
+};
+
+/// An event as it is stored; SendAccepted is not.
+Bytes encode(const AppEvent::What& what);
+Result<AppEvent::What> decode_app_event(ByteSpan record);
+
+Result<crypto::KeyPair> decode_pre_key(ByteSpan record);
+
+/// What a messenger begins with: the records of the kinds that are always in memory, by key.
+struct ResidentRecords {
+  using OfKind = std::map<std::string, Bytes, std::less<>>;
+  OfKind outbox;
+  OfKind events;
+  OfKind messenger;
+};
+
+}  // namespace wa::messaging
