@@ -454,19 +454,24 @@ std::vector<std::string> World::texts() const {
   return texts;
 }
 
-std::optional<NodeBuilder> World::copy_for(const PeerDevice& device) const {
+std::optional<NodeBuilder> copy_in(const NodeBuilder& stanza, const PeerDevice& device) {
   const auto names = [&](const std::string& jid) {
     return jid == device.number().to_string() || jid == device.lid().to_string();
   };
+  if (stanza.tag() != "message") return std::nullopt;
+  const NodeBuilder* participants = child(stanza, "participants");
+  if (!participants) {
+    return names(attr(stanza, "to")) ? std::optional(*child(stanza, "enc")) : std::nullopt;
+  }
+  for (const NodeBuilder& to : children(*participants)) {
+    if (names(attr(to, "jid"))) return children(to).front();
+  }
+  return std::nullopt;
+}
+
+std::optional<NodeBuilder> World::copy_for(const PeerDevice& device) const {
   for (auto stanza = sent.rbegin(); stanza != sent.rend(); ++stanza) {
-    if (stanza->tag() != "message") continue;
-    if (const NodeBuilder* participants = child(*stanza, "participants")) {
-      for (const NodeBuilder& to : children(*participants)) {
-        if (names(attr(to, "jid"))) return children(to).front();
-      }
-    } else if (names(attr(*stanza, "to"))) {
-      return *child(*stanza, "enc");
-    }
+    if (auto copy = copy_in(*stanza, device)) return copy;
   }
   return std::nullopt;
 }

@@ -100,6 +100,9 @@ class PeerDevice {
   signal::Session session_;
 };
 
+/// The `<enc>` of a message stanza that is for a device.
+std::optional<wire::NodeBuilder> copy_in(const wire::NodeBuilder& stanza, const PeerDevice& device);
+
 /// The device under test, with its store, and the server's answers to what it asks.
 class World {
  public:
@@ -154,7 +157,7 @@ class World {
   }
   /// Texts that the application was given, in order.
   std::vector<std::string> texts() const;
-  /// The `<enc>` of the last message stanza that is for a device; null: none.
+  /// The `<enc>` of the last message stanza that has one for a device.
   std::optional<wire::NodeBuilder> copy_for(const PeerDevice& device) const;
 
   // ---- knobs ----
