@@ -30,7 +30,9 @@ TEST_F(IncomingTest, AFirstMessageIsReadAndItsReceiptFollowsTheCommit) {
   bool committed = false;
   while (world.perform_one()) {
     committed = committed || world.commits > 0;
-    if (!committed) EXPECT_THAT(world.sent, IsEmpty());
+    if (!committed) {
+      EXPECT_THAT(world.sent, IsEmpty());
+    }
   }
   const auto received = world.events_of<MessageReceived>();
   ASSERT_THAT(received, SizeIs(1));
