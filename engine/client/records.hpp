@@ -4,6 +4,7 @@
 #include <span>
 
 #include "engine/client/actions.hpp"
+#include "engine/messaging/kinds.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 
 /// Names and contents of what a session stores. Stores know kinds, keys and bytes only.
@@ -12,7 +13,7 @@ namespace wa::client {
 inline constexpr std::string_view kCredentialsKind = "credentials";
 inline constexpr std::string_view kCredentialsKey = "self";
 /// One record per one-time pre-key; the key is its id in decimal.
-inline constexpr std::string_view kPreKeyKind = "pre_key";
+using messaging::kPreKeyKind;
 
 /// The end of the last account, when it was final; key "self".
 inline constexpr std::string_view kLastCloseKind = "last_close";

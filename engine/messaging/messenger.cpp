@@ -220,9 +220,15 @@ void Messenger::Impl::arrive(Jid chat, std::optional<Jid> alias, Job job) {
 }
 
 Attempt<std::string> Messenger::Impl::lane_of(const Arrival& arrival) {
-  // Retries have lanes of their own: when there are too many of them, new messages do not wait.
-  const bool retry = std::holds_alternative<RetryWork>(arrival.work.job);
-  const std::string prefix = retry ? "retry " : "chat ";
+  // What may wait for the server's answers does not hold up what comes in, and a flood of retries
+  // does not hold up new messages.
+  const Job& job = arrival.work.job;
+  std::string prefix = "from ";
+  if (std::holds_alternative<RetryWork>(job)) prefix = "retry ";
+  if (std::holds_alternative<SendRequested>(job) || std::holds_alternative<Transmission>(job) ||
+      std::holds_alternative<Completion>(job)) {
+    prefix = "to ";
+  }
   if (!is_account(arrival.chat)) return prefix + arrival.chat.to_string();
   WA_TRY(const Peer peer, known_peer(arrival.chat, arrival.alias));
   return prefix + peer.jid().to_string();

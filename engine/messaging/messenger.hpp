@@ -104,7 +104,7 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
 /// the events that are not taken, and nothing of any peer.
 ///
 /// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
-/// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/messages.md.
+/// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/delivery.md.
 class Messenger {
  public:
   /// `keys` and `random` outlive it.

@@ -14,7 +14,7 @@ constexpr std::string_view kServerNewsletter = "newsletter";
 }  // namespace
 
 /// A message that was read needs a receipt and no ack: the receipt is the server's sign, too.
-/// Source: docs/protocol/messages.md, "Receipts".
+/// Source: docs/protocol/delivery.md, "Receipts".
 void Messenger::Impl::acknowledge(const IncomingMessage& message, const Peer& author,
                                   bool history) {
   NodeBuilder receipt("receipt");

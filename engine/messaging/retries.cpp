@@ -1,7 +1,7 @@
 #include "engine/messaging/messenger_impl.hpp"
 
 /// Retries, both ways: asking for what we could not read, sending again what others could not.
-/// Source: docs/protocol/messages.md, "Retries".
+/// Source: docs/protocol/delivery.md, "Retries".
 namespace wa::messaging {
 namespace {
 

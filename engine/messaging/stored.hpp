@@ -6,39 +6,12 @@
 #include "engine/base/change.hpp"
 #include "engine/base/now.hpp"
 #include "engine/messaging/app_event.hpp"
+#include "engine/messaging/kinds.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 #include "engine/protocol/signal/session.hpp"
 
-/// Kinds, keys and contents of what a messenger stores.
+/// Days and contents of what a messenger stores; kinds.hpp has the kinds.
 namespace wa::messaging {
-
-// Records that are read when they are needed.
-inline constexpr std::string_view kSessionKind = "session";     ///< key: canonical device
-inline constexpr std::string_view kSeenKind = "seen";           ///< key: canonical device
-inline constexpr std::string_view kDevicesKind = "devices";     ///< key: canonical account
-inline constexpr std::string_view kLidOfKind = "lid_of";        ///< key: phone number
-inline constexpr std::string_view kNumberOfKind = "number_of";  ///< key: LID user
-/// The one-time pre-keys that somebody may still use; key: id in decimal.
-inline constexpr std::string_view kPreKeyKind = "pre_key";
-
-// Records of one day each: `sent.20261231`. Kinds that are too old are erased as a whole.
-inline constexpr std::string_view kSentKind = "sent";                ///< key: message id
-inline constexpr std::string_view kUsedPreKeyKind = "used_pre_key";  ///< key: id in decimal
-inline constexpr std::string_view kRetriesInKind = "retries_in";     ///< key: device, message id
-inline constexpr std::string_view kRetriesOutKind = "retries_out";   ///< key: device, message id
-
-// Records that are in memory from the start.
-inline constexpr std::string_view kOutboxKind = "outbox";        ///< key: message id
-inline constexpr std::string_view kEventKind = "event";          ///< key: seq in decimal
-inline constexpr std::string_view kMessengerKind = "messenger";  ///< key: "self"
-
-/// What made a commit (as client::Commit::point); stable words.
-inline constexpr std::string_view kPointReceived = "received";    ///< a stanza of somebody else
-inline constexpr std::string_view kPointAccepted = "accepted";    ///< a message of ours, to be sent
-inline constexpr std::string_view kPointEncrypted = "encrypted";  ///< before it leaves
-inline constexpr std::string_view kPointSent = "sent";            ///< or refused, or too late
-inline constexpr std::string_view kPointLearned = "learned";      ///< devices, bundles
-inline constexpr std::string_view kPointTaken = "taken";          ///< events
 
 /// A day since 1970, and kinds of one day.
 using Day = std::uint32_t;
