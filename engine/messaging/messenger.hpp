@@ -98,10 +98,11 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
 ///                                         └────end──▶ Commit, then SendStanza and Publish
 ///
 /// At the door the chat gets its one name (its LID, if that is known), in the order of arrival. In
-/// a lane one handler runs after the other, while lanes that wait do not hold up each other. A
-/// handler is a straight line over `Records` and is run again from its start when something was
-/// missing, so it keeps nothing. Idle, a messenger holds the messages that are not acknowledged,
-/// the events that are not taken, and nothing of any peer.
+/// a lane one handler runs after the other, while lanes that wait do not hold up each other: what
+/// comes from a chat, what goes to it, and what is sent to it again have one each. A handler is a
+/// straight line over `Records` and is run again from its start when something was missing, so it
+/// keeps nothing. Idle, a messenger holds the messages that are not acknowledged, the events that
+/// are not taken, and nothing of any peer.
 ///
 /// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
 /// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/delivery.md.

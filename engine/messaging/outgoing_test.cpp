@@ -1,6 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "engine/messaging/test_world.hpp"
 #include "engine/protocol/signal/phash.hpp"
 

@@ -63,7 +63,8 @@ TEST_F(RecordsTest, FinishedChangesAreReadByEverybodyElse) {
   records.begin(pins);
   records.put(kOne, bytes({8}));
   records.erase(kTwo);
-  EXPECT_THAT(records.finish(), ElementsAre(Put{"kind", "1", bytes({8})}, Erase{"kind", "2"}));
+  EXPECT_THAT(records.finish(),
+              ElementsAre(Change(Put{"kind", "1", bytes({8})}), Change(Erase{"kind", "2"})));
   Records::Pins others;
   records.begin(others);
   EXPECT_EQ(**records.read(kOne), bytes({8}));

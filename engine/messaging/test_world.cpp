@@ -11,7 +11,7 @@ namespace wa::messaging::test {
 using wire::Jid;
 using wire::NodeBuilder;
 
-void apply(const std::vector<Change>& changes, Store& store) {
+void store_changes(const std::vector<Change>& changes, Store& store) {
   for (const Change& change : changes) {
     if (const auto* put = std::get_if<Put>(&change)) {
       store[{put->kind, put->key}] = put->bytes;
@@ -127,7 +127,7 @@ signal::PreKeyBundle TestKeys::bundle(Random& random, Store& store) {
   auto bundle = bundle_of(identity_, signed_pre_key_);
   std::vector<Change> changes;
   bundle.one_time = make_pre_key(random, changes);
-  apply(changes, store);
+  store_changes(changes, store);
   return bundle;
 }
 
@@ -326,7 +326,7 @@ void World::perform(Action& action) {
       },
       [&](Commit& one) {
         ++commits;
-        apply(one.changes, store);
+        store_changes(one.changes, store);
       },
       [&](const Load& one) { load(one); },
       [&](Publish& one) {

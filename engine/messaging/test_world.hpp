@@ -20,7 +20,7 @@ inline const wire::Jid kPeerLid("100000000000002", "lid");
 
 /// What is durable of a device.
 using Store = std::map<RecordKey, Bytes>;
-void apply(const std::vector<Change>& changes, Store& store);
+void store_changes(const std::vector<Change>& changes, Store& store);
 
 /// A stanza as it comes off the wire.
 wire::Frame frame_of(const wire::NodeBuilder& stanza);
