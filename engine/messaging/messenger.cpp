@@ -212,6 +212,10 @@ void Messenger::Impl::on(const DeadlineReached&) {
 // ---- the door -------------------------------------------------------------------------------
 
 void Messenger::Impl::arrive(Jid chat, std::optional<Jid> alias, Job job) {
+  if (alias && is_account(chat) && is_account(*alias) && !is_ours(chat) && !is_ours(*alias)) {
+    const bool hidden = chat.server == wire::kServerLid;
+    joined_[hidden ? alias->user : chat.user] = hidden ? chat.user : alias->user;
+  }
   door_.push_back({std::move(chat), std::move(alias), {std::move(job)}});
   if (door_.size() == 1) return open_door();
   // Others wait before it; what its name needs is loaded meanwhile.
@@ -225,12 +229,22 @@ Attempt<std::string> Messenger::Impl::lane_of(const Arrival& arrival) {
   const Job& job = arrival.work.job;
   std::string prefix = "from ";
   if (std::holds_alternative<RetryWork>(job)) prefix = "retry ";
-  if (std::holds_alternative<SendRequested>(job) || std::holds_alternative<Transmission>(job) ||
-      std::holds_alternative<Completion>(job)) {
+  if (std::holds_alternative<SendRequested>(job)) prefix = "wanted ";
+  if (std::holds_alternative<Transmission>(job) || std::holds_alternative<Completion>(job)) {
     prefix = "to ";
   }
   if (!is_account(arrival.chat)) return prefix + arrival.chat.to_string();
-  WA_TRY(const Peer peer, known_peer(arrival.chat, arrival.alias));
+  std::optional<Jid> alias = arrival.alias;
+  if (!alias && arrival.chat.server == wire::kServerPn) {
+    const auto joined = joined_.find(arrival.chat.user);
+    if (joined != joined_.end()) alias = Jid(joined->second, wire::kServerLid);
+  }
+  WA_TRY(const Peer peer, known_peer(arrival.chat, alias));
+  if (!peer.lid.empty() && !peer.number.empty()) {
+    // While something of the chat waits under its number, what follows waits behind it.
+    std::string by_number = prefix + Jid(peer.number, wire::kServerPn).to_string();
+    if (lanes_.contains(by_number)) return by_number;
+  }
   return prefix + peer.jid().to_string();
 }
 
@@ -267,6 +281,7 @@ void Messenger::Impl::run_ready() {
     ready_.pop_front();
     run(name);
   }
+  if (lanes_.empty() && door_.empty()) joined_.clear();
 }
 
 void Messenger::Impl::run(const std::string& name) {
@@ -284,13 +299,11 @@ void Messenger::Impl::run(const std::string& name) {
       lane.blocked = true;
       return block(name, work, attempt.error());
     }
-    std::vector<Job> next = std::move(effects_.next);
+    std::vector<Arrival> next = std::move(effects_.next);
     conclude(point_of(work.job));
     const Job done = std::move(work.job);
     lane.queue.pop_front();
-    for (auto job = next.rbegin(); job != next.rend(); ++job) {
-      lane.queue.push_front({std::move(*job)});
-    }
+    for (Arrival& one : next) arrive(std::move(one.chat), {}, std::move(one.work.job));
     if (const auto* arrived = std::get_if<DevicesArrived>(&done)) settle(arrived->asked, {});
     if (lane.pins.size() > kMostPins) records_.release(lane.pins);
   }

@@ -99,7 +99,7 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
 ///
 /// At the door the chat gets its one name (its LID, if that is known), in the order of arrival. In
 /// a lane one handler runs after the other, while lanes that wait do not hold up each other: what
-/// comes from a chat, what goes to it, and what is sent to it again have one each. A handler is a
+/// comes from a chat, what is to go to it, and what is sent again have one each. A handler is a
 /// straight line over `Records` and is run again from its start when something was missing, so it
 /// keeps nothing. Idle, a messenger holds the messages that are not acknowledged, the events that
 /// are not taken, and nothing of any peer.

@@ -277,6 +277,9 @@ class Messenger::Impl {
   Records records_;
   std::deque<Arrival> door_;
   Records::Pins door_pins_;
+  /// Number → LID, as stanzas said that are still worked on. For the order of work only: handlers
+  /// go by what is stored.
+  std::map<std::string, std::string> joined_;
   std::map<std::string, Lane> lanes_;
   std::deque<std::string> ready_;
   std::uint32_t last_load_id_ = 0;
@@ -292,7 +295,7 @@ class Messenger::Impl {
     std::vector<AppEvent> events;
     std::vector<AppEvent> replies;
     std::vector<Change> changes;  ///< made by OwnKeys
-    std::vector<Job> next;        ///< in the same lane
+    std::vector<Arrival> next;    ///< work that follows
   };
   Effects effects_;
 

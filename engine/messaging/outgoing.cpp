@@ -85,7 +85,7 @@ Attempt<void> Messenger::Impl::handle(const SendRequested& request, Work&) {
   records_.put(outbox_key(id), outgoing.sent.encode());
   outbox_[id] = std::move(outgoing);
   reply(SendAccepted{id}, request.ref);
-  effects_.next.push_back(Transmission{std::move(id)});
+  effects_.next.push_back({request.to, {}, {Transmission{std::move(id)}}});
   return {};
 }
 
