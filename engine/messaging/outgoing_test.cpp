@@ -192,6 +192,7 @@ TEST_F(OutgoingTest, TheSameIdIsOneMessageHoweverOftenItIsWanted) {
   world.send(kPeerJid, "hello", "ORDER-1");
   world.ack("ORDER-1");
   world.send(kPeerJid, "hello", "ORDER-1");
+  world.pass(std::chrono::seconds(2));  // what the application has taken is not told again
   world.kill();
   world.online();
   world.send(kPeerJid, "hello", "ORDER-1");

@@ -38,7 +38,7 @@ class RetriesTest : public testing::Test {
 TEST_F(RetriesTest, AResendIsForOneDeviceWithTheCountAndTheSameId) {
   world.receive(world.peer().retry(id, 1, false));
   ASSERT_THAT(resends(), SizeIs(1));
-  const NodeBuilder& resend = resends()[0];
+  const NodeBuilder resend = resends()[0];
   EXPECT_EQ(attr(resend, "id"), id);
   EXPECT_EQ(attr(resend, "to"), kPeerLid.to_string());
   EXPECT_EQ(attr(resend, "device_fanout"), "false");
