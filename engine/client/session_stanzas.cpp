@@ -2,10 +2,10 @@
 #include <limits>
 
 #include "engine/base/overloaded.hpp"
-#include "engine/messaging/acks.hpp"
 #include "engine/client/pre_key_upload.hpp"
 #include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
+#include "engine/messaging/acks.hpp"
 
 /// Stanzas in general: acks, IQs, bulletins, login and what ends a stream.
 namespace wa::client {
