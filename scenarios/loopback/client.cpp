@@ -26,6 +26,20 @@ std::string text_of(const json::object& object, std::string_view key) {
   return value && value->is_string() ? std::string(value->get_string()) : std::string();
 }
 
+/// The member that an event about a message lacks; empty when it has all.
+std::string lacking(std::string_view event, const json::object& line) {
+  std::vector<std::string_view> wanted;
+  if (event == "message") wanted = {"id", "chat", "from", "kind"};
+  if (event == "undecryptable") wanted = {"id", "from"};
+  if (event == "receipt") wanted = {"id", "kind"};
+  if (event == "sent") wanted = {"id"};
+  if (event == "send_failed") wanted = {"id", "reason"};
+  for (const std::string_view member : wanted) {
+    if (text_of(line, member).empty()) return std::string(member);
+  }
+  return {};
+}
+
 }  // namespace
 
 bool Hello::can(std::string_view capability) const {
@@ -218,6 +232,8 @@ void Client::on_event(std::string_view event, json::object line) {
     if (!stage::check_state_word(text_of(line, "state"))) {
       return nonsense("a state that does not exist", json::serialize(line));
     }
+  } else if (const std::string lack = lacking(event, line); !lack.empty()) {
+    return nonsense("a " + std::string(event) + " without " + lack, json::serialize(line));
   }
   for (const char* key : {"event", "device", "t_us"}) line.erase(key);
   entry.data = std::move(line);

@@ -56,6 +56,10 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   client_.send(*this, ref, "start", std::move(fields));
 }
 
+void Device::do_read(Ref ref, std::string chat, std::vector<std::string> ids) {
+  ask(ref, "read", "read", {{"chat", chat}, {"ids", json::array(ids.begin(), ids.end())}});
+}
+
 Ref Device::inspect() {
   const Ref ref = next_ref();
   ask(ref, "inspect", "inspect");

@@ -50,6 +50,10 @@ class Device final : public stage::Device {
   void do_stop(stage::Ref ref) override { tell(ref, "stop"); }
   void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
   void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
+  void do_send(stage::Ref ref, boost::json::object message) override {
+    ask(ref, "send", "send", std::move(message));
+  }
+  void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
   /// What the client keeps of it. Errors: `environment` (nobody knows how).
   Result<StoredDevice> records();

@@ -9,11 +9,6 @@ namespace json = boost::json;
 using namespace std::chrono_literals;
 using stage::Wait;
 
-namespace {
-
-// ---- device -------------------------------------------------------------------------------------
-
-/// The device's answer to a command; an error raises with its code.
 int wait_for_answer(lua_State* L, stage::Device& device, stage::Ref ref, const char* what,
                     Finish finish) {
   Wait wait = Wait::for_answer(Impl::world_of(L), device, ref, what, kDefaultWithin);
@@ -30,6 +25,10 @@ int wait_for_answer(lua_State* L, stage::Device& device, stage::Ref ref, const c
         return finish ? finish(S, ended) : 0;
       });
 }
+
+namespace {
+
+// ---- device -------------------------------------------------------------------------------------
 
 int device_start(lua_State* L) {
   stage::Device& device = device_at(L);
@@ -224,6 +223,16 @@ constexpr Member kDevice[] = {
     {"await_qr", device_await_qr},
     {"await_pairing_code", device_await_pairing_code},
     {"history", device_history},
+    {"send", device_send},
+    {"read", device_read},
+    {"await_sent", device_await_sent},
+    {"await_message", device_await_message},
+    {"await_undecryptable", device_await_undecryptable},
+    {"await_receipt", device_await_receipt},
+    {"inbox", device_inbox, true},
+    {"undecryptable", device_undecryptable, true},
+    {"receipts", device_receipts, true},
+    {"sends", device_sends, true},
     {"name",
      [](lua_State* L) {
        push_text(L, device_at(L).name());

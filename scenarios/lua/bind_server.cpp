@@ -12,18 +12,17 @@ using stage::Wait;
 
 namespace {
 
-// ---- phone --------------------------------------------------------------------------------------
-
-stage::Phone& phone_at(lua_State* L) {
-  return *static_cast<stage::Phone*>(object_at(L, 1, kPhoneType));
-}
-
 [[noreturn]] void raise(lua_State* L, const mock::Problem& problem) {
   lua::raise(L, problem.code,
              problem.message + (problem.hint.empty() ? "" : " (" + problem.hint + ")"));
 }
 
-/// Waits for the server's answer; a problem raises with its code, a value is returned.
+}  // namespace
+
+stage::Phone& phone_at(lua_State* L) {
+  return *static_cast<stage::Phone*>(object_at(L, 1, kPhoneType));
+}
+
 int wait_for_outcome(lua_State* L, stage::OutcomePtr outcome, Duration within) {
   Wait wait = Wait::for_outcome(Impl::world_of(L), std::move(outcome), within);
   return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
@@ -32,6 +31,10 @@ int wait_for_outcome(lua_State* L, stage::OutcomePtr outcome, Duration within) {
     return 1;
   });
 }
+
+namespace {
+
+// ---- phone --------------------------------------------------------------------------------------
 
 int phone_scan(lua_State* L) {
   stage::Phone& phone = phone_at(L);
@@ -80,6 +83,13 @@ constexpr Member kPhone[] = {
     {"scan", phone_scan},
     {"enter_code", phone_enter_code},
     {"unlink", phone_unlink},
+    {"send", phone_send},
+    {"read", phone_read},
+    {"await_message", phone_await_message},
+    {"await_undecryptable", phone_await_undecryptable},
+    {"await_receipt", phone_await_receipt},
+    {"inbox", phone_inbox, true},
+    {"messages", phone_messages, true},
     {"companions", phone_companions, true},
     {"id",
      [](lua_State* L) {

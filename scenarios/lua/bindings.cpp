@@ -58,7 +58,7 @@ int unknown_global(lua_State* L) {
 
 void install_bindings(lua_State* L) {
   for (const Type* type : {&kServerType, &kPhoneType, &kFaultType, &kEngineType, &kDeviceType,
-                           &kExpectationType, &kExpectedErrorType}) {
+                           &kSendingType, &kExpectationType, &kExpectedErrorType}) {
     install_type(L, *type);
   }
   install_type(L, kExpectType, expect_value);

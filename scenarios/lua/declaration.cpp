@@ -14,9 +14,9 @@ namespace json = boost::json;
 namespace {
 
 /// Source: docs/guides/client-driver.md. Options are asked for by who uses them.
-constexpr std::string_view kCapabilities[] = {"delete",       "generation", "hold",
-                                              "host_faults",  "inspect",    "multi_device",
-                                              "pairing_code", "quarantine", "testline_db"};
+constexpr std::string_view kCapabilities[] = {
+    "delete",       "generation", "hold", "host_faults", "inspect",    "multi_device",
+    "pairing_code", "quarantine", "read", "send",        "testline_db"};
 
 /// A setting's value as `--set` takes it.
 std::string setting_text(const json::value& value) {

@@ -33,6 +33,7 @@ extern const Type kPhoneType;
 extern const Type kFaultType;
 extern const Type kEngineType;
 extern const Type kDeviceType;
+extern const Type kSendingType;
 extern const Type kExpectType;
 extern const Type kExpectationType;
 extern const Type kExpectedErrorType;
@@ -54,6 +55,32 @@ int push_count(lua_State* L, std::uint64_t count);
 /// A table that raises for members that are not in `known`, so that a typing error is not nil.
 void push_strict(lua_State* L, const boost::json::value& value,
                  std::initializer_list<const char*> known);
+
+/// The device's answer to a command; an error raises with its code.
+int wait_for_answer(lua_State* L, stage::Device& device, stage::Ref ref, const char* what,
+                    Finish finish);
+/// The server's answer; a problem raises with its code, a value is returned.
+int wait_for_outcome(lua_State* L, stage::OutcomePtr outcome, Duration within);
+stage::Phone& phone_at(lua_State* L);
+
+// Messages, of devices and of phones: bind_messages.cpp.
+int device_send(lua_State* L);
+int device_read(lua_State* L);
+int device_await_sent(lua_State* L);
+int device_await_message(lua_State* L);
+int device_await_undecryptable(lua_State* L);
+int device_await_receipt(lua_State* L);
+int device_inbox(lua_State* L);
+int device_undecryptable(lua_State* L);
+int device_receipts(lua_State* L);
+int device_sends(lua_State* L);
+int phone_send(lua_State* L);
+int phone_read(lua_State* L);
+int phone_await_message(lua_State* L);
+int phone_await_undecryptable(lua_State* L);
+int phone_await_receipt(lua_State* L);
+int phone_inbox(lua_State* L);
+int phone_messages(lua_State* L);
 
 /// `expect(value)`.
 int expect_value(lua_State* L);

@@ -271,6 +271,13 @@ std::optional<std::string> Options::text(std::string_view key) const {
   return std::string(value->get_string());
 }
 
+std::optional<bool> Options::flag(std::string_view key) const {
+  const json::value* value = find(key);
+  if (!value) return {};
+  if (!value->is_bool()) refuse(key, "true or false");
+  return value->get_bool();
+}
+
 std::optional<Duration> Options::duration(std::string_view key) const {
   const json::value* value = find(key);
   if (!value) return {};

@@ -55,6 +55,7 @@ class Options {
 
   const boost::json::value* find(std::string_view key) const;
   std::optional<std::string> text(std::string_view key) const;
+  std::optional<bool> flag(std::string_view key) const;
   std::optional<Duration> duration(std::string_view key) const;
   std::optional<double> number(std::string_view key) const;
   std::optional<std::uint32_t> count(std::string_view key) const;

@@ -104,6 +104,13 @@ void Device::do_remove(Ref ref) {
   command(ref, client::DeleteRequested{});
 }
 
+void Device::do_send(Ref ref, json::object) {
+  error(ref, "unsupported", "the engine sends no messages yet");
+}
+void Device::do_read(Ref ref, std::string, std::vector<std::string>) {
+  error(ref, "unsupported", "the engine reads no messages yet");
+}
+
 void Device::command(Ref ref, client::Event event) {
   tell(Custody::Commanded{ref, std::move(event)});
 }

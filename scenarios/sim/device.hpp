@@ -101,6 +101,8 @@ class Device final : public stage::Device {
   void do_stop(stage::Ref ref) override;
   void do_logout(stage::Ref ref) override;
   void do_remove(stage::Ref ref) override;
+  void do_send(stage::Ref ref, boost::json::object message) override;
+  void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
   Instant now() const override { return world_.now().mono; }
   void was_asked(const Asked& asked) override { world_.asked(*this, asked); }

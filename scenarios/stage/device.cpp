@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include "engine/qr/qr.hpp"
+#include "mockserver/core/phone_commands.hpp"
 #include "mockserver/core/settings.hpp"
 #include "scenarios/stage/damage.hpp"
 #include "scenarios/stage/trace.hpp"
@@ -25,6 +26,14 @@ std::string text_of(const json::object& object, std::string_view key) {
   if (!value) return {};
   if (const auto* text = value->if_string()) return std::string(*text);
   return json::serialize(*value);
+}
+
+std::optional<std::int64_t> number_of(const json::object& object, std::string_view key) {
+  const json::value* value = object.if_contains(key);
+  boost::system::error_code failure;
+  if (!value || !value->is_number()) return {};
+  const auto number = value->to_number<std::int64_t>(failure);
+  return failure ? std::nullopt : std::optional(number);
 }
 
 std::vector<std::string_view> state_words() {
@@ -126,6 +135,18 @@ std::string describe(const Entry& entry) {
   }
   if (entry.kind == "pairing_code") return "pairing_code " + text_of(entry.data, "sequence");
   if (entry.kind == "log") return "log \"" + text_of(entry.data, "text") + "\"";
+  if (entry.kind == "message" || entry.kind == "undecryptable" || entry.kind == "repeated") {
+    std::string text = entry.kind;
+    if (const std::string kind = text_of(entry.data, "kind"); !kind.empty()) text += " " + kind;
+    text += " \"" + text_of(entry.data, "text") + "\" from " + text_of(entry.data, "from");
+    return text + " (" + text_of(entry.data, "id") + ")";
+  }
+  if (entry.kind == "receipt") {
+    std::string text =
+        "receipt " + text_of(entry.data, "kind") + " of " + text_of(entry.data, "id");
+    if (const std::string from = text_of(entry.data, "from"); !from.empty()) text += " by " + from;
+    return text;
+  }
   if (entry.data.empty()) return entry.kind;
   return entry.kind + " " + json::serialize(entry.data);
 }
@@ -193,6 +214,97 @@ Ref Device::remove() {
   return ref;
 }
 
+// ---- messages -----------------------------------------------------------------------------------
+
+std::string_view to_string(Sending::State state) {
+  switch (state) {
+    case Sending::State::asked: return "asked";
+    case Sending::State::accepted: return "accepted";
+    case Sending::State::sent: return "sent";
+    case Sending::State::failed: return "failed";
+  }
+  return "unknown";
+}
+
+Result<void> check_message(const json::object& message) {
+  WA_TRY(const auto parsed, mock::SendMessage::parse({}, message));
+  if (std::holds_alternative<mock::SayRaw>(parsed.what)) {
+    return Error{Errc::usage, "only a phone sends a message that is \"raw\""};
+  }
+  return {};
+}
+
+Ref Device::send(json::object message) {
+  const Ref ref = next_ref();
+  Sending& sending = sends_.emplace_back();
+  sending.ref = ref;
+  sending.to = text_of(message, "to");
+  sending.asked_at = now();
+  do_send(ref, std::move(message));
+  return ref;
+}
+
+Ref Device::read(std::string chat, std::vector<std::string> ids) {
+  const Ref ref = next_ref();
+  do_read(ref, std::move(chat), std::move(ids));
+  return ref;
+}
+
+std::vector<const Entry*> Device::said(std::string_view kind) const {
+  std::vector<const Entry*> entries;
+  for (const Entry& entry : history_) {
+    if (entry.kind == kind) entries.push_back(&entry);
+  }
+  return entries;
+}
+
+const Sending* Device::sending(Ref ref) const {
+  for (const Sending& sending : sends_) {
+    if (sending.ref == ref) return &sending;
+  }
+  return nullptr;
+}
+
+void Device::follow_sending(const Entry& entry) {
+  const bool answer = entry.kind == "done" || entry.kind == "error";
+  const std::string id = text_of(entry.data, "id");
+  const auto ref = number_of(entry.data, "ref");
+  for (Sending& sending : sends_) {
+    if (sending.ended()) continue;
+    if (!answer) {
+      if (!id.empty() && sending.id == id) return end_sending(sending, entry);
+      continue;
+    }
+    if (!ref || static_cast<Ref>(*ref) != sending.ref) continue;
+    if (entry.kind == "error") return end_sending(sending, entry);
+    sending.state = Sending::State::accepted;
+    sending.id = id;
+    // The server may have been faster than the answer.
+    for (const Entry& earlier : history_) {
+      if (earlier.kind != "sent" && earlier.kind != "send_failed") continue;
+      if (earlier.at >= sending.asked_at && text_of(earlier.data, "id") == id) {
+        end_sending(sending, earlier);
+      }
+    }
+    return;
+  }
+}
+
+void Device::end_sending(Sending& sending, const Entry& entry) {
+  sending.ended_at = entry.at;
+  if (entry.kind == "sent") {
+    sending.state = Sending::State::sent;
+    return;
+  }
+  sending.state = Sending::State::failed;
+  const bool refused_here = entry.kind == "error";
+  sending.reason = text_of(entry.data, refused_here ? "code" : "reason");
+  sending.text = text_of(entry.data, "text");
+  if (const auto code = refused_here ? std::nullopt : number_of(entry.data, "code")) {
+    sending.code = static_cast<int>(*code);
+  }
+}
+
 Result<void> Device::damage_stored(const Damage& damage, const std::vector<Device*>& devices) {
   for (const Device* device : devices) {
     if (device->name() != name_ || !device->runs()) continue;
@@ -255,6 +367,12 @@ void Device::push(Entry entry) {
     pairing_code_.clear();
     state_.clear();
     reason_.clear();
+  } else if (entry.kind == "message") {
+    const auto seq = number_of(entry.data, "seq");
+    if (seq && !heard_.insert(*seq).second) entry.kind = "repeated";
+  } else if (!sends_.empty() && (entry.kind == "done" || entry.kind == "error" ||
+                                 entry.kind == "sent" || entry.kind == "send_failed")) {
+    follow_sending(entry);
   }
   Bytes& canonical = trace_.open(entry.at, trace_actor_, TraceKind::device_entry);
   append(canonical, as_bytes(entry.kind));

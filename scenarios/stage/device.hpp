@@ -2,7 +2,9 @@
 
 #include <boost/json/object.hpp>
 #include <cstdint>
+#include <deque>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -51,7 +53,13 @@ class QrPicture {
 /// - `held`: {point, phase}; it stands still until release()
 /// - `killed`, `exited`: the process ended, by the scenario or by itself {status}
 /// - `damaged`: {record, how}; the scenario changed what it has stored
-/// - others: what a client under test says, as message, receipt, …
+/// - `message`: {id, chat, from, kind, text, about?, from_me?, offline?, seq?}; in `inbox()`
+/// - `undecryptable`: {id, from, text}; a message that could not be read
+/// - `receipt`: {id, kind, from?, chat?}; somebody has a message of this device, or has read it
+/// - `sent`: {id}, `send_failed`: {id, reason, code?}; what became of a message that was accepted
+/// - `repeated`: as `message`, one that it has said before under this `seq`: it could not know
+///   whether it had been heard
+/// - others: what a client under test says
 struct Entry {
   Instant at;
   std::string kind;
@@ -97,6 +105,31 @@ enum class HoldPhase { before, after };
 Result<HoldPhase> parse_hold_phase(std::string_view word);
 std::string_view to_string(HoldPhase phase);
 
+/// A message that a device was asked to send.
+///
+///     asked ──▶ accepted ──▶ sent          (the server has it)
+///       └──────────┴───────▶ failed        (it will not be sent)
+struct Sending {
+  enum class State { asked, accepted, sent, failed };
+  Ref ref = 0;
+  std::string to;  ///< a JID
+  std::string id;  ///< empty until it is accepted
+  State state = State::asked;
+  std::string reason;       ///< why it failed: a stable word
+  std::optional<int> code;  ///< of the server's refusal
+  std::string text;         ///< more of that, for people
+  Instant asked_at;
+  Instant ended_at;
+
+  bool ended() const { return state == State::sent || state == State::failed; }
+};
+std::string_view to_string(Sending::State state);
+
+/// What is to be sent, as the protocol of clients under test and that of phones have it: to whom,
+/// and exactly one of text, reaction, edit, revoke, contact and location.
+/// Errors: `usage`, naming the member.
+Result<void> check_message(const boost::json::object& message);
+
 /// One device of an engine under test. Commands return at once; what they lead to is in the
 /// history.
 ///
@@ -120,6 +153,10 @@ class Device {
   Ref stop();
   Ref logout();
   Ref remove();
+  /// Sends a message, as check_message() wants it, to a JID. What becomes of it is in `sends()`.
+  Ref send(boost::json::object message);
+  /// Its user has read these messages of a chat, a JID.
+  Ref read(std::string chat, std::vector<std::string> ids);
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
@@ -166,6 +203,16 @@ class Device {
   const QrPicture& qr() const { return qr_; }
   /// The pairing code on show now; empty when there is none.
   const std::string& pairing_code() const { return pairing_code_; }
+  /// Messages, oldest first, as entries of the history.
+  std::vector<const Entry*> inbox() const { return said("message"); }
+  std::vector<const Entry*> undecryptable() const { return said("undecryptable"); }
+  std::vector<const Entry*> receipts() const { return said("receipt"); }
+  /// In the order in which they were asked for; they stay where they are.
+  const std::deque<Sending>& sends() const { return sends_; }
+  const Sending* sending(Ref ref) const;
+  /// Entries that somebody has awaited one by one, wherever the cursor was.
+  void take(std::size_t index) { taken_.insert(index); }
+  bool taken(std::size_t index) const { return taken_.contains(index); }
   /// The answer to a command, if it has come.
   const Entry* answer(Ref ref) const;
 
@@ -177,6 +224,8 @@ class Device {
   virtual void do_stop(Ref ref) = 0;
   virtual void do_logout(Ref ref) = 0;
   virtual void do_remove(Ref ref) = 0;
+  virtual void do_send(Ref ref, boost::json::object message) = 0;
+  virtual void do_read(Ref ref, std::string chat, std::vector<std::string> ids) = 0;
   /// Nothing runs it. Yields the record that was changed.
   virtual Result<DamagedRecord> do_damage(const Damage& damage) = 0;
   virtual Instant now() const = 0;
@@ -191,6 +240,10 @@ class Device {
  private:
   Ref begin(std::string pairing_number);
   void note(std::string_view what);
+  std::vector<const Entry*> said(std::string_view kind) const;
+  /// What the entry says of a message that is being sent.
+  void follow_sending(const Entry& entry);
+  void end_sending(Sending& sending, const Entry& entry);
 
   std::string engine_;
   std::string name_;
@@ -210,6 +263,9 @@ class Device {
   std::optional<boost::json::object> last_close_;
   QrPicture qr_;
   std::string pairing_code_;
+  std::deque<Sending> sends_;
+  std::set<std::size_t> taken_;
+  std::set<std::int64_t> heard_;  ///< `seq` of messages
 };
 
 }  // namespace wa::stage

@@ -52,7 +52,15 @@ std::string_view text(const json::object& object, std::string_view key) {
 
 // ---- devices ------------------------------------------------------------------------------------
 
+Invariants::Invariants(const Server& server, Bounds bounds)
+    : server_(server),
+      bounds_(bounds),
+      messages_(server, scaled(MessageInvariants::kWithin) + bounds_.late,
+                [this](std::string_view rule, std::string_view label, std::string message,
+                       Instant at) { break_rule(rule, label, std::move(message), at); }) {}
+
 void Invariants::add(const Device& device) {
+  messages_.add(device);
   Shown& made = group(device.name()).shown.emplace_back();
   made.device = &device;
 }
@@ -81,6 +89,7 @@ void Invariants::asked(const Device& device, const Device::Asked& asked) {
 }
 
 void Invariants::said(const Device& device, const Entry& entry) {
+  messages_.said(device, entry);
   const std::string& label = device.name();
   Group& its = group(label);
   Shown& shows = shown(device);
@@ -174,6 +183,7 @@ Invariants::Stream* Invariants::find(Group& group, mock::ConnectionId id) {
 }
 
 void Invariants::noticed(const ServerEntry& entry) {
+  messages_.noticed(entry);
   const mock::TenantEvent& event = entry.event;
   if (event.kind == EventKind::stanza_in || event.kind == EventKind::stanza_out) return;
   if (event.kind == EventKind::unlink) {
@@ -403,6 +413,7 @@ void Invariants::look(Group& group, Instant at) {
 }
 
 void Invariants::end(Instant at) {
+  messages_.end(at);
   for (auto& [label, its] : groups_) look_back(label, its, at);
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "scenarios/stage/device.hpp"
+#include "scenarios/stage/message_invariants.hpp"
 #include "scenarios/stage/scenario.hpp"
 #include "scenarios/stage/server.hpp"
 
@@ -19,8 +20,10 @@ using namespace std::chrono_literals;
 /// A machine: both are fed in order of time, as they happen (the simulator) or at the end
 /// (loopback). What may last for a while is judged when the next thing of that device is fed.
 ///
-/// It judges truthful-status, credentials-survive, fresh-qr, bounded-reconnect, single-owner and
-/// no-key-reuse. The others are judged elsewhere: no-violations by the gates, quiet-end by worlds.
+/// It judges truthful-status, credentials-survive, fresh-qr, bounded-reconnect, single-owner,
+/// no-key-reuse, and through MessageInvariants exactly-once-to-app, nothing-lost and
+/// acks-well-formed. The others are judged elsewhere: no-violations by the gates, quiet-end by
+/// worlds.
 ///
 /// Source: docs/invariants.md.
 class Invariants {
@@ -49,7 +52,9 @@ class Invariants {
   /// Connects in a row without a code, while unpaired; DeviceOptions may say otherwise.
   static constexpr std::uint32_t kFruitless = 3;
 
-  Invariants(const Server& server, Bounds bounds) : server_(server), bounds_(bounds) {}
+  Invariants(const Server& server, Bounds bounds);
+  Invariants(const Invariants&) = delete;
+  Invariants& operator=(const Invariants&) = delete;
 
   // ---- what happened, in order of time ----
 
@@ -150,6 +155,7 @@ class Invariants {
   Bounds bounds_;
   std::map<std::string, Group, std::less<>> groups_;
   bool hears_ = false;
+  MessageInvariants messages_;
   std::set<std::pair<std::string, std::string>> told_;
   std::vector<Failure> broken_;
 };

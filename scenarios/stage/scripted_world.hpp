@@ -25,12 +25,26 @@ class ScriptedDevice final : public Device {
   Result<std::string> stored_digest() override { return digest_of(records); }
 
   StoredRecords records;
+  bool answers = false;  ///< to start
+  std::function<void(Ref ref, const boost::json::object& message)> on_send;
+  std::vector<boost::json::object> asked_to_send;
+  std::vector<std::pair<std::string, std::vector<std::string>>> asked_to_read;
 
  private:
-  void do_start(Ref, std::string) override {}
+  void do_start(Ref ref, std::string) override {
+    if (answers) push({now_, "done", {{"ref", ref}}, {}});
+  }
   void do_stop(Ref) override {}
   void do_logout(Ref) override {}
   void do_remove(Ref) override {}
+  void do_send(Ref ref, boost::json::object message) override {
+    if (on_send) on_send(ref, message);
+    asked_to_send.push_back(std::move(message));
+  }
+  void do_read(Ref ref, std::string chat, std::vector<std::string> ids) override {
+    asked_to_read.emplace_back(std::move(chat), std::move(ids));
+    push({now_, "done", {{"ref", ref}}, {}});
+  }
   Result<DamagedRecord> do_damage(const Damage& damage) override {
     auto left = damaged(records, damage);
     if (left && left->bytes) records[left->kind][left->key] = *left->bytes;
@@ -94,7 +108,10 @@ class ScriptedWorld final : public World, public ServerPort {
     return true;
   }
   Server& server() override { return server_; }
-  Result<Device*> device(std::string_view, std::string_view, const DeviceOptions&) override {
+  Result<Device*> device(std::string_view, std::string_view name, const DeviceOptions&) override {
+    for (Device* known : devices_) {
+      if (known->name() == name) return known;
+    }
     return Error{Errc::usage, "use add_device"};
   }
   const std::vector<Device*>& devices() const override { return devices_; }

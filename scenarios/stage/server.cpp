@@ -32,7 +32,17 @@ std::optional<int> code_in(std::string_view detail) {
   return {};
 }
 
+bool is_number(std::string_view text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
 }  // namespace
+
+boost::json::object data_of(const mock::TenantEvent& event) {
+  boost::json::object data;
+  for (const auto& [key, value] : event.data) data[key] = value;
+  return data;
+}
 
 std::optional<SentClose> sent_close(const ServerEntry& entry) {
   if (entry.event.kind != EventKind::closed || datum(entry.event, "by") != "server") return {};
@@ -84,6 +94,23 @@ OutcomePtr Phone::unlink(std::string device_jid) {
 std::vector<mock::CompanionInfo> Phone::companions() const {
   auto info = server_.port_.tenant().phone(id_);
   return info ? std::move(info->devices) : std::vector<mock::CompanionInfo>{};
+}
+
+Result<OutcomePtr> Phone::send(const boost::json::object& message) {
+  WA_TRY(mock::SendMessage send, mock::SendMessage::parse(id_, message));
+  std::string what = "message to " + send.to + " by phone " + number_;
+  return server_.command(std::move(send), std::move(what));
+}
+
+OutcomePtr Phone::read(std::vector<std::string> ids) {
+  return server_.command(mock::ReadMessages{id_, std::move(ids)},
+                         "messages read on phone " + number_);
+}
+
+const std::deque<mock::PhoneMessage>& Phone::messages() const {
+  static const std::deque<mock::PhoneMessage> kNone;
+  const auto* messages = server_.port_.tenant().messages(id_);
+  return messages ? *messages : kNone;
 }
 
 Server::Server(ServerPort& port, Trace& trace) : port_(port), trace_(trace) {
@@ -181,6 +208,33 @@ OutcomePtr Server::command(mock::Command command, std::string what) {
   return outcome;
 }
 
+std::optional<Entry> phone_entry(const Server& server, std::string_view number,
+                                 const mock::TenantEvent& event) {
+  if (event.kind != EventKind::message || datum(event, "phone") != number) return {};
+  const std::string_view what = datum(event, "what");
+  Entry entry;
+  entry.data["id"] = datum(event, "id");
+  if (what == "receipt") {
+    const std::string device = server.jid(event.device);
+    entry.kind = "receipt";
+    entry.data["kind"] = datum(event, "detail");
+    entry.data["from"] = device.empty() ? event.device : device;
+    return entry;
+  }
+  if (what != "received" && what != "unreadable") return {};
+  // What devices tell each other is not for people.
+  for (const char* kind : {"app_state_keys", "app_state_keys_wanted", "history_notice"}) {
+    if (datum(event, "kind") == kind) return {};
+  }
+  entry.kind = what == "received" ? "message" : "undecryptable";
+  for (const char* name : {"chat", "from", "kind", "text", "about"}) {
+    if (const auto value = datum(event, name); !value.empty()) entry.data[name] = value;
+  }
+  if (what == "unreadable") entry.data["text"] = datum(event, "detail");
+  entry.data["from_me"] = server.is(datum(event, "from"), number);
+  return entry;
+}
+
 std::uint64_t Server::connects(std::string_view label) const {
   const auto found = devices_.find(label);
   return found == devices_.end() ? 0 : found->second.connects;
@@ -209,6 +263,40 @@ std::string Server::jid(std::string_view label) const {
     }
   }
   return jid;
+}
+
+Result<std::string> Server::address(std::string_view who) const {
+  if (who.find('@') != std::string_view::npos) return std::string(who);
+  if (is_number(who)) return std::string(who) + "@" + std::string(wire::kServerPn);
+  const std::string own = jid(who);
+  if (own.empty()) return Error{Errc::not_found, "device " + std::string(who) + " is not linked"};
+  return wire::Jid::parse(own)->without_device().to_string();
+}
+
+std::optional<wire::Jid> Server::canonical(std::string_view text) const {
+  auto jid = wire::Jid::parse(text);
+  if (!jid) return {};
+  if (jid->server != wire::kServerLid) return std::move(*jid);
+  const std::string account = jid->without_device().to_string();
+  for (const mock::PhoneInfo& phone : port_.tenant().phones()) {
+    if (phone.lid == account) return wire::Jid(phone.number, wire::kServerPn, jid->device);
+  }
+  return std::move(*jid);
+}
+
+std::string Server::account(std::string_view jid) const {
+  const auto found = canonical(jid);
+  return found ? found->user : std::string();
+}
+
+bool Server::is(std::string_view jid, std::string_view who) const {
+  const auto wanted_text = address(who);
+  if (!wanted_text) return false;
+  const auto found = canonical(jid);
+  const auto wanted = canonical(*wanted_text);
+  if (!found || !wanted) return false;
+  if (wanted->device != 0) return *found == *wanted;
+  return found->without_device() == *wanted;
 }
 
 std::optional<Server::SentClose> Server::last_close(std::string_view label) const {

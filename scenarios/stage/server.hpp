@@ -5,12 +5,15 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "engine/base/now.hpp"
+#include "engine/protocol/wire/jid.hpp"
 #include "mockserver/core/tenant.hpp"
+#include "scenarios/stage/device.hpp"
 #include "scenarios/stage/time_scale.hpp"
 
 namespace wa::stage {
@@ -24,6 +27,9 @@ struct ServerEntry {
 
 /// One line for people: "stanza_in iq set encrypt", "closed by client".
 std::string describe(const mock::TenantEvent& event);
+
+/// What the event says, by name.
+boost::json::object data_of(const mock::TenantEvent& event);
 
 /// What the server said or did to end a stream.
 struct SentClose {
@@ -75,6 +81,14 @@ class Phone {
   OutcomePtr unlink(std::string device_jid);
   std::vector<mock::CompanionInfo> companions() const;
 
+  /// Sends a message, as check_message() wants it, or a raw one. Answered with its id. Errors:
+  /// `usage`.
+  Result<OutcomePtr> send(const boost::json::object& message);
+  /// Its user reads these messages.
+  OutcomePtr read(std::vector<std::string> ids);
+  /// What it has sent and received, oldest first.
+  const std::deque<mock::PhoneMessage>& messages() const;
+
  private:
   friend class Server;
   Phone(Server& server, std::string number) : server_(server), number_(std::move(number)) {}
@@ -115,6 +129,14 @@ class Server {
   std::uint64_t streams(std::string_view label) const;   ///< open now
   bool logged_in(std::string_view label) const;          ///< an open stream that is past login
   std::string jid(std::string_view label) const;         ///< empty until paired
+  /// The JID of whoever is meant, as it is written to: a number, a JID, or a device's label.
+  /// Errors: `not_found`: a label that is not linked.
+  Result<std::string> address(std::string_view who) const;
+  /// The number of the account that a JID, in whatever form, is a device of; else its user.
+  std::string account(std::string_view jid) const;
+  /// Whether the JID, in whatever form, is one of them: a number, a JID or a device's label, which
+  /// all mean the whole account, unless the JID names a companion.
+  bool is(std::string_view jid, std::string_view who) const;
   using SentClose = stage::SentClose;
   std::optional<SentClose> last_close(std::string_view label) const;
   const std::vector<mock::Violation>& violations() const { return port_.tenant().violations(); }
@@ -127,6 +149,9 @@ class Server {
   std::string_view label_of(const ServerEntry& entry) const;
   std::size_t cursor(std::string_view label) const;
   void move_cursor(std::string_view label, std::size_t index);
+  /// Entries that somebody has awaited one by one, wherever the cursor was.
+  void take(std::size_t index) { taken_.insert(index); }
+  bool taken(std::size_t index) const { return taken_.contains(index); }
 
   Now now() const { return port_.now(); }
   /// When the scenario began: what times are told from.
@@ -144,6 +169,8 @@ class Server {
   };
   friend class Phone;
   void note_close(const ServerEntry& entry);
+  /// Under its phone number, if it is one of an account that there is. Empty: no JID.
+  std::optional<wire::Jid> canonical(std::string_view jid) const;
   bool has_fired(const mock::FaultEngine::Active& active) const;
 
   ServerPort& port_;
@@ -152,6 +179,7 @@ class Server {
   std::vector<ServerEntry> history_;
   std::map<std::string, PerDevice, std::less<>> devices_;
   std::vector<std::string> labels_;  ///< by connection id − 1
+  std::set<std::size_t> taken_;
   std::vector<std::unique_ptr<Phone>> phones_;
   Instant began_{};
   std::map<std::string, std::string, std::less<>> fault_kinds_;  ///< by id
@@ -159,5 +187,10 @@ class Server {
   /// Faults that were removed: their records would be gone from the tenant.
   std::vector<std::string> removed_unfired_;
 };
+
+/// What an event says of a phone, as a device would say it: an entry `message`, `undecryptable` or
+/// `receipt` with the same members. Empty: it is about something else.
+std::optional<Entry> phone_entry(const Server& server, std::string_view number,
+                                 const mock::TenantEvent& event);
 
 }  // namespace wa::stage

@@ -90,6 +90,80 @@ Wait Wait::for_pairing_code(World& world, Device& device, Duration within) {
   return for_entry(world, device, "a pairing code", matcher, within);
 }
 
+bool Wanted::matches(const boost::json::object& message, const Server& server) const {
+  const auto names = [&](std::string_view key, const std::string& who) {
+    if (who.empty()) return true;
+    const boost::json::value* jid = message.if_contains(key);
+    return jid && jid->is_string() && server.is(std::string_view(jid->get_string()), who);
+  };
+  const auto says = [&](std::string_view key, const std::string& word) {
+    return word.empty() || same_text(message, key, word);
+  };
+  const auto is = [&](std::string_view key, std::optional<bool> wanted) {
+    return !wanted || flag(message, key) == *wanted;
+  };
+  return names("from", from) && names("chat", chat) && says("kind", kind) && says("id", id) &&
+         says("about", about) && (!text || same_text(message, "text", *text)) &&
+         is("from_me", from_me) && is("offline", offline);
+}
+
+std::string Wanted::to_text() const {
+  std::string words;
+  const auto add = [&](std::string_view before, const std::string& word) {
+    if (!word.empty()) words += (words.empty() ? "" : " ") + std::string(before) + word;
+  };
+  add("", kind);
+  if (text) add("", '"' + *text + '"');
+  add("from ", from);
+  add("in chat ", chat);
+  add("about ", about);
+  add("with id ", id);
+  if (from_me) add("", *from_me ? "by the own account" : "by others");
+  if (offline) add("", *offline ? "kept by the server" : "live");
+  return words;
+}
+
+Wait Wait::for_message(World& world, Device& device, std::string kind, Wanted wanted,
+                       Duration within) {
+  std::string what = "a " + kind;
+  if (const std::string words = wanted.to_text(); !words.empty()) what += " " + words;
+  auto matcher = [&world, kind = std::move(kind), wanted = std::move(wanted)](const Entry& entry) {
+    if (entry.kind != kind) return Match{};
+    if (wanted.matches(entry.data, world.server())) return Match{Grade::full, {}};
+    return Match{Grade::near, describe(entry)};
+  };
+  Wait wait = for_entry(world, device, std::move(what), std::move(matcher), within);
+  wait.takes_ = true;
+  wait.next_ = 0;
+  return wait;
+}
+
+Wait Wait::for_message(World& world, const Phone& phone, std::string kind, Wanted wanted,
+                       Duration within) {
+  Wait wait = for_event(world, EventKind::message, {}, {}, within);
+  wait.what_ = "phone " + phone.number() + ": a " + kind;
+  if (const std::string words = wanted.to_text(); !words.empty()) wait.what_ += " " + words;
+  wait.event_matcher_ = [&world, number = phone.number(), kind = std::move(kind),
+                         wanted = std::move(wanted)](const mock::TenantEvent& event) {
+    const auto said = phone_entry(world.server(), number, event);
+    if (!said || said->kind != kind) return Match{};
+    if (wanted.matches(said->data, world.server())) return Match{Grade::full, {}};
+    return Match{Grade::near, describe(*said)};
+  };
+  wait.takes_ = true;
+  wait.next_ = 0;
+  return wait;
+}
+
+Wait Wait::for_sending(World& world, Device& device, Ref ref, Duration within) {
+  Wait wait(world, Kind::sending, "device " + device.name() + ": the server's word on a message",
+            within);
+  wait.device_ = &device;
+  wait.ref_ = ref;
+  wait.begin_ = wait.next_ = device.history().size();
+  return wait;
+}
+
 Wait Wait::for_answer(World& world, Device& device, Ref ref, std::string what, Duration within) {
   Wait wait(world, Kind::answer, "device " + device.name() + ": answer to " + what, within);
   wait.device_ = &device;
@@ -144,6 +218,11 @@ Wait::Progress Wait::poll() {
         return finish(Progress::matched);
       }
       break;
+    case Kind::sending:
+      if (const Sending* sending = device_->sending(ref_); sending && sending->ended()) {
+        return finish(Progress::matched);
+      }
+      break;
     case Kind::entries: scan_entries(); break;
     case Kind::events: scan_events(); break;
   }
@@ -170,14 +249,19 @@ Wait::Progress Wait::finish(Progress progress) {
 
 void Wait::scan_entries() {
   // The cursor may have been moved by another wait since this one began.
-  next_ = std::max(next_, device_->cursor());
+  if (!takes_) next_ = std::max(next_, device_->cursor());
   const auto& history = device_->history();
   for (; next_ < history.size(); ++next_) {
+    if (takes_ && device_->taken(next_)) continue;
     Match match = entry_matcher_(history[next_]);
     if (match.grade == Grade::near) near_misses_.push_back(std::move(match.near_miss));
     if (match.grade != Grade::full) continue;
     index_ = next_;
-    device_->move_cursor(index_ + 1);
+    if (takes_) {
+      device_->take(index_);
+    } else {
+      device_->move_cursor(index_ + 1);
+    }
     finish(Progress::matched);
     return;
   }
@@ -185,17 +269,21 @@ void Wait::scan_entries() {
 
 void Wait::scan_events() {
   Server& server = world_->server();
-  next_ = std::max(next_, server.cursor(label_));
+  if (!takes_) next_ = std::max(next_, server.cursor(label_));
   const auto& history = server.history();
   for (; next_ < history.size(); ++next_) {
     const ServerEntry& entry = history[next_];
-    if (entry.event.kind != event_kind_) continue;
+    if (entry.event.kind != event_kind_ || (takes_ && server.taken(next_))) continue;
     if (!label_.empty() && server.label_of(entry) != label_) continue;
     Match match = event_matcher_ ? event_matcher_(entry.event) : Match{Grade::full, {}};
     if (match.grade == Grade::near) near_misses_.push_back(std::move(match.near_miss));
     if (match.grade != Grade::full) continue;
     index_ = next_;
-    server.move_cursor(label_, index_ + 1);
+    if (takes_) {
+      server.take(index_);
+    } else {
+      server.move_cursor(label_, index_ + 1);
+    }
     finish(Progress::matched);
     return;
   }
@@ -226,6 +314,7 @@ std::vector<std::string> Wait::arrived() const {
   for (std::size_t i = begin_; i < server.history().size(); ++i) {
     const ServerEntry& entry = server.history()[i];
     if (!label_.empty() && server.label_of(entry) != label_) continue;
+    if (takes_ && entry.event.kind != event_kind_) continue;
     texts.push_back(describe(entry.event) + " at " + at_text(*world_, entry.at));
   }
   return texts;

@@ -17,6 +17,23 @@ struct Match {
   std::string near_miss;  ///< why it is only near: "reason was login_timeout"
 };
 
+/// A message or a receipt that is awaited. Empty members: any.
+struct Wanted {
+  std::string from = {};  ///< of a receipt: who has it. As Server::is() takes it
+  std::string chat = {};  ///< the same
+  std::string kind = {};
+  std::optional<std::string> text = {};
+  std::string id = {};
+  std::string about = {};  ///< id of the message that it answers, reacts to, edits or revokes
+  std::optional<bool> from_me = {};
+  std::optional<bool> offline = {};
+
+  /// Whether these are the members of it.
+  bool matches(const boost::json::object& message, const Server& server) const;
+  /// "text \"hi\" from 15550100001"; empty when it wants anything.
+  std::string to_text() const;
+};
+
 /// One thing a script waits for: an actor, a matcher and a deadline.
 ///
 /// It looks at the actor's history from the actor's cursor on; the first match ends it and moves
@@ -40,6 +57,15 @@ class Wait {
   using EntryMatcher = std::function<Match(const Entry&)>;
   static Wait for_entry(World& world, Device& device, std::string what, EntryMatcher matcher,
                         Duration within);
+  /// The next entry of that kind (message, receipt, undecryptable) that nobody has awaited yet,
+  /// whatever came before it: those of several chats come in any order. The cursor stays.
+  static Wait for_message(World& world, Device& device, std::string kind, Wanted wanted,
+                          Duration within);
+  /// The same of a phone, which has no cursor.
+  static Wait for_message(World& world, const Phone& phone, std::string kind, Wanted wanted,
+                          Duration within);
+  /// That a message was sent, or failed.
+  static Wait for_sending(World& world, Device& device, Ref ref, Duration within);
   /// The answer to a command. Does not use or move the cursor.
   static Wait for_answer(World& world, Device& device, Ref ref, std::string what, Duration within);
   /// An answer of the server: a scan, an unlink. A Problem is an answer too.
@@ -72,7 +98,7 @@ class Wait {
   const std::string& what() const { return what_; }
 
  private:
-  enum class Kind { entries, answer, outcome, events, condition, pause };
+  enum class Kind { entries, answer, sending, outcome, events, condition, pause };
   Wait(World& world, Kind kind, std::string what, Duration within);
   Progress finish(Progress progress);
   void scan_entries();
@@ -88,6 +114,7 @@ class Wait {
   Instant began_;
   Instant deadline_;
   Duration within_;
+  bool takes_ = false;  ///< what it finds, wherever the cursor is
   Progress progress_ = Progress::pending;
   Device* device_ = nullptr;
   std::string label_;

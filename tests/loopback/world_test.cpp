@@ -636,5 +636,40 @@ TEST_F(WorldTest, AClientThatDoesNotEndIsEndedAndReported) {
   EXPECT_EQ(::kill(pid, 0), -1);
 }
 
+// ---- messages -----------------------------------------------------------------------------------
+
+/// Announces `send`, answers the start, then says `rest`.
+std::string talker(const std::string& rest) {
+  return R"(echo '{"event":"hello","protocol":1,"name":"fake","version":"0","capabilities":["send"]}'; )"
+         R"(read start; echo '{"event":"done","ref":1}'; )" +
+         rest + "cat > /dev/null";
+}
+
+TEST_F(WorldTest, AMessageIsSentAndFollowedAndOneThatCameIsInTheInbox) {
+  begin_script(talker(
+      R"(read send; echo '{"event":"done","ref":2,"id":"A1"}'; echo '{"event":"sent","id":"A1"}'; )"
+      R"(echo '{"event":"message","id":"B1","chat":"1@s.whatsapp.net","from":"1@s.whatsapp.net","kind":"text","text":"hi"}'; )"));
+  Device& shop = device("shop-1");
+  answer(shop, shop.start());
+  const stage::Ref ref = shop.send({{"to", "15550100002@s.whatsapp.net"}, {"text", "hello"}});
+  expect(Wait::for_sending(*world_, shop, ref, kPatience));
+  EXPECT_EQ(shop.sending(ref)->state, stage::Sending::State::sent);
+  EXPECT_EQ(shop.sending(ref)->id, "A1");
+  expect(Wait::for_message(*world_, shop, "message", {.text = "hi"}, kPatience));
+  EXPECT_EQ(shop.inbox().size(), 1u);
+  // It cannot read.
+  EXPECT_EQ(answer(shop, shop.read("1@s.whatsapp.net", {"B1"})).at("code"), "unsupported");
+}
+
+TEST_F(WorldTest, AnEventOfAMessageThatLacksItsIdEndsTheClient) {
+  begin_script(
+      talker(R"(echo '{"event":"message","chat":"1@g.us","from":"1@lid","kind":"text"}'; )"));
+  Device& shop = device("shop-1");
+  shop.start();
+  expect_exited(shop);
+  EXPECT_EQ(shop.history().back().data.at("status"),
+            "spoke against the protocol: a message without id");
+}
+
 }  // namespace
 }  // namespace wa::loopback

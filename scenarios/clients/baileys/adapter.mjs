@@ -24,7 +24,7 @@ import { CommandError, Device } from './device.mjs';
 import { baileys, setAside, version } from './library.mjs';
 import { kOptions, parseOptions } from './options.mjs';
 
-const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', ...kOptions.map((name) => `option.${name}`)];
+const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', ...kOptions.map((name) => `option.${name}`)];
 const kExitWithinMs = 4000;
 
 // ---- output: nothing but JSON Lines on stdout ------------------------------------------------------------------

@@ -9,14 +9,16 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createCipheriv, createHash, createHmac, hkdfSync } from 'node:crypto';
-import { copyFileSync, mkdtempSync, rmSync } from 'node:fs';
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { classify } from './close_policy.mjs';
 import { credentialsHash } from './device.mjs';
+import { KeptMessages } from './kept_messages.mjs';
 import { baileys, libsignalCurve, major } from './library.mjs';
+import { ackEvent, messageEvent, sendArguments } from './messages.mjs';
 import { parseOptions, qrTimeout } from './options.mjs';
 
 const kHere = dirname(fileURLToPath(import.meta.url));
@@ -257,6 +259,94 @@ if (kLenient) {
     assert.deepEqual(qrTimeout(6000, 2000), { qrTimeout: 2000 });
   });
 
+  // ---- messages ------------------------------------------------------------------------------------------------
+
+  const known = { key: { id: 'A1', remoteJid: '15550100002@s.whatsapp.net', fromMe: false }, message: { conversation: 'hello' } };
+  const kept = new Map([['A1', known]]);
+
+  test('send: each kind is what Baileys takes, with the key of the message that it is about', () => {
+    const jid = '15550100002@s.whatsapp.net';
+    const vcard = 'BEGIN:VCARD';
+    for (const [command, content, options] of [
+      [{ text: 'hi' }, { text: 'hi' }, {}],
+      [{ text: 'hi', id: 'B2' }, { text: 'hi' }, { messageId: 'B2' }],
+      [{ text: 'hi', reply_to: 'A1' }, { text: 'hi' }, { quoted: known }],
+      [{ reaction: { id: 'A1', emoji: '👍' } }, { react: { text: '👍', key: known.key } }, {}],
+      [{ edit: { id: 'A1', text: 'ho' } }, { text: 'ho', edit: known.key }, {}],
+      [{ revoke: 'A1' }, { delete: known.key }, {}],
+      [{ contact: { name: 'Ann', vcard } }, { contacts: { displayName: 'Ann', contacts: [{ displayName: 'Ann', vcard }] } }, {}],
+      [{ location: { latitude: 52.5, longitude: 13, name: 'B' } }, { location: { degreesLatitude: 52.5, degreesLongitude: 13, name: 'B' } }, {}],
+    ]) {
+      assert.deepEqual(sendArguments({ cmd: 'send', ref: 1, to: '+1 555 010 0002', ...command }, kept), { jid, content, options });
+    }
+    assert.equal(sendArguments({ to: '1-2@g.us', text: '' }, kept).jid, '1-2@g.us');
+  });
+
+  test('send: nonsense is an error that names the member', () => {
+    for (const [command, code, word] of [
+      [{ to: '1' }, 'bad_request', 'one of text'], [{ to: '1', text: 'a', revoke: 'A1' }, 'bad_request', '"text" and "revoke"'],
+      [{ text: 'a' }, 'bad_request', '"to"'], [{ to: '1', text: 5 }, 'bad_request', '"text"'],
+      [{ to: '1', txt: 'a' }, 'bad_request', '"txt"'], [{ to: '1', revoke: 'A1', reply_to: 'A1' }, 'bad_request', 'reply_to'],
+      [{ to: '1', reaction: 'A1' }, 'bad_request', '"reaction"'], [{ to: '1', reaction: { id: 'A1' } }, 'bad_request', '"emoji"'],
+      [{ to: '1', location: { latitude: 91, longitude: 0 } }, 'bad_request', '"latitude"'],
+      [{ to: '1', text: 'a', id: '' }, 'bad_request', '"id"'],
+      [{ to: '1', text: 'a', reply_to: 'Z9' }, 'unknown_message', 'Z9'], [{ to: '1', revoke: 'Z9' }, 'unknown_message', 'Z9'],
+    ]) {
+      assert.throws(() => sendArguments(command, kept), (error) => error.code === code && error.message.includes(word));
+    }
+  });
+
+  test('message: what a user sees becomes an event, what devices tell each other does not', () => {
+    const { Type } = proto.Message.ProtocolMessage;
+    const event = (message, key = {}) => messageEvent(
+      { key: { ...known.key, id: 'M1', ...key }, message }, '15550100001:3@s.whatsapp.net', false);
+    const said = (message) => {
+      const { kind, text, about } = event(message);
+      return [kind, text, about];
+    };
+    assert.deepEqual(event({ conversation: 'hi' }), {
+      event: 'message', id: 'M1', chat: '15550100002@s.whatsapp.net', from: '15550100002@s.whatsapp.net', kind: 'text', text: 'hi',
+      from_me: false, offline: false,
+    });
+    assert.deepEqual(said({ extendedTextMessage: { text: 'yes', contextInfo: { stanzaId: 'A1' } } }), ['text', 'yes', 'A1']);
+    assert.deepEqual(said({ reactionMessage: { text: '👍', key: known.key } }), ['reaction', '👍', 'A1']);
+    assert.deepEqual(said({ protocolMessage: { type: Type.REVOKE, key: known.key } }), ['revoke', '', 'A1']);
+    assert.deepEqual(
+      said({ editedMessage: { message: { protocolMessage: { type: Type.MESSAGE_EDIT, key: known.key, editedMessage: { conversation: 'ho' } } } } }),
+      ['edit', 'ho', 'A1']);
+    assert.deepEqual(said({ contactMessage: { displayName: 'Ann', vcard: 'x' } }), ['contact', 'Ann', undefined]);
+    assert.equal(event({ protocolMessage: { type: Type.APP_STATE_SYNC_KEY_SHARE } }), null);
+    assert.equal(event(undefined), null);
+    const own = event({ conversation: 'hi' }, { fromMe: true });
+    assert.deepEqual([own.from_me, own.from], [true, '15550100001:3@s.whatsapp.net']);
+    const { CIPHERTEXT } = baileys.WAMessageStubType;
+    const stub = messageEvent({ key: known.key, messageStubType: CIPHERTEXT, messageStubParameters: ['Bad MAC'] }, 'me', false);
+    assert.deepEqual([stub.event, stub.id, stub.text], ['undecryptable', 'A1', 'Bad MAC']);
+  });
+
+  test('ack: one with an error is a failure with its code', () => {
+    assert.deepEqual(ackEvent({ attrs: { id: 'B2' } }), { event: 'sent', id: 'B2' });
+    assert.deepEqual(ackEvent({ attrs: { id: 'B2', error: '463' } }), { event: 'send_failed', id: 'B2', reason: 'refused', code: 463 });
+  });
+
+  test('kept messages are there after a restart, the oldest go, and a line that was cut off harms no other', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'baileys-adapter-'));
+    const path = join(folder, 'state', 'messages.jsonl');
+    const first = new KeptMessages(path, 2);
+    await first.load();
+    for (let i = 1; i <= 5; ++i) await first.add({ id: `M${i}`, fromMe: true }, { conversation: `text ${i}` });
+    appendFileSync(path, '{"key":{"id":"M6"');
+    const second = new KeptMessages(path, 2);
+    await second.load();
+    assert.deepEqual(['M3', 'M4', 'M5', 'M6'].map((id) => second.get(id)?.message.conversation), [undefined, 'text 4', 'text 5', undefined]);
+    await second.add({ id: 'M7' }, { conversation: 'text 7' });
+    const third = new KeptMessages(path, 2);
+    await third.load();
+    assert.deepEqual([third.get('M5').message.conversation, third.get('M7').message.conversation], ['text 5', 'text 7']);
+    assert.ok(readFileSync(path, 'utf8').split('\n').length <= 6);
+    rmSync(folder, { recursive: true });
+  });
+
   // ---- the process ---------------------------------------------------------------------------------------------
 
   /** Runs the adapter on these stdin lines, to its end. */
@@ -284,8 +374,8 @@ if (kLenient) {
     assert.equal(status, 0);
     assert.deepEqual([events[0].event, events[0].protocol, events[0].name], ['hello', 1, 'baileys']);
     assert.deepEqual(events[0].capabilities, [
-      'multi_device', 'pairing_code', 'delete', 'inspect', 'option.auto_renew_qr', 'option.unpaired_limit',
-      'option.takeover_after_ms', 'option.qr_first_ms', 'option.qr_rest_ms', 'option.version',
+      'multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', 'option.auto_renew_qr',
+      'option.unpaired_limit', 'option.takeover_after_ms', 'option.qr_first_ms', 'option.qr_rest_ms', 'option.version',
     ]);
     const answer = (ref) => events.find((event) => event.ref === ref);
     assert.deepEqual([answer(1).event, answer(1).credentials], ['done', null]);

@@ -10,16 +10,19 @@
  */
 import { createHash } from 'node:crypto';
 import { readdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { classify } from './close_policy.mjs';
+import { KeptMessages } from './kept_messages.mjs';
 import { baileys, major } from './library.mjs';
 import { mediaAgent } from './media_host.mjs';
+import { ackEvent, messageEvent, sendArguments } from './messages.mjs';
 import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
-const kRememberedMessages = 1000;
+const kKeptMessages = 'testline-messages.jsonl';  // in the auth folder, where Baileys looks at no file of this name
 const kCodeWithinMs = 20_000;       // from the start to the first code of the server, which a pairing code needs
 
-const kReceiptKind = { 0: 'error', 2: 'server', 3: 'delivered', 4: 'read', 5: 'played' };
+const kReceiptKind = { 3: 'delivered', 4: 'read', 5: 'played' };
 
 export class CommandError extends Error {
   constructor(code, text) {
@@ -56,14 +59,15 @@ export class Device {
   #unpairedRestarts = 0;
   #restarts = [];               // times of 515s of a logged-in session
   #lastTakeover = -Infinity;
-  #sent = new Map();            // message id → content, for retry receipts
-  #received = new Map();        // message id → key, for read receipts and reactions
+  #kept;                        // what was sent and received, for retries, replies and read receipts
+  #unacked = new Set();         // ids of messages on their way
 
   constructor(settings, folder, emit, logger) {
     this.#settings = settings;
     this.#folder = folder;
     this.#emit = emit;
     this.#logger = logger;
+    this.#kept = new KeptMessages(join(folder, kKeptMessages));
   }
 
   async start({ url, pairing_number: pairingNumber }, options) {
@@ -110,27 +114,27 @@ export class Device {
     this.#state('disconnected', { reason: 'deleted' });
   }
 
-  async send({ to, text, reaction }) {
+  /** Answers when Baileys has sent it and it is kept; `sent` or `send_failed` follow with the server's ack. */
+  async send(command) {
     const sock = this.#connected();
-    const jid = toJid(to);
-    let content;
-    if (text !== undefined) {
-      content = { text };
-    } else if (reaction) {
-      const key = this.#received.get(reaction.id) ?? { remoteJid: jid, id: reaction.id, fromMe: true };
-      content = { react: { text: reaction.emoji, key } };
-    } else {
-      throw new CommandError('unsupported', 'send knows text and reaction');
+    const { jid, content, options } = sendArguments(command, this.#kept);
+    const messageId = options.messageId ?? baileys.generateMessageIDV2(sock.user.id);
+    this.#unacked.add(messageId);
+    try {
+      const message = await sock.sendMessage(jid, content, { ...options, messageId });
+      await this.#track(this.#kept.add(message.key, message.message));
+    } catch (error) {
+      this.#unacked.delete(messageId);
+      throw error;
     }
-    const message = await sock.sendMessage(jid, content);
-    remember(this.#sent, message.key.id, message.message);
-    return { id: message.key.id };
+    return { id: messageId };
   }
 
   async read({ ids }) {
     const sock = this.#connected();
-    const keys = ids.map((id) => this.#received.get(id));
-    const unknown = ids.filter((id, index) => !keys[index]);
+    if (!Array.isArray(ids)) throw new CommandError('bad_request', 'read takes a list "ids"');
+    const keys = ids.map((id) => this.#kept.get(id)?.key);
+    const unknown = ids.filter((id, index) => !keys[index] || keys[index].fromMe);
     if (unknown.length) throw new CommandError('unknown_message', `never received: ${unknown.join(', ')}`);
     await sock.readMessages(keys);
   }
@@ -140,6 +144,7 @@ export class Device {
     const { state } = this.#auth ?? (await baileys.useMultiFileAuthState(this.#folder));
     const stored = {};
     for (const file of await readdir(this.#folder).catch(() => [])) {
+      if (file === kKeptMessages) continue;
       const kind = kStoredKinds.find((prefix) => file.startsWith(prefix)) ?? 'other';
       stored[kind] = (stored[kind] ?? 0) + 1;
     }
@@ -157,6 +162,7 @@ export class Device {
   async #dial() {
     await this.#settled();
     const auth = await baileys.useMultiFileAuthState(this.#folder);
+    await this.#kept.load();
     if (!this.#running) return;
     if (auth.state.creds.me && !auth.state.creds.account) {
       // A pairing code was asked for and the pairing did not happen. Baileys would log in under the number that it
@@ -178,7 +184,7 @@ export class Device {
       logger: this.#logger,
       emitOwnEvents: false,
       ...(major === 6 && { options: { httpsAgent: mediaAgent(this.#url) } }),
-      getMessage: async (key) => this.#sent.get(key.id),
+      getMessage: async (key) => this.#kept.get(key.id)?.message,
       ...this.#settings.socket,
       ...qrTimeout(...this.#qrSchedule()),
       ...(this.#options.version && { version: this.#options.version }),
@@ -196,7 +202,9 @@ export class Device {
     sock.ev.on('messaging-history.set', ({ chats, contacts, messages }) => this.#emit({
       event: 'log', text: `history: ${chats.length} chats, ${contacts.length} contacts, ${messages.length} messages`,
     }));
-    sock.ev.on('messages.upsert', (upsert) => this.#onMessages(upsert));
+    sock.ev.on('messages.upsert', (upsert) => this.#onMessages(upsert, write));
+    // Baileys tells of acks with an error alone.
+    sock.ws.on('CB:ack,class:message', (ack) => this.#onAck(ackEvent(ack)));
     sock.ev.on('messages.update', (updates) => {
       for (const { key, update } of updates) this.#onReceipt(key.id, kReceiptKind[update.status]);
     });
@@ -362,28 +370,18 @@ export class Device {
 
   // ---- events ------------------------------------------------------------------------------------------------
 
-  #onMessages({ messages, type }) {
+  #onMessages({ messages, type }, write) {
     for (const message of messages) {
-      const { key } = message;
-      const from = key.participant ?? (key.fromMe ? this.#auth.state.creds.me?.id : key.remoteJid);
-      if (message.messageStubType === baileys.WAMessageStubType.CIPHERTEXT) {
-        this.#emit({ event: 'undecryptable', id: key.id, from, text: message.messageStubParameters?.[0] ?? '' });
-        continue;
-      }
-      const content = baileys.normalizeMessageContent(message.message);
-      if (!content || content.protocolMessage) continue;  // key shares, history: not something a user would see
-      remember(this.#received, key.id, key);
-      const text = content.conversation || content.extendedTextMessage?.text || content.reactionMessage?.text || '';
-      this.#emit({
-        event: 'message',
-        id: key.id,
-        chat: key.remoteJid,
-        from,
-        kind: messageKind(content),
-        text,
-        offline: type === 'append',
-      });
+      const event = messageEvent(message, this.#auth.state.creds.me?.id, type === 'append');
+      if (!event) continue;
+      if (event.event === 'message') void write(() => this.#kept.add(message.key, message.message));
+      this.#emit(event);
     }
+  }
+
+  /** Each message has one: what is sent again to a device that asks is no news. */
+  #onAck(event) {
+    if (this.#unacked.delete(event.id)) this.#emit(event);
   }
 
   #onReceipt(id, kind, from) {
@@ -477,19 +475,4 @@ export function credentialsHash(creds) {
     hash.update(part);
   }
   return hash.digest('hex');
-}
-
-function toJid(to) {
-  return to.includes('@') ? to : `${to.replace(/\D/g, '')}@s.whatsapp.net`;
-}
-
-function messageKind(content) {
-  const type = baileys.getContentType(content) ?? 'unknown';
-  if (type === 'conversation' || type === 'extendedTextMessage') return 'text';
-  return type.replace(/Message$/, '');
-}
-
-function remember(map, id, value) {
-  map.set(id, value);
-  if (map.size > kRememberedMessages) map.delete(map.keys().next().value);
 }

@@ -1,0 +1,85 @@
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "scenarios/stage/device.hpp"
+#include "scenarios/stage/server.hpp"
+
+namespace wa::stage {
+
+/// What holds of messages always: exactly-once-to-app, nothing-lost, acks-well-formed, and the part
+/// of no-key-reuse that phones see. A part of Invariants, and fed by it.
+///
+/// A message is known by its author's account and its id.
+class MessageInvariants {
+ public:
+  /// A device that is connected so long knows what there was to know before, and has answered.
+  static constexpr Duration kWithin = std::chrono::seconds(60);
+
+  using Break = std::function<void(std::string_view rule, std::string_view label,
+                                   std::string message, Instant at)>;
+  /// `within`: kWithin, scaled; with what news may take.
+  MessageInvariants(const Server& server, Duration within, Break broken)
+      : server_(server), within_(within), break_(std::move(broken)) {}
+
+  void add(const Device& device) { devices_.push_back(&device); }
+  void said(const Device& device, const Entry& entry);
+  void noticed(const ServerEntry& entry);
+  void end(Instant at);
+
+ private:
+  /// "15550100002/3EB0…"
+  using MessageKey = std::string;
+  /// A message that a phone wrote.
+  struct Written {
+    std::string id;
+    std::string phone;  ///< its number
+    std::string chat;
+    Instant at;
+    std::uint64_t place = 0;  ///< among all
+    bool failed = false;
+    bool again = false;  ///< sent more than once, so it may come late
+  };
+  /// What the devices of one name have heard.
+  struct Heard {
+    std::map<MessageKey, std::optional<std::int64_t>> messages;  ///< with their `seq`
+    std::set<MessageKey> unreadable;
+    std::map<std::string, std::uint64_t> places;  ///< the latest, by author and chat
+    std::string jid;                              ///< empty while it is not linked
+    Instant linked_at;
+    std::optional<Instant> connected_since;
+  };
+  /// A connection: what was sent on it and is not acknowledged.
+  struct Owed {
+    std::string label;
+    std::map<std::string, std::deque<Instant>> stanzas;  ///< by id
+  };
+
+  MessageKey key_of(std::string_view from, std::string_view id) const;
+  void on_message(const Device& device, const Entry& entry);
+  void on_phone(const mock::TenantEvent& event, Instant at);
+  void on_stanza(const ServerEntry& entry);
+  void check_owed(const Owed& owed, Instant at);
+  void check_sends(Instant at);
+  void check_written(Instant at);
+  bool has_fault(std::span<const std::string_view> kinds) const;
+
+  const Server& server_;
+  const Duration within_;
+  const Break break_;
+  std::vector<const Device*> devices_;
+  std::map<std::string, Heard, std::less<>> heard_;  ///< by label
+  std::map<MessageKey, Written> written_;
+  std::uint64_t places_ = 0;
+  std::map<mock::ConnectionId, Owed> owed_;
+  std::set<MessageKey> read_by_phones_;  ///< with the phone's number before it
+};
+
+}  // namespace wa::stage
