@@ -174,7 +174,7 @@ TEST_F(LuaMessageTest, PhonesTalk) {
                        "expect(ann.messages[1].from_me):is_true()"),
               IsEmpty());
   EXPECT_THAT(failures("ann:send('15550100009', 'hi')"),
-              ElementsAre(HasSubstr("unknown_recipient")));
+              ElementsAre(HasSubstr("nobody is called 15550100009")));
 }
 
 }  // namespace
