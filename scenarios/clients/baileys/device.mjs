@@ -206,7 +206,9 @@ export class Device {
     // Baileys tells of acks with an error alone.
     sock.ws.on('CB:ack,class:message', (ack) => this.#onAck(ackEvent(ack)));
     sock.ev.on('messages.update', (updates) => {
-      for (const { key, update } of updates) this.#onReceipt(key.id, kReceiptKind[update.status]);
+      for (const { key, update } of updates) {
+        this.#onReceipt(key.id, kReceiptKind[update.status], key.participant || key.remoteJid);
+      }
     });
     sock.ev.on('message-receipt.update', (updates) => {
       for (const { key, receipt } of updates) {
