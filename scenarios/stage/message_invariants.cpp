@@ -180,12 +180,17 @@ void MessageInvariants::on_stanza(const ServerEntry& entry) {
     if (!among(kWantsAck, tag)) return;
     Owed& owed = owed_[event.connection];
     owed.label = server_.label_of(entry);
-    owed.stanzas[id].push_back(entry.at);
+    owed.stanzas[id].push_back({entry.at, tag == "message"});
     return;
   }
-  if (tag != "ack") return;
+  if (tag != "ack" && tag != "receipt") return;
   Owed& owed = owed_[event.connection];
   const auto found = owed.stanzas.find(id);
+  if (tag == "receipt") {
+    if (found == owed.stanzas.end()) return;
+    for (Wanting& wanting : found->second) wanting.confirmed = wanting.message;
+    return;
+  }
   if (found == owed.stanzas.end()) {
     if (has_fault(kAdding)) return;
     return break_("acks-well-formed", server_.label_of(entry),
@@ -202,10 +207,12 @@ void MessageInvariants::check_owed(const Owed& owed, Instant at) {
   if (has_fault(kLosing)) return;
   const Heard& heard = heard_[owed.label];
   if (!heard.connected_since || at - *heard.connected_since < within_) return;
-  for (const auto& [id, since] : owed.stanzas) {
-    if (at - since.front() < within_) continue;
+  for (const auto& [id, wanting] : owed.stanzas) {
+    const auto late = std::ranges::find_if(
+        wanting, [&](const Wanting& one) { return !one.confirmed && at - one.since >= within_; });
+    if (late == wanting.end()) continue;
     break_("acks-well-formed", owed.label,
-           "has not acknowledged " + id + ", for " + to_text(at - since.front()), at);
+           "has not acknowledged " + id + ", for " + to_text(at - late->since), at);
   }
 }
 

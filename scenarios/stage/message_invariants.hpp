@@ -56,10 +56,16 @@ class MessageInvariants {
     Instant linked_at;
     std::optional<Instant> connected_since;
   };
+  /// A stanza that wants an ack. A receipt is as good for a message, and both may come.
+  struct Wanting {
+    Instant since;
+    bool message = false;
+    bool confirmed = false;
+  };
   /// A connection: what was sent on it and is not acknowledged.
   struct Owed {
     std::string label;
-    std::map<std::string, std::deque<Instant>> stanzas;  ///< by id
+    std::map<std::string, std::deque<Wanting>> stanzas;  ///< by id
   };
 
   MessageKey key_of(std::string_view from, std::string_view id) const;

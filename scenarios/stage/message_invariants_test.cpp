@@ -187,6 +187,19 @@ TEST_F(MessageInvariantsTest, ASecondAckIsCaught) {
   EXPECT_THAT(rules(), ElementsAre("acks-well-formed"));
 }
 
+TEST_F(MessageInvariantsTest, AReceiptConfirmsAMessageAndNothingElse) {
+  out(1s, "message", "M1");
+  out(1s, "notification", "N1");
+  for (const char* id : {"M1", "N1"}) {
+    event(2s, EventKind::stanza_in, {{"tag", "receipt"}, {"id", id}});
+  }
+  EXPECT_THAT(rules(), ElementsAre("acks-well-formed"));
+  EXPECT_THAT(messages_, HasSubstr("has not acknowledged N1"));
+  acks(3s, "N1");
+  acks(3s, "M1");
+  EXPECT_THAT(rules(), IsEmpty());
+}
+
 TEST_F(MessageInvariantsTest, AnIqWantsNoAck) {
   out(1s, "iq", "Q1");
   EXPECT_THAT(rules(), IsEmpty());
