@@ -449,6 +449,29 @@ TEST_P(BadRequestTest, IsAnsweredAndClosed) {
   EXPECT_EQ(server_->upgrading(), 0u);
 }
 
+TEST_F(WebSocketTest, APlainGetIsAnsweredWithAFileThatIsThere) {
+  WebSocketServerOptions options;
+  options.files = [](std::string_view target) -> std::optional<Bytes> {
+    if (target != "/a?b=c") return std::nullopt;
+    return to_bytes(std::string_view("what it holds\0and more", 22));
+  };
+  bool upgraded = false;
+  listen([&](UpgradeRequest) { upgraded = true; }, std::move(options));
+  const auto answer_to = [&](std::string_view request) {
+    tcp::socket client = raw_client();
+    write(client, std::string(request));
+    return read_to_end(client);
+  };
+  const std::string there = answer_to("GET /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(there, StartsWith("HTTP/1.1 200 "));
+  EXPECT_THAT(there, HasSubstr("Content-Length: 22\r\n"));
+  EXPECT_TRUE(there.ends_with(std::string("what it holds\0and more", 22)));
+  EXPECT_THAT(answer_to("GET /other HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 426 "));
+  EXPECT_THAT(answer_to("POST /a?b=c HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 426 "));
+  EXPECT_FALSE(upgraded);
+  EXPECT_EQ(server_->upgrading(), 0u);
+}
+
 INSTANTIATE_TEST_SUITE_P(
     Requests, BadRequestTest,
     ::testing::Values(

@@ -29,6 +29,12 @@ const Words kDiskKinds = {"enospc", "eio", "short", "slow", "busy", "readonly", 
 const Words kDnsKinds = {"fail", "hang", "slow"};
 const Words kProxyKinds = {"refuse", "hang", "drop"};
 
+const Words kEncParts = {"mac", "body", "version", "counter"};
+const Words kBundleKinds = {"bad_signature", "missing", "reused", "no_one_time"};
+const Words kSenderKeyKinds = {"missing", "unknown"};
+const Words kSessionKinds = {"stale", "lost", "ahead"};
+const Words kLidKinds = {"missing", "other"};
+
 enum class Need { needed, optional };
 
 // ---- the arguments of each kind: args(visitor, fault), and check(fault) where they interact -----
@@ -142,6 +148,39 @@ void args(V& v, RefsFault& f) {
 template <class V>
 void args(V& v, ServerTimeFault& f) {
   v.offset("offset", f.offset, "added to every t=; negative: the server is behind");
+}
+template <class V>
+void args(V& v, CorruptEncFault& f) {
+  v.word("part", f.part, kEncParts, Need::needed, "what is changed; counter: 2001 ahead");
+}
+template <class V>
+void args(V& v, RetryReceiptFault& f) {
+  v.count("count", f.count, 1, 100, Need::optional, "of the receipt, else 1");
+  v.flag("keys", f.keys, "it carries a bundle, as it does from a count of 2 on");
+}
+template <class V>
+void args(V& v, PreKeysFault& f) {
+  v.count("left", f.left, 0, 100'000, Need::needed, "one-time keys that the server keeps");
+}
+template <class V>
+void args(V& v, BundleFault& f) {
+  v.word("kind", f.kind, kBundleKinds, Need::needed, "what is wrong with each bundle");
+}
+template <class V>
+void args(V& v, SenderKeyFault& f) {
+  v.word("kind", f.kind, kSenderKeyKinds, Need::needed, "what is wrong with the group's key");
+}
+template <class V>
+void args(V& v, IdentityChangeFault& f) {
+  v.text("phone", f.phone, Need::optional, "id or number, else all that it has written with");
+}
+template <class V>
+void args(V& v, SessionFault& f) {
+  v.word("kind", f.kind, kSessionKinds, Need::needed, "what becomes of the phones' sessions");
+}
+template <class V>
+void args(V& v, LidFault& f) {
+  v.word("kind", f.kind, kLidKinds, Need::needed, "what becomes of the author's second name");
 }
 template <class V>
 void args(V& v, DiskFault& f) {

@@ -302,6 +302,7 @@ std::string_view to_string(FaultLayer layer) {
     case FaultLayer::noise: return "Noise";
     case FaultLayer::stanza: return "stanza";
     case FaultLayer::session: return "session";
+    case FaultLayer::end_to_end: return "end to end";
     case FaultLayer::host: return "host";
   }
   return "unknown";

@@ -169,6 +169,47 @@ struct PasskeyRequestFault {
   bool operator==(const PasskeyRequestFault&) const = default;
 };
 
+// ---- end to end ------------------------------------------------------------------------------
+
+struct CorruptEncFault {
+  enum class Part { mac, body, version, counter };
+  Part part = Part::mac;
+  bool operator==(const CorruptEncFault&) const = default;
+};
+struct RetryReceiptFault {
+  std::uint32_t count = 1;
+  bool keys = false;
+  bool operator==(const RetryReceiptFault&) const = default;
+};
+struct PreKeysFault {
+  std::uint32_t left = 0;
+  bool operator==(const PreKeysFault&) const = default;
+};
+struct BundleFault {
+  enum class Kind { bad_signature, missing, reused, no_one_time };
+  Kind kind = Kind::bad_signature;
+  bool operator==(const BundleFault&) const = default;
+};
+struct SenderKeyFault {
+  enum class Kind { missing, unknown };
+  Kind kind = Kind::missing;
+  bool operator==(const SenderKeyFault&) const = default;
+};
+struct IdentityChangeFault {
+  std::string phone;  ///< id or number; empty: all that the device's account has written with
+  bool operator==(const IdentityChangeFault&) const = default;
+};
+struct SessionFault {
+  enum class Kind { stale, lost, ahead };
+  Kind kind = Kind::stale;
+  bool operator==(const SessionFault&) const = default;
+};
+struct LidFault {
+  enum class Kind { missing, other };
+  Kind kind = Kind::missing;
+  bool operator==(const LidFault&) const = default;
+};
+
 // ---- host ------------------------------------------------------------------------------------
 
 struct DiskFault {
@@ -209,10 +250,12 @@ using FaultKind =
                  InjectFault, DeepFault, IqErrorFault, AckErrorFault, OweAckFault,  //
                  StreamErrorFault, FailureFault, RefsFault, ServerTimeFault, CompanionRefreshFault,
                  PasskeyRequestFault,  //
+                 CorruptEncFault, RetryReceiptFault, PreKeysFault, BundleFault, SenderKeyFault,
+                 IdentityChangeFault, SessionFault, LidFault,  //
                  DiskFault, KillFault, ClockFault, DnsFault, ProxyFault, SecondProcessFault>;
 inline constexpr std::size_t kFaultKinds = std::variant_size_v<FaultKind>;
 
-enum class FaultLayer { link, noise, stanza, session, host };
+enum class FaultLayer { link, noise, stanza, session, end_to_end, host };
 /// moment: does something once when triggered. standing: is on for a span. occasion: acts when its
 /// chance comes.
 enum class FaultClass { moment, standing, occasion };

@@ -153,7 +153,9 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     context.companion = accounts.companion(context.device);
     WA_ASSERT(context.companion != nullptr);
   }
-  send(peer, route->answer(context), now);
+  NodeBuilder reply = route->answer(context);
+  spoil_answer(peer, iq, reply, now);
+  send(peer, std::move(reply), now);
   for (const DeviceKey& device : context.low_on_prekeys) tell_prekeys_low(device, now);
   for (const GroupNews& news : context.group_news) tell_group_news(news, context.device, now);
   if (context.became_active) {

@@ -107,6 +107,7 @@ void PhoneMemory::remember(const std::string& id, Sent message) {
 
 void PhoneMemory::forget(const DeviceKey& device) {
   sessions.erase(device);
+  earlier_sessions.erase(device);
   for (auto& [group, own] : own_sender_keys) own.distributed_to.erase(device);
   std::erase_if(sender_keys, [&](const auto& entry) { return entry.first.second == device; });
 }

@@ -22,6 +22,8 @@ namespace wa::mock {
 /// phone number once and under a LID the next time, with one session.
 struct PhoneMemory {
   std::map<DeviceKey, signal::Session> sessions;
+  /// What they were before the last message was written with them; for the fault `session`.
+  std::map<DeviceKey, signal::Session> earlier_sessions;
 
   /// Its own key for a group, and who has it.
   struct OwnSenderKey {

@@ -3,6 +3,7 @@
 #include <functional>
 
 #include "mockserver/core/accounts.hpp"
+#include "mockserver/core/fault_record.hpp"
 
 namespace wa::mock {
 
@@ -78,6 +79,10 @@ class PhonePeer {
   /// to know of the past.
   Output welcome(std::uint16_t companion, message::HistoryNotice history, Now now);
 
+  /// Asks for a message as if it could not be read, and reads nothing of it.
+  Output ask_again(const wire::Node& message, std::uint32_t count, bool keys, Now now);
+  void spoil_session(const DeviceKey& device, SessionFault::Kind kind);
+
   /// The user opens the chat: read receipts for these messages of others, as far as they are there.
   Output read(const std::vector<std::string>& ids, Now now);
 
@@ -114,7 +119,9 @@ class PhonePeer {
   void on_unreadable(const Incoming& incoming, const signal::Refusal& refusal, Now now);
   void learn_sender_key(const DeviceKey& author, const message::KeyDistribution& distribution);
   void confirm(const Incoming& incoming);
-  void ask_again(const Incoming& incoming, const signal::Refusal& refusal, std::uint32_t count,
+  /// None: its author is gone, or it has no id.
+  std::optional<Incoming> take_apart(const Node& stanza) const;
+  void ask_again(const Incoming& incoming, int reason, std::uint32_t count, bool with_keys,
                  Now now);
   std::string chat_of(const Incoming& incoming, const message::Envelope* envelope) const;
   void on_receipt(const Node& stanza);

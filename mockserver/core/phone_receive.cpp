@@ -118,24 +118,29 @@ void PhonePeer::acknowledge(const Node& stanza) {
 // ---- messages
 // ------------------------------------------------------------------------------------
 
-void PhonePeer::on_message(const Node& stanza, Now now) {
+std::optional<PhonePeer::Incoming> PhonePeer::take_apart(const Node& stanza) const {
   const auto from = stanza.jid("from");
-  if (!from || stanza.attr("id").empty()) return;
+  if (!from || stanza.attr("id").empty()) return std::nullopt;
   const bool group = from->server == wire::kServerGroup;
   const auto participant = stanza.jid("participant");
   const std::optional<Jid> author_jid = group ? participant : from;
   const auto author =
       author_jid ? surroundings_.accounts.device(*author_jid) : std::optional<DeviceKey>();
-  if (!author) return acknowledge(stanza);  // of a device that is gone by now
-  Incoming incoming{stanza,
-                    std::string(stanza.attr("id")),
-                    *from,
-                    participant,
-                    *author,
-                    group,
-                    author->phone_id == phone_.id,
-                    stanza.attr("category") == "peer"};
+  if (!author) return std::nullopt;
+  return Incoming{stanza,
+                  std::string(stanza.attr("id")),
+                  *from,
+                  participant,
+                  *author,
+                  group,
+                  author->phone_id == phone_.id,
+                  stanza.attr("category") == "peer"};
+}
 
+void PhonePeer::on_message(const Node& stanza, Now now) {
+  const auto taken = take_apart(stanza);
+  if (!taken) return acknowledge(stanza);
+  const Incoming& incoming = *taken;
   const PhoneMessage* before = phone_.memory.log.find(incoming.id, shown(incoming.author));
   if (before != nullptr && before->kind != kUnreadable) return confirm(incoming);
 
@@ -144,7 +149,7 @@ void PhonePeer::on_message(const Node& stanza, Now now) {
   std::size_t encs = 0;
   for (const Node& enc : stanza.children()) {
     if (enc.tag != "enc" || ++encs > kMostEncs) continue;
-    const auto plaintext = open(incoming.author, from->to_string(), enc);
+    const auto plaintext = open(incoming.author, incoming.from.to_string(), enc);
     if (!plaintext) {
       refusal = plaintext.error();
       continue;
@@ -210,7 +215,10 @@ void PhonePeer::on_unreadable(const Incoming& incoming, const Refusal& refusal, 
   message->why = signal::to_string(refusal.why);
   ++message->failures;
   note(Note::What::unreadable, *message, incoming.author, signal::to_string(refusal));
-  if (message->failures <= kMostRetries) ask_again(incoming, refusal, message->failures, now);
+  if (message->failures <= kMostRetries) {
+    ask_again(incoming, signal::retry_reason(refusal.why), message->failures,
+              message->failures >= 2, now);
+  }
   acknowledge(incoming.stanza);
 }
 
@@ -250,7 +258,16 @@ void PhonePeer::confirm(const Incoming& incoming) {
   output_.stanzas.push_back(std::move(receipt));
 }
 
-void PhonePeer::ask_again(const Incoming& incoming, const Refusal& refusal, std::uint32_t count,
+PhonePeer::Output PhonePeer::ask_again(const Node& message, std::uint32_t count, bool keys,
+                                       Now now) {
+  if (const auto incoming = take_apart(message)) {
+    ask_again(*incoming, 0, count, keys || count >= 2, now);
+    acknowledge(message);
+  }
+  return take();
+}
+
+void PhonePeer::ask_again(const Incoming& incoming, int reason, std::uint32_t count, bool with_keys,
                           Now now) {
   PhoneKeys& own = keys();
   NodeBuilder receipt("receipt");
@@ -265,12 +282,10 @@ void PhonePeer::ask_again(const Incoming& incoming, const Refusal& refusal, std:
   retry.attr("t", incoming.stanza.has_attr("t") ? incoming.stanza.printed("t")
                                                 : std::to_string(now.wall.seconds()));
   retry.attr("v", "1");
-  if (const int reason = signal::retry_reason(refusal.why); reason != 0) {
-    retry.attr("error", reason);
-  }
+  if (reason != 0) retry.attr("error", reason);
   receipt.child(std::move(retry));
   receipt.child(NodeBuilder("registration").bytes(big_endian_of(own.registration_id, 4)));
-  if (count >= 2) {
+  if (with_keys) {
     const OneTimeKey fresh = own.hand_out(surroundings_.random);
     const pairing::SignedPreKey& signed_key = own.signed_pre_key;
     receipt.child(NodeBuilder("keys")

@@ -60,6 +60,7 @@ PhonePeer Tenant::Impl::phone_peer(Phone& phone, Now now) {
 }
 
 void Tenant::Impl::deliver_to_phone(Phone& phone, const wire::Node& stanza, Now now) {
+  if (refuses_to_read(phone, stanza, now)) return;
   carry(phone, phone_peer(phone, now).receive(stanza, now), now);
 }
 

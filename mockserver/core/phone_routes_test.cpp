@@ -10,10 +10,8 @@
 #include "engine/protocol/crypto/hash.hpp"
 #include "engine/protocol/schema/history.pb.h"
 #include "engine/protocol/schema/serialize.hpp"
-#include "engine/protocol/signal/padding.hpp"
-#include "engine/protocol/signal/session.hpp"
 #include "mockserver/core/history.hpp"
-#include "mockserver/core/test_client.hpp"
+#include "mockserver/core/test_signal.hpp"
 
 namespace wa::mock {
 namespace {
@@ -22,6 +20,7 @@ using test::Bench;
 using test::DeviceKeys;
 using test::Linked;
 using test::TestClient;
+using test::TestSignal;
 using testing::ElementsAre;
 using wire::Jid;
 using wire::Node;
@@ -39,34 +38,6 @@ schema::HistorySync inflated(ByteSpan zipped) {
   plain.resize(size);
   return *schema::parse<schema::HistorySync>(plain, "history");
 }
-
-/// A companion that reads what its phone sends it.
-class Reader {
- public:
-  Reader(const DeviceKeys& keys, Random& random) : keys_(keys), random_(random) {}
-
-  message::Envelope read(const Node& stanza) {
-    const Node* enc = stanza.child("enc");
-    EXPECT_NE(enc, nullptr) << wire::to_xml(stanza);
-    const signal::LocalIdentity local{keys_.identity, keys_.registration().registration_id};
-    signal::Outcome<Bytes> padded = signal::Refusal{signal::Failure::malformed, "not read"};
-    if (enc->attr("type") == "pkmsg") {
-      const auto message = signal::PreKeySignalMessage::parse(enc->bytes());
-      const signal::Session::PreKeys pre_keys{keys_.signed_pre_key.key, std::nullopt};
-      padded = session_.decrypt(local, *message, pre_keys, random_);
-    } else {
-      const auto message = signal::SignalMessage::parse(enc->bytes());
-      padded = session_.decrypt(local, *message, random_);
-    }
-    EXPECT_TRUE(padded) << (padded ? "" : signal::to_string(padded.error()));
-    return *message::decode(*signal::unpad(*padded));
-  }
-
- private:
-  const DeviceKeys& keys_;
-  Random& random_;
-  signal::Session session_;
-};
 
 class PhoneRoutesTest : public testing::Test {
  protected:
@@ -144,7 +115,7 @@ TEST_F(PhoneRoutesTest, WhatCannotBeSentSaysWhy) {
 TEST_F(PhoneRoutesTest, ACompanionIsWelcomedAtItsFirstLoginAndOnlyThen) {
   const DeviceKeys keys(bench_.random());
   const Linked linked = link_device(bench_, keys, kAnna);
-  Reader reader(keys, bench_.random());
+  TestSignal reader(keys, bench_.random());
   {
     TestClient client(bench_, keys);
     client.log_in(linked.phone, linked.device, false);
@@ -198,7 +169,7 @@ TEST_F(PhoneRoutesTest, ClientsOfDictionary2FetchTheHistory) {
   const auto welcome = messages(client);
   ASSERT_EQ(welcome.size(), 2u);
   EXPECT_EQ(welcome[0].root().jid("from")->to_string(), linked.phone.jid);
-  Reader reader(keys, bench_.random());
+  TestSignal reader(keys, bench_.random());
   (void)reader.read(welcome[0].root());
   const auto past = reader.read(welcome[1].root());
   const auto& notice = std::get<message::HistoryNotice>(past.content);
@@ -224,7 +195,7 @@ TEST_F(PhoneRoutesTest, ACompanionGetsACopyOfWhatItsPhoneSends) {
   const Linked linked = link_device(bench_, keys, kAnna);
   TestClient client(bench_, keys);
   client.log_in(linked.phone, linked.device, false);
-  Reader reader(keys, bench_.random());
+  TestSignal reader(keys, bench_.random());
   for (const wire::Frame& frame : messages(client)) (void)reader.read(frame.root());
   send({kAnna, kBen, SayText{"hello", ""}, ""});
   const auto copies = messages(client);

@@ -83,6 +83,7 @@ std::optional<wire::NodeBuilder> PhonePeer::seal(const DeviceKey& reader,
                                                  const message::Envelope& envelope) {
   signal::Session& session = phone_.memory.sessions[reader];
   if (!session.has_current() && !begin_session(reader)) return std::nullopt;
+  phone_.memory.earlier_sessions.insert_or_assign(reader, session);
   const Bytes padded = signal::pad(message::encode(envelope), surroundings_.random);
   const auto sealed = session.encrypt(local(), padded);
   if (!sealed) return std::nullopt;
@@ -103,6 +104,24 @@ message::Envelope PhonePeer::addressed(const DeviceKey& reader,
     envelope.sent_to = sent.chat.to_string();
   }
   return envelope;
+}
+
+void PhonePeer::spoil_session(const DeviceKey& device, SessionFault::Kind kind) {
+  constexpr int kTooFar = 2001;
+  auto& sessions = phone_.memory.sessions;
+  const auto session = sessions.find(device);
+  if (session == sessions.end()) return;
+  switch (kind) {
+    case SessionFault::Kind::stale: {
+      const auto earlier = phone_.memory.earlier_sessions.find(device);
+      if (earlier != phone_.memory.earlier_sessions.end()) session->second = earlier->second;
+      break;
+    }
+    case SessionFault::Kind::lost: sessions.erase(session); break;
+    case SessionFault::Kind::ahead:
+      for (int i = 0; i < kTooFar; ++i) (void)session->second.encrypt(local(), {});
+      break;
+  }
 }
 
 }  // namespace wa::mock

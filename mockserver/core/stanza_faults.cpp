@@ -98,7 +98,7 @@ std::string_view error_text(int code) {
 
 bool Tenant::Impl::touches_stanzas() const {
   return faults.any<DropFault>() || faults.any<DupFault>() || faults.any<DelayFault>() ||
-         faults.any<ReorderFault>() || faults.any<MutateFault>();
+         faults.any<ReorderFault>() || faults.any<MutateFault>() || touches_contents();
 }
 
 /// The stanza as faults make it, once for every time it is delivered; none when it is lost.
@@ -117,6 +117,7 @@ std::vector<NodeBuilder> Tenant::Impl::spoil(Peer& peer, Direction direction, No
     note_fault(*fault, peer);
     (void)mutate(stanza, std::get<MutateFault>(fault->kind));
   }
+  if (touches_contents()) spoil_contents(peer, direction, stanza, now);
   std::size_t copies = 1;
   for (const FaultRecord* fault : faults.act<DupFault>(occasion(), now)) {
     note_fault(*fault, peer);
@@ -338,6 +339,8 @@ void Tenant::Impl::perform_stanza(const FaultRecord& fault, Peer& peer, Now now)
     refresh_companion(peer, now);
   } else if (std::holds_alternative<PasskeyRequestFault>(fault.kind)) {
     request_passkey(peer, now);
+  } else {
+    perform_end_to_end(fault, peer, now);
   }
 }
 

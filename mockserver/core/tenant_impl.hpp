@@ -383,6 +383,15 @@ class Tenant::Impl {
   void refresh_companion(Peer& peer, Now now);
   void request_passkey(Peer& peer, Now now);
 
+  // phone_faults.cpp
+  bool touches_contents() const;
+  void spoil_contents(const Peer& peer, Direction direction, wire::NodeBuilder& stanza, Now now);
+  void spoil_answer(const Peer& peer, const wire::Node& iq, wire::NodeBuilder& answer, Now now);
+  bool refuses_to_read(Phone& phone, const wire::Node& stanza, Now now);
+  void perform_end_to_end(const FaultRecord& fault, Peer& peer, Now now);
+  void leave_prekeys(const DeviceKey& device, std::uint32_t left, Now now);
+  void change_identity(const std::string& phone_id, Now now);
+
   // Shared, in tenant.cpp.
   Peer* find(ConnectionId id);
   Peer* online(const DeviceKey& key);
@@ -454,7 +463,8 @@ class Tenant::Impl {
   std::deque<std::pair<std::string, wire::NodeBuilder>> to_phones_;  ///< by phone id
   std::map<std::pair<std::string, std::string>, Sent> sent_;         ///< by message and phone id
   std::deque<std::pair<std::string, std::string>> sent_order_;
-  std::map<std::string, Bytes, std::less<>> media_;  ///< by path
+  std::map<std::string, wire::NodeBuilder> handed_out_;  ///< one-time keys, for `bundle`
+  std::map<std::string, Bytes, std::less<>> media_;      ///< by path
   std::deque<std::string> media_order_;
   std::map<std::tuple<ConnectionId, TimerKind>, Instant> timer_of_;
   std::set<std::tuple<Instant, ConnectionId, TimerKind>> timers_;

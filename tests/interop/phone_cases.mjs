@@ -15,6 +15,21 @@ async function heard(lane, phone, what, matches = () => true) {
   return events.at(-1).data;
 }
 
+const messageNamed = async (lane, phone, id) => (await lane.mock.messages(phone)).find((message) => message.id === id);
+
+/** A linked client and another phone that have written to each other: from now on no session begins by itself. */
+async function conversation(lane, client) {
+  const other = await lane.phone();
+  const { phone } = await lane.pair(client);
+  await lane.mock.say(other, phone, 'the first word');
+  await client.event('message', kTextWithinMs, isText('the first word'));
+  const { id } = await client.command('send', { to: other.number, text: 'the second word' });
+  await heard(lane, other, 'received', (data) => data.id === id);
+  await lane.mock.say(other, phone, 'the third word');
+  await client.event('message', kTextWithinMs, isText('the third word'));
+  return { other: { ...other, partner: phone }, phone };
+}
+
 export function makePhoneCases() {
   return {
     'a text of another phone is there at once after the first login, an answer is read, both react': async (lane) => {
@@ -84,6 +99,81 @@ export function makePhoneCases() {
         const change = await lane.mock.say(other, phone, what);
         await heard(lane, other, 'receipt', (data) => data.id === change && data.detail === 'delivered');
       }
+      await lane.end(client);
+    },
+
+    'what is spoilt on its way to a client is asked for again, and read': async (lane) => {
+      const client = await lane.launch('spoilt');
+      const { other } = await conversation(lane, client);
+      for (const part of ['mac', 'body', 'version', 'counter']) {
+        const { id: fault } = await lane.mock.call('POST', '/v1/faults', {
+          fault: 'corrupt_enc', args: { part }, budget: 1,
+          where: { device: 'spoilt', direction: 'to_client', stanza: { tag: 'message' } },
+        });
+        const id = await lane.mock.say(other, other.partner, `spoilt ${part}`);
+        await client.event('undecryptable', kAnswerWithinMs, (event) => event.id === id);
+        await heard(lane, other, 'resent', (data) => data.id === id);
+        await client.event('message', kAnswerWithinMs, isText(`spoilt ${part}`));
+        await lane.mock.call('DELETE', `/v1/faults/${fault}`);
+      }
+      await lane.end(client);
+    },
+
+    'what is spoilt on its way from a client is asked for again, and read': async (lane) => {
+      const client = await lane.launch('hurt');
+      const { other } = await conversation(lane, client);
+      for (const [part, why] of [['mac', 'bad_mac'], ['version', 'bad_version'], ['counter', 'too_far']]) {
+        const { id: fault } = await lane.mock.call('POST', '/v1/faults', {
+          fault: 'corrupt_enc', args: { part }, budget: 1,
+          where: { device: 'hurt', direction: 'to_server', stanza: { tag: 'message' } },
+        });
+        const { id } = await client.command('send', { to: other.number, text: `hurt ${part}` });
+        const read = await heard(lane, other, 'received', (data) => data.id === id);
+        assertEqual(read.text, `hurt ${part}`, 'what the phone read');
+        const { why: said, failures } = await messageNamed(lane, other, id);
+        assertEqual([said, failures], [why, 1], 'what the phone could not read first');
+        await lane.mock.call('DELETE', `/v1/faults/${fault}`);
+      }
+      await lane.end(client);
+    },
+
+    'a phone that forgot its session asks twice; one whose session is old or too far on is asked': async (lane) => {
+      const client = await lane.launch('sessions');
+      const { other } = await conversation(lane, client);
+      await lane.strike('session', { kind: 'lost' }, 'sessions');
+      const { id } = await client.command('send', { to: other.number, text: 'to who forgot' });
+      await heard(lane, other, 'received', (data) => data.id === id);
+      const { why, failures } = await messageNamed(lane, other, id);
+      assert(why === 'no_session' && failures >= 1, `the phone asked: ${why}, ${failures}`);
+      for (const kind of ['stale', 'ahead']) {
+        await lane.mock.say(other, other.partner, `before ${kind}`);
+        await client.event('message', kAnswerWithinMs, isText(`before ${kind}`));
+        await lane.strike('session', { kind }, 'sessions');
+        const spoilt = await lane.mock.say(other, other.partner, `after ${kind}`);
+        await client.event('undecryptable', kAnswerWithinMs, (event) => event.id === spoilt);
+        await client.event('message', kAnswerWithinMs, isText(`after ${kind}`));
+      }
+      await lane.end(client);
+    },
+
+    'a phone that asks for a message it could read gets it again': async (lane) => {
+      const client = await lane.launch('asked');
+      const { other } = await conversation(lane, client);
+      await lane.fault('retry_receipt', { count: 1 }, 'asked', { nth: 1 });
+      const { id } = await client.command('send', { to: other.number, text: 'once more' });
+      const read = await heard(lane, other, 'received', (data) => data.id === id);
+      assertEqual(read.text, 'once more', 'what the phone read');
+      await lane.end(client);
+    },
+
+    'a phone that is set up anew is written to and read': async (lane) => {
+      const client = await lane.launch('anew');
+      const { other } = await conversation(lane, client);
+      await lane.strike('identity_change', { phone: other.number }, 'anew');
+      await lane.mock.say(other, other.partner, 'from the new phone');
+      await client.event('message', kAnswerWithinMs, isText('from the new phone'));
+      const { id } = await client.command('send', { to: other.number, text: 'to the new phone' });
+      await heard(lane, other, 'received', (data) => data.id === id);
       await lane.end(client);
     },
   };

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "engine/protocol/message/content.hpp"
+#include "engine/protocol/signal/session.hpp"
+#include "mockserver/core/test_client.hpp"
+
+namespace wa::mock::test {
+
+/// What a companion under test shares with one other device: it reads what that one writes and
+/// answers it. It has uploaded no one-time keys.
+class TestSignal {
+ public:
+  TestSignal(const DeviceKeys& keys, Random& random) : keys_(keys), random_(random) {}
+
+  /// The envelope in the first `<enc>` of a message.
+  signal::Outcome<message::Envelope> try_read(const wire::Node& stanza);
+  message::Envelope read(const wire::Node& stanza);
+
+  /// A message for the device, with one copy.
+  wire::NodeBuilder write(std::string id, const wire::Jid& to, std::string text);
+
+ private:
+  signal::LocalIdentity local() const;
+
+  const DeviceKeys& keys_;
+  Random& random_;
+  signal::Session session_;
+};
+
+}  // namespace wa::mock::test
