@@ -59,6 +59,7 @@ export class Device {
   #unpairedRestarts = 0;
   #restarts = [];               // times of 515s of a logged-in session
   #lastTakeover = -Infinity;
+  #sending = new Map();         // id → promise of a message that is being sent and not kept yet
   #kept;                        // what was sent and received, for retries, replies and read receipts
   #unacked = new Set();         // ids of messages on their way
 
@@ -121,8 +122,11 @@ export class Device {
     const messageId = options.messageId ?? baileys.generateMessageIDV2(sock.user.id);
     this.#unacked.add(messageId);
     try {
-      const message = await sock.sendMessage(jid, content, { ...options, messageId });
-      await this.#track(this.#kept.add(message.key, message.message));
+      // A message may be asked for again before Baileys has returned from sending it.
+      const sent = sock.sendMessage(jid, content, { ...options, messageId })
+        .then((message) => this.#track(this.#kept.add(message.key, message.message)));
+      this.#sending.set(messageId, sent);
+      await sent.finally(() => this.#sending.delete(messageId));
     } catch (error) {
       this.#unacked.delete(messageId);
       throw error;
@@ -184,7 +188,10 @@ export class Device {
       logger: this.#logger,
       emitOwnEvents: false,
       ...(major === 6 && { options: { httpsAgent: mediaAgent(this.#url) } }),
-      getMessage: async (key) => this.#kept.get(key.id)?.message,
+      getMessage: async (key) => {
+        await this.#sending.get(key.id)?.catch(() => {});
+        return this.#kept.get(key.id)?.message;
+      },
       ...this.#settings.socket,
       ...qrTimeout(...this.#qrSchedule()),
       ...(this.#options.version && { version: this.#options.version }),
