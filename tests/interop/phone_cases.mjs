@@ -105,18 +105,21 @@ export function makePhoneCases() {
     'what is spoilt on its way to a client is asked for again, and read': async (lane) => {
       const client = await lane.launch('spoilt');
       const { other } = await conversation(lane, client);
+      const said = [];
       for (const part of ['mac', 'body', 'version', 'counter']) {
         const { id: fault } = await lane.mock.call('POST', '/v1/faults', {
           fault: 'corrupt_enc', args: { part }, budget: 1,
           where: { device: 'spoilt', direction: 'to_client', stanza: { tag: 'message' } },
         });
         const id = await lane.mock.say(other, other.partner, `spoilt ${part}`);
-        await client.event('undecryptable', kAnswerWithinMs, (event) => event.id === id);
+        const { text } = await client.event('undecryptable', kAnswerWithinMs, (event) => event.id === id);
+        said.push(`${part}: ${text}`);
         await heard(lane, other, 'resent', (data) => data.id === id);
         await client.event('message', kAnswerWithinMs, isText(`spoilt ${part}`));
         await lane.mock.call('DELETE', `/v1/faults/${fault}`);
       }
       await lane.end(client);
+      return said.join(', ');
     },
 
     'what is spoilt on its way from a client is asked for again, and read': async (lane) => {
