@@ -21,6 +21,8 @@ inline constexpr std::size_t kMaxMessageIdChars = 128;
 inline constexpr std::size_t kMaxEncPerMessage = 8;
 /// Most devices that an account is believed to have; real ones have five.
 inline constexpr std::size_t kMaxDevicesPerAccount = 64;
+/// Most members that a group is believed to have.
+inline constexpr std::size_t kMaxMembersPerGroup = 2048;
 /// Most messages that one receipt speaks of, ours and theirs.
 inline constexpr std::size_t kMaxIdsPerReceipt = 256;
 /// Largest body of a control or gateway HTTP request, in bytes.

@@ -17,6 +17,7 @@ struct Fetch {
   enum class What : std::uint8_t {
     devices,  ///< which devices an account has; `of` has no device
     bundle,   ///< the pre-keys of one device
+    group,    ///< who is in a group
   };
   What what = What::devices;
   wire::Jid of;

@@ -17,12 +17,21 @@ RecordKey devices_key(std::string key) {
 
 }  // namespace
 
+bool Messenger::Impl::is_recent(UnixMillis at) const {
+  const std::int64_t age = now_.wall.value - at.value;
+  return age >= 0 && age < kBelievedMillis;
+}
+
+void Messenger::Impl::add_device_list_keys(const Peer& peer, std::vector<RecordKey>& to) {
+  for (std::string& key : peer.keys()) to.push_back(devices_key(std::move(key)));
+}
+
 Attempt<std::vector<std::uint16_t>> Messenger::Impl::devices_of(const Peer& peer,
                                                                 const wire::Jid& asked_as,
                                                                 Belief belief, const Work& work,
                                                                 Blocked& blocked) {
   std::vector<RecordKey> keys;
-  for (std::string& key : peer.keys()) keys.push_back(devices_key(std::move(key)));
+  add_device_list_keys(peer, keys);
   WA_TRY_VOID(records_.need(keys));
   const Fetch fetch{Fetch::What::devices, asked_as};
   const bool asked = work.tried.contains(fetch);
@@ -32,9 +41,8 @@ Attempt<std::vector<std::uint16_t>> Messenger::Impl::devices_of(const Peer& peer
     if (!record) continue;
     auto known = Devices::decode(*record);
     if (!known) continue;
-    const std::int64_t age = now_.wall.value - known->at.value;
-    const bool recent = age >= 0 && age < kBelievedMillis;
-    if (recent && (asked || belief == Belief::recent)) return std::move(known->numbers);
+    if (is_recent(known->at) && (asked || belief == Belief::recent))
+      return std::move(known->numbers);
     if (old.empty()) old = std::move(known->numbers);
   }
   // A list that is too old is better than none.
@@ -83,6 +91,11 @@ void Messenger::Impl::forget_devices(const Peer& peer) {
 
 Attempt<void> Messenger::Impl::handle(const NoticeWork& work, Work&) {
   const IncomingNotice& notice = work.notice;
+  if (notice.what == IncomingNotice::What::group) {
+    forget_group(notice.account);
+    send_if(work.ack);
+    return {};
+  }
   WA_TRY(const Peer peer, peer_of(notice.account, notice.alias));
   if (notice.what == IncomingNotice::What::identity) {
     WA_TRY_VOID(archive_sessions(peer));

@@ -73,6 +73,11 @@ Attempt<Messenger::Impl::Reading> Messenger::Impl::read_encs(const IncomingMessa
   if (message.encs.empty())
     reading.unreadable = message.unavailable ? "unavailable" : "not_encrypted";
   const std::uint16_t device = message.author().device;
+  if (is_many(message.from)) {
+    std::vector<RecordKey> keys;
+    add_sender_key_keys(message.from, author, device, keys);
+    WA_TRY_VOID(records_.need(keys));
+  }
   std::vector<SessionAt> sessions;
   for (const IncomingMessage::Enc& enc : message.encs) {
     if (enc.type == "pkmsg") {
@@ -81,10 +86,13 @@ Attempt<Messenger::Impl::Reading> Messenger::Impl::read_encs(const IncomingMessa
     } else if (enc.type == "msg") {
       WA_TRY(sessions, sessions_with(author, device));
       read_message(std::move(sessions), enc.body, reading);
+    } else if (enc.type == "skmsg" && is_many(message.from)) {
+      WA_TRY_VOID(read_group_message(message.from, author, device, enc.body, reading));
     } else if (reading.unreadable.empty()) {
       reading.unreadable = "unknown_type";
       reading.nack = enc.type == "msmsg" ? kNackNoSecret : kNackUnknownStanza;
     }
+    WA_TRY_VOID(take_distributions(message, author, reading));
   }
   if (reading.envelope && !says_nothing(reading.envelope->content)) {
     reading.unreadable.clear();
@@ -173,8 +181,20 @@ void Messenger::Impl::take_plaintext(ByteSpan padded, Reading& reading) {
   if (!plaintext) return reading.refuse(plaintext.error());
   auto envelope = message::decode(*plaintext);
   if (!envelope) return reading.refuse({signal::Failure::malformed, envelope.error().detail});
-  if (!reading.envelope || !says_nothing(envelope->content))
+  if (envelope->sender_key) reading.distributions.push_back(std::move(*envelope->sender_key));
+  if (!reading.envelope || !says_nothing(envelope->content)) {
     reading.envelope = std::move(*envelope);
+  }
+}
+
+/// Keys for the group that the message is in, from whoever wrote it. Others nobody needs.
+Attempt<void> Messenger::Impl::take_distributions(const IncomingMessage& message,
+                                                  const Peer& author, Reading& reading) {
+  for (const message::KeyDistribution& one : std::exchange(reading.distributions, {})) {
+    if (one.group != message.from.to_string()) continue;
+    WA_TRY_VOID(take_distribution(message.from, author, message.author().device, one.distribution));
+  }
+  return {};
 }
 
 // ---- what follows ---------------------------------------------------------------------------

@@ -6,11 +6,14 @@
 namespace wa::messaging {
 
 // Records that are read when they are needed.
-inline constexpr std::string_view kSessionKind = "session";     ///< key: canonical device
-inline constexpr std::string_view kSeenKind = "seen";           ///< key: canonical device
-inline constexpr std::string_view kDevicesKind = "devices";     ///< key: canonical account
-inline constexpr std::string_view kLidOfKind = "lid_of";        ///< key: phone number
-inline constexpr std::string_view kNumberOfKind = "number_of";  ///< key: LID user
+inline constexpr std::string_view kSessionKind = "session";         ///< key: canonical device
+inline constexpr std::string_view kSeenKind = "seen";               ///< key: canonical device
+inline constexpr std::string_view kDevicesKind = "devices";         ///< key: canonical account
+inline constexpr std::string_view kLidOfKind = "lid_of";            ///< key: phone number
+inline constexpr std::string_view kNumberOfKind = "number_of";      ///< key: LID user
+inline constexpr std::string_view kGroupKind = "group";             ///< key: group
+inline constexpr std::string_view kGroupKeyKind = "group_key";      ///< our own; key: group
+inline constexpr std::string_view kSenderKeysKind = "sender_keys";  ///< key: group, device
 /// The one-time pre-keys that somebody may still use; key: id in decimal.
 inline constexpr std::string_view kPreKeyKind = "pre_key";
 

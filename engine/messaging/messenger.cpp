@@ -163,9 +163,13 @@ void Messenger::Impl::on(const Answered& event) {
   if (asked.front().what == Fetch::What::bundle) {
     return settle(asked, read_bundles(answer, asked));
   }
+  const std::string lane = "query " + std::to_string(event.query_id);
+  if (asked.front().what == Fetch::What::group) {
+    auto group = read_group(answer, asked.front().of);
+    return enqueue(lane, {GroupArrived{std::move(asked), std::move(group)}});
+  }
   auto accounts = read_devices(answer, asked);
-  enqueue("query " + std::to_string(event.query_id),
-          {DevicesArrived{std::move(asked), std::move(accounts)}});
+  enqueue(lane, {DevicesArrived{std::move(asked), std::move(accounts)}});
 }
 
 void Messenger::Impl::on(const SendRequested& event) {
@@ -305,6 +309,7 @@ void Messenger::Impl::run(const std::string& name) {
     lane.queue.pop_front();
     for (Arrival& one : next) arrive(std::move(one.chat), {}, std::move(one.work.job));
     if (const auto* arrived = std::get_if<DevicesArrived>(&done)) settle(arrived->asked, {});
+    if (const auto* arrived = std::get_if<GroupArrived>(&done)) settle(arrived->asked, {});
     if (lane.pins.size() > kMostPins) records_.release(lane.pins);
   }
   records_.release(lane.pins);
@@ -318,6 +323,7 @@ std::string_view Messenger::Impl::point_of(const Job& job) {
       [](const Completion&) { return kPointEncrypted; },
       [](const RetryWork&) { return kPointEncrypted; },
       [](const DevicesArrived&) { return kPointLearned; },
+      [](const GroupArrived&) { return kPointLearned; },
       [](const auto&) { return kPointReceived; },
   };
   return std::visit(rows, job);
@@ -333,7 +339,11 @@ void Messenger::Impl::block(const std::string& name, const Work& work, const Blo
     const auto [under_way, is_new] = fetches_.try_emplace(fetch);
     under_way->second.insert(name);
     if (!is_new) continue;
-    (fetch.what == Fetch::What::devices ? devices : bundles).push_back(fetch);
+    if (fetch.what == Fetch::What::group) {
+      ask({fetch}, group_query(fetch.of));
+    } else {
+      (fetch.what == Fetch::What::devices ? devices : bundles).push_back(fetch);
+    }
   }
   if (!devices.empty()) ask(devices, devices_query(devices));
   if (!bundles.empty()) ask(bundles, bundles_query(bundles));
@@ -448,6 +458,12 @@ Attempt<Peer> Messenger::Impl::known_peer(const Jid& jid, const std::optional<Ji
   WA_TRY(const Bytes* known, records_.read({std::string(kind), jid.user}));
   if (known) other = std::string(as_text(*known));
   return peer;
+}
+
+void Messenger::Impl::add_name_keys(const Jid& jid, std::vector<RecordKey>& to) const {
+  if (is_ours(jid)) return;
+  const bool hidden = jid.server == wire::kServerLid;
+  to.push_back({std::string(hidden ? kNumberOfKind : kLidOfKind), jid.user});
 }
 
 Attempt<Peer> Messenger::Impl::peer_of(const Jid& jid, const std::optional<Jid>& alias) {

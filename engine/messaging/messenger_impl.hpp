@@ -11,9 +11,11 @@
 #include "engine/messaging/stanzas.hpp"
 #include "engine/messaging/suppressor.hpp"
 #include "engine/messaging/token_bucket.hpp"
+#include "engine/protocol/signal/sender_key.hpp"
 
 /// The inside of Messenger, by file: messenger.cpp (steps, door, lanes, commits, names),
-/// sessions.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, devices.cpp, bundles.cpp.
+/// sessions.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, groups.cpp, devices.cpp,
+/// bundles.cpp.
 namespace wa::messaging {
 
 class Messenger::Impl {
@@ -52,8 +54,12 @@ class Messenger::Impl {
     std::vector<Fetch> asked;
     std::vector<AccountAnswer> accounts;
   };
+  struct GroupArrived {
+    std::vector<Fetch> asked;
+    std::optional<GroupAnswer> answer;
+  };
   using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
-                           Transmission, Completion, DevicesArrived>;
+                           Transmission, Completion, DevicesArrived, GroupArrived>;
   struct Work {
     Job job;
     /// What was asked for in its name, and what came; of devices a record tells.
@@ -134,6 +140,10 @@ class Messenger::Impl {
   Attempt<Peer> known_peer(const wire::Jid& jid, const std::optional<wire::Jid>& alias);
   /// The same, and `alias` is stored.
   Attempt<Peer> peer_of(const wire::Jid& jid, const std::optional<wire::Jid>& alias = {});
+  /// Where the other name of an account is, for need().
+  void add_name_keys(const wire::Jid& jid, std::vector<RecordKey>& to) const;
+  /// Whether what was learned then is still believed.
+  bool is_recent(UnixMillis at) const;
   /// A record that is kept per day, of whichever day it is; null: none.
   Attempt<const Bytes*> read_daily(std::string_view kind, std::string_view key);
 
@@ -162,12 +172,15 @@ class Messenger::Impl {
   /// What the parts of a message say together.
   struct Reading {
     std::optional<message::Envelope> envelope;
-    std::optional<signal::Refusal> refusal;  ///< the first one
-    std::string unreadable;                  ///< nothing that could ever be read
+    std::optional<signal::Refusal> refusal;
+    std::string unreadable;  ///< nothing that could ever be read
     std::optional<int> nack;
 
+    std::vector<message::KeyDistribution> distributions;  ///< not taken yet
+
+    /// The first one counts, but for duplicates: those say that there was nothing new.
     void refuse(signal::Refusal why) {
-      if (!refusal) refusal = std::move(why);
+      if (!refusal || refusal->why == signal::Failure::duplicate) refusal = std::move(why);
     }
   };
   Attempt<Reading> read_encs(const IncomingMessage& message, const Peer& author);
@@ -176,6 +189,8 @@ class Messenger::Impl {
                                      std::vector<SessionAt> sessions, ByteSpan body,
                                      Reading& reading);
   static void take_plaintext(ByteSpan padded, Reading& reading);
+  Attempt<void> take_distributions(const IncomingMessage& message, const Peer& author,
+                                   Reading& reading);
   void deliver(const IncomingMessage& message, const Peer& author, Reading reading);
   void give_up(const IncomingMessage& message, Origin origin, std::string reason,
                std::optional<int> nack);
@@ -238,11 +253,13 @@ class Messenger::Impl {
   std::optional<wire::NodeBuilder> encrypt(Target& target, const Wording& wording,
                                            std::optional<std::uint32_t> count);
   static bool is_pre_key(const wire::NodeBuilder& enc);
-  Copies encrypt_for(std::vector<Target> targets, const Wording& wording, const Work& work);
+  Copies encrypt_for(std::vector<Target>& targets, const Wording& wording, const Work& work);
   Attempt<void> handle(const Transmission& transmission, Work& work);
   Attempt<void> handle(const Completion& completion, Work& work);
   void send_copies(const std::string& id, const wire::Jid& to, const Wording& wording,
                    Copies copies);
+  /// The sessions of targets; asks for bundles where there are none.
+  Attempt<void> load_sessions(std::vector<Target>& targets, const Work& work);
   void on_ack(const IncomingAck& ack);
   bool is_hash_of(const std::string& phash, const std::set<wire::Jid>& reached) const;
   void sent(const std::string& id, UnixMillis at);
@@ -258,6 +275,32 @@ class Messenger::Impl {
   void forget_devices(const Peer& peer);
   Attempt<void> handle(const DevicesArrived& arrived, Work&);
   Attempt<void> handle(const NoticeWork& work, Work&);
+
+  static void add_device_list_keys(const Peer& peer, std::vector<RecordKey>& to);
+
+  // ---- groups.cpp ----
+  /// Our key for a group, and who has it.
+  struct OwnGroupKey {
+    signal::SenderKey key;
+    std::set<std::string> holders;
+  };
+  static wire::NodeBuilder group_query(const wire::Jid& group);
+  Attempt<void> handle(const GroupArrived& arrived, Work&);
+  Attempt<std::optional<Group>> group_of(const wire::Jid& jid, const Work& work);
+  void forget_group(const wire::Jid& group);
+  Attempt<std::vector<Target>> members_of(const Group& group, const Work& work);
+  Attempt<std::optional<OwnGroupKey>> group_key_of(const wire::Jid& group);
+  void put(const wire::Jid& group, const OwnGroupKey& key);
+  static message::Envelope with_key(const wire::Jid& group, const OwnGroupKey& key,
+                                    message::Content inside);
+  Attempt<void> transmit_to_group(const std::string& id, Work& work);
+  Attempt<bool> is_member(const wire::Jid& group, const Peer& peer, std::uint16_t device);
+  static void add_sender_key_keys(const wire::Jid& group, const Peer& author, std::uint16_t device,
+                                  std::vector<RecordKey>& to);
+  Attempt<void> take_distribution(const wire::Jid& group, const Peer& author, std::uint16_t device,
+                                  ByteSpan distribution);
+  Attempt<void> read_group_message(const wire::Jid& group, const Peer& author, std::uint16_t device,
+                                   ByteSpan body, Reading& reading);
 
   // ---- bundles.cpp ----
   static Fetch bundle_of(const Peer& peer, std::uint16_t device);

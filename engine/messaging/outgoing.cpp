@@ -66,7 +66,8 @@ Attempt<void> Messenger::Impl::handle(const SendRequested& request, Work&) {
     }
   }
   const bool bad_id = request.id.size() > limits::kMaxMessageIdChars;
-  if (bad_id || !is_account(request.to)) {
+  const bool to_group = request.to.server == wire::kServerGroup && !request.to.user.empty();
+  if (bad_id || (!to_group && !is_account(request.to))) {
     reply(SendFailed{request.id, request.to, "unsupported", std::nullopt, now_.wall}, request.ref);
     return {};
   }
@@ -149,9 +150,15 @@ Attempt<std::vector<Messenger::Impl::Target>> Messenger::Impl::targets_of(const 
   }
   add(own, ours);
 
+  WA_TRY_VOID(load_sessions(targets, work));
+  return targets;
+}
+
+Attempt<void> Messenger::Impl::load_sessions(std::vector<Target>& targets, const Work& work) {
   std::vector<RecordKey> keys;
   for (const Target& target : targets) add_session_keys(target.peer, target.device.device, keys);
   WA_TRY_VOID(records_.need(keys));
+  Blocked blocked;
   for (Target& target : targets) {
     WA_TRY(target.sessions, sessions_with(target.peer, target.device.device));
     const Fetch fetch = bundle_of(target.peer, target.device.device);
@@ -160,7 +167,7 @@ Attempt<std::vector<Messenger::Impl::Target>> Messenger::Impl::targets_of(const 
     }
   }
   if (!blocked.fetches.empty()) return blocked;
-  return targets;
+  return {};
 }
 
 std::optional<NodeBuilder> Messenger::Impl::encrypt(Target& target, const Wording& wording,
@@ -191,7 +198,7 @@ bool Messenger::Impl::is_pre_key(const NodeBuilder& enc) {
 }
 
 /// Device by device: one with bad keys is left out and reported, and nobody else suffers.
-Messenger::Impl::Copies Messenger::Impl::encrypt_for(std::vector<Target> targets,
+Messenger::Impl::Copies Messenger::Impl::encrypt_for(std::vector<Target>& targets,
                                                      const Wording& wording, const Work& work) {
   Copies copies;
   for (Target& target : targets) {
@@ -214,7 +221,7 @@ Messenger::Impl::Copies Messenger::Impl::encrypt_for(std::vector<Target> targets
     copies.pre_key = copies.pre_key || is_pre_key(*enc);
     copies.to_others = copies.to_others || !target.peer.self;
     copies.participants.child(NodeBuilder("to").attr("jid", target.device).child(std::move(*enc)));
-    copies.reached.insert(std::move(target.device));
+    copies.reached.insert(target.device);
   }
   return copies;
 }
@@ -224,13 +231,14 @@ Attempt<void> Messenger::Impl::handle(const Transmission& transmission, Work& wo
   if (found == outbox_.end() || !streaming_ || found->second.under_way) return {};
   Outgoing& outgoing = found->second;
   const Jid& to = outgoing.sent.to;
+  if (is_many(to)) return transmit_to_group(transmission.id, work);
   WA_TRY(std::vector<Target> targets, targets_of(to, Belief::recent, work));
   if (targets.empty() && !is_ours(to)) {
     failed(transmission.id, "no_devices", std::nullopt);
     return {};
   }
   const Wording wording = wording_of(outgoing.sent);
-  Copies copies = encrypt_for(std::move(targets), wording, work);
+  Copies copies = encrypt_for(targets, wording, work);
   if (!copies.to_others && !is_ours(to)) {
     failed(transmission.id, "no_sessions", std::nullopt);
     return {};
@@ -249,7 +257,7 @@ Attempt<void> Messenger::Impl::handle(const Completion& completion, Work& work) 
                 [&](const Target& target) { return completion.reached.contains(target.device); });
   if (targets.empty()) return {};
   const Wording wording = wording_of(completion.sent);
-  Copies copies = encrypt_for(std::move(targets), wording, work);
+  Copies copies = encrypt_for(targets, wording, work);
   if (!copies.reached.empty()) {
     send_copies(completion.id, completion.sent.to, wording, std::move(copies));
   }
@@ -271,11 +279,16 @@ void Messenger::Impl::on_ack(const IncomingAck& ack) {
   if (found == outbox_.end() || !found->second.under_way) return;
   if (ack.error) {
     // Sending again what the server refuses makes it worse.
-    return change(kPointSent, [&] { failed(ack.id, "refused", ack.error); });
+    const Jid to = found->second.sent.to;
+    return change(kPointSent, [&] {
+      if (is_many(to)) forget_group(to);  // perhaps it is not what we think
+      failed(ack.id, "refused", ack.error);
+    });
   }
   const Outgoing& outgoing = found->second;
   std::optional<Completion> completion;
-  if (!ack.phash.empty() && !is_hash_of(ack.phash, outgoing.reached)) {
+  if (!ack.phash.empty() && !is_many(outgoing.sent.to) &&
+      !is_hash_of(ack.phash, outgoing.reached)) {
     completion = Completion{ack.id, outgoing.sent, outgoing.reached};
   }
   const Jid to = outgoing.sent.to;

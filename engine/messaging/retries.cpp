@@ -90,14 +90,21 @@ Attempt<void> Messenger::Impl::handle(const RetryWork& request, Work& work) {
     send_if(request.ack);
     return {};
   }
-  WA_TRY(const Peer chat, peer_of(sent->to));
+  Peer chat;
+  if (is_account(sent->to)) {
+    WA_TRY(chat, peer_of(sent->to));
+  }
   const std::string key = retry_key(reader, retry.reader().device, retry.id);
   WA_TRY(const Bytes* record, read_daily(kRetriesOutKind, key));
   Retries retries;
   if (record) {
     if (auto known = Retries::decode(*record)) retries = std::move(*known);
   }
-  const bool is_for_reader = reader.self || reader == chat;
+  bool is_for_reader = reader.self || reader == chat;
+  if (is_many(sent->to)) {
+    WA_TRY(const bool member, is_member(sent->to, reader, retry.reader().device));
+    is_for_reader = retry.from == sent->to && (reader.self || member);
+  }
   if (!is_for_reader || is_this_device(retry.reader()) || retries.count >= kMostRetries) {
     ++counters_.retries_refused;
     send_if(request.ack);
@@ -129,6 +136,11 @@ Attempt<void> Messenger::Impl::resend(const IncomingRetry& retry, const Peer& re
     if (tried == work.tried.end()) return Blocked{.fetches = {fetch}};
     bundle = tried->second.bundle;
   }
+  const bool to_group = is_many(sent.to);
+  std::optional<OwnGroupKey> group_key;
+  if (to_group) {
+    WA_TRY(group_key, group_key_of(sent.to));
+  }
   ++retries.count;
   resends_.take(now_.mono);
   if (bundle) {
@@ -139,14 +151,30 @@ Attempt<void> Messenger::Impl::resend(const IncomingRetry& retry, const Peer& re
   }
   if (SessionAt* now = current_of(target.sessions)) retries.base_key = now->session.base_key();
   records_.put({kind_of_day(kRetriesOutKind, today()), key}, retries.encode());
-  const Wording wording = wording_of(sent);
+  Wording wording = wording_of(sent);
+  if (to_group) {
+    // Whoever lacks the message mostly lacks our key; it comes along, for this device alone.
+    wording.to_own = wording.to_others;
+    auto envelope = message::decode(sent.message);
+    if (group_key && envelope) {
+      auto with = with_key(sent.to, *group_key, std::move(envelope->content));
+      with.secret = std::move(envelope->secret);
+      wording.to_own = wording.to_others = message::encode(with);
+      group_key->holders.insert(reader.keys(device).front());
+    }
+  }
   auto enc = encrypt(target, wording, retry.count);
   if (!enc) return {};
   ++counters_.resends;
 
-  NodeBuilder stanza = message_header(retry.id, retry.reader(), wording.words);
-  stanza.attr("device_fanout", "false");
-  if (reader.self) stanza.attr("recipient", sent.to);
+  NodeBuilder stanza = message_header(retry.id, to_group ? sent.to : retry.reader(), wording.words);
+  if (to_group) {
+    stanza.attr("participant", retry.reader());
+    if (group_key) put(sent.to, *group_key);
+  } else {
+    stanza.attr("device_fanout", "false");
+    if (reader.self) stanza.attr("recipient", sent.to);
+  }
   const bool pre_key = is_pre_key(*enc);
   stanza.child(std::move(*enc));
   if (pre_key) stanza.child(device_identity());

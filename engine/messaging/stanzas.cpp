@@ -198,8 +198,13 @@ std::optional<IncomingRetry> IncomingRetry::read(const Node& stanza) {
 }
 
 std::optional<IncomingNotice> IncomingNotice::read(const Node& stanza) {
-  const auto account = account_jid(stanza, "from");
   const std::string_view type = stanza.attr("type");
+  if (type == "w:gp2") {
+    const auto group = bounded_jid(stanza, "from");
+    if (!group || group->server != wire::kServerGroup) return std::nullopt;
+    return IncomingNotice{.what = What::group, .account = *group};
+  }
+  const auto account = account_jid(stanza, "from");
   if (!account) return std::nullopt;
   IncomingNotice notice{.account = account->without_device()};
   notice.alias = other_name(notice.account, account_jid(stanza, "lid"));
@@ -267,6 +272,21 @@ std::vector<AccountAnswer> read_devices(const Node* answer, const std::vector<Fe
     accounts.push_back(std::move(account));
   }
   return accounts;
+}
+
+std::optional<GroupAnswer> read_group(const Node* answer, const Jid& asked) {
+  const Node* group = answer ? answer->child("group") : nullptr;
+  if (!group) return std::nullopt;
+  GroupAnswer result{.asked = asked, .by_lid = group->attr("addressing_mode") == "lid"};
+  for (const Node& child : group->children()) {
+    const auto jid = account_jid(child, "jid");
+    if (child.tag != "participant" || !jid || child.has_attr("error")) continue;
+    if (result.members.size() == limits::kMaxMembersPerGroup) break;
+    result.members.push_back(
+        {jid->without_device(), other_name(*jid, first_account(child, {"phone_number", "lid"}))});
+  }
+  if (result.members.empty()) return std::nullopt;
+  return result;
 }
 
 std::vector<BundleAnswer> read_bundles(const Node* answer, const std::vector<Fetch>& asked) {

@@ -84,7 +84,7 @@ struct IncomingRetry {
 
 /// Something changed about an account.
 struct IncomingNotice {
-  enum class What : std::uint8_t { identity, devices };
+  enum class What : std::uint8_t { identity, devices, group };
   What what = What::identity;
   wire::Jid account = {};
   std::optional<wire::Jid> alias = {};
@@ -114,6 +114,18 @@ struct AccountAnswer {
   std::optional<wire::Jid> lid = {};
 };
 std::vector<AccountAnswer> read_devices(const wire::Node* answer, const std::vector<Fetch>& asked);
+
+/// What the server says of a group.
+struct GroupAnswer {
+  struct Member {
+    wire::Jid jid;
+    std::optional<wire::Jid> alias = {};
+  };
+  wire::Jid asked;
+  bool by_lid = false;
+  std::vector<Member> members = {};
+};
+std::optional<GroupAnswer> read_group(const wire::Node* answer, const wire::Jid& asked);
 
 /// What the server says of one of the devices that it was asked for.
 struct BundleAnswer {

@@ -180,6 +180,38 @@ Result<Devices> Devices::decode(ByteSpan bytes) {
   return devices;
 }
 
+Bytes Group::encode() const {
+  schema::StoredGroup record;
+  for (const wire::Jid& member : members) record.add_member(member.to_string());
+  record.set_by_lid(by_lid);
+  record.set_at(at.value);
+  return schema::serialize(record);
+}
+
+Result<Group> Group::decode(ByteSpan bytes) {
+  WA_TRY(const auto record, schema::parse<schema::StoredGroup>(bytes, "group"));
+  Group group;
+  for (const std::string& member : record.member()) {
+    WA_TRY(wire::Jid jid, wire::Jid::parse(member));
+    group.members.push_back(std::move(jid));
+  }
+  group.by_lid = record.by_lid();
+  group.at.value = record.at();
+  return group;
+}
+
+Bytes GroupKey::encode() const {
+  schema::StoredGroupKey record;
+  record.set_key(schema::field(key));
+  for (const std::string& holder : holders) record.add_holder(holder);
+  return schema::serialize(record);
+}
+
+Result<GroupKey> GroupKey::decode(ByteSpan bytes) {
+  WA_TRY(const auto record, schema::parse<schema::StoredGroupKey>(bytes, "group key"));
+  return GroupKey{to_bytes(record.key()), {record.holder().begin(), record.holder().end()}};
+}
+
 Bytes Retries::encode() const {
   schema::StoredRetries record;
   record.set_count(count);

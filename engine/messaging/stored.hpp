@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 #include <span>
 
 #include "engine/base/change.hpp"
@@ -51,6 +52,24 @@ struct Devices {
 
   Bytes encode() const;
   static Result<Devices> decode(ByteSpan record);
+};
+
+struct Group {
+  std::vector<wire::Jid> members = {};  ///< accounts
+  bool by_lid = false;                  ///< they are called by LID in it
+  UnixMillis at{};
+
+  Bytes encode() const;
+  static Result<Group> decode(ByteSpan record);
+};
+
+/// Our own key for a group.
+struct GroupKey {
+  Bytes key;                      ///< a signal::SenderKey
+  std::set<std::string> holders;  ///< devices that have it, by their canonical names
+
+  Bytes encode() const;
+  static Result<GroupKey> decode(ByteSpan record);
 };
 
 struct Retries {

@@ -237,6 +237,51 @@ NodeBuilder PeerDevice::retry(const std::string& id, std::uint32_t count, bool w
   return receipt;
 }
 
+NodeBuilder PeerDevice::key_enc(const Jid& group) {
+  if (!group_key_) group_key_ = signal::SenderKey::create(random_);
+  return enc(message::Envelope{.content = message::Other{},
+                               .sender_key = message::KeyDistribution{
+                                   group.to_string(), group_key_->distribution().serialize()}});
+}
+
+NodeBuilder PeerDevice::group_enc(const std::string& text) {
+  if (!group_key_) group_key_ = signal::SenderKey::create(random_);
+  const message::Envelope envelope{.content = message::Text{.text = text}};
+  const Bytes padded = signal::pad(message::encode(envelope), random_);
+  const auto ciphertext = group_key_->encrypt(padded, random_);
+  WA_ASSERT(ciphertext.has_value());
+  return NodeBuilder("enc").attr("v", 2).attr("type", std::string("skmsg")).bytes(*ciphertext);
+}
+
+NodeBuilder PeerDevice::group_message(const std::string& id, const Jid& group,
+                                      std::vector<NodeBuilder> encs) const {
+  NodeBuilder stanza("message");
+  stanza.attr("from", group).attr("participant", lid_).attr("participant_pn", number_);
+  stanza.attr("id", id).attr("type", std::string("text")).attr("t", 1'767'225'600);
+  for (NodeBuilder& enc : encs) stanza.child(std::move(enc));
+  return stanza;
+}
+
+std::string PeerDevice::read_group(const NodeBuilder& stanza) {
+  if (const auto copy = copy_in(stanza, *this)) {
+    const auto envelope = read(*copy);
+    if (!envelope) return std::string(signal::to_string(envelope.error().why));
+    if (envelope->sender_key) {
+      const auto key = signal::SenderKeyDistribution::parse(envelope->sender_key->distribution);
+      WA_ASSERT(key.has_value());
+      keys_of_ours_.process(*key);
+    }
+  }
+  const NodeBuilder* enc = child(stanza, "enc");
+  if (!enc) return "no enc";
+  const auto parsed = signal::SenderKeyMessage::parse(bytes_of(*enc));
+  if (!parsed) return std::string(signal::to_string(parsed.error().why));
+  const auto padded = keys_of_ours_.decrypt(*parsed);
+  if (!padded) return std::string(signal::to_string(padded.error().why));
+  const auto envelope = message::decode(*signal::unpad(*padded));
+  return std::get<message::Text>(envelope->content).text;
+}
+
 // ---- the world ------------------------------------------------------------------------------
 
 World::World(std::uint64_t seed) : random(seed), keys(random) {
@@ -389,9 +434,29 @@ void World::ack(const std::string& id, std::optional<int> error, const std::stri
   receive(ack);
 }
 
+NodeBuilder World::answer_group(const Jid& group) const {
+  NodeBuilder node("group");
+  node.attr("id", group.user).attr("addressing_mode", std::string("lid"));
+  const auto found = groups.find(group);
+  if (found == groups.end()) return NodeBuilder("iq").attr("type", std::string("error"));
+  for (const Jid& member : found->second) {
+    NodeBuilder one("participant");
+    one.attr("jid", member);
+    for (const auto& [number, device] : peers_) {
+      if (device->lid().without_device() == member) {
+        one.attr("phone_number", number.without_device());
+        break;
+      }
+    }
+    node.child(std::move(one));
+  }
+  return NodeBuilder("iq").attr("type", std::string("result")).child(std::move(node));
+}
+
 NodeBuilder World::answer(const NodeBuilder& iq) {
   NodeBuilder result("iq");
   result.attr("type", std::string("result"));
+  if (attr(iq, "xmlns") == "w:g2") return answer_group(*Jid::parse(attr(iq, "to")));
   if (attr(iq, "xmlns") == "usync") {
     NodeBuilder list("list");
     for (const NodeBuilder& user : children(*child(*child(iq, "usync"), "list"))) {

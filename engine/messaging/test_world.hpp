@@ -9,6 +9,7 @@
 
 #include "engine/messaging/messenger.hpp"
 #include "engine/messaging/stanzas.hpp"
+#include "engine/protocol/signal/sender_key.hpp"
 
 /// A messenger among scripted peers: its store, its server, and what comes out of it.
 namespace wa::messaging::test {
@@ -89,6 +90,17 @@ class PeerDevice {
 
   signal::Session& session() { return session_; }
 
+  // ---- groups ----
+  /// `<enc>` that brings us this device's key for a group, and `<enc>` written with it.
+  wire::NodeBuilder key_enc(const wire::Jid& group);
+  wire::NodeBuilder group_enc(const std::string& text);
+  /// A stanza of a group, as the server hands it on.
+  wire::NodeBuilder group_message(const std::string& id, const wire::Jid& group,
+                                  std::vector<wire::NodeBuilder> encs) const;
+  /// The text of a stanza that we sent to a group: its copy for this device first, if any.
+  std::string read_group(const wire::NodeBuilder& stanza);
+  void new_group_key() { group_key_.reset(); }
+
  private:
   SeededRandom random_;
   wire::Jid number_;
@@ -98,6 +110,8 @@ class PeerDevice {
   std::map<std::uint32_t, crypto::KeyPair> one_time_;
   std::uint32_t next_pre_key_id_ = 1;
   signal::Session session_;
+  std::optional<signal::SenderKey> group_key_;
+  signal::SenderKeys keys_of_ours_;
 };
 
 /// The `<enc>` of a message stanza that is for a device.
@@ -134,6 +148,7 @@ class World {
   PeerDevice& peer() { return *find(kPeerJid); }
   /// Our own phone.
   PeerDevice& phone() { return *find(kOwnJid.without_device()); }
+  void remove(const wire::Jid& number) { peers_.erase(number); }
   /// The device that a JID names, under either name; null: nobody.
   PeerDevice* find(const wire::Jid& jid);
   signal::PreKeyBundle own_bundle() { return keys.bundle(random, store); }
@@ -165,6 +180,8 @@ class World {
   bool answer_queries = true;
   bool take_events = true;
   bool lids_in_usync = true;
+  /// Who is in which group; named by LID in an answer.
+  std::map<wire::Jid, std::vector<wire::Jid>> groups;
   std::function<void(signal::PreKeyBundle&, const wire::Jid&)> spoil_bundle;
   std::function<bool(const wire::Jid&)> has_bundle = [](const wire::Jid&) { return true; };
 
@@ -178,6 +195,7 @@ class World {
   void perform(Action& action);
   void load(const Load& action);
   wire::NodeBuilder answer(const wire::NodeBuilder& iq);
+  wire::NodeBuilder answer_group(const wire::Jid& group) const;
   ResidentRecords resident() const;
 
   std::map<wire::Jid, std::unique_ptr<PeerDevice>> peers_;  ///< by number
