@@ -39,8 +39,10 @@ std::optional<Jid> asked_jid(const Node& user) {
   return Jid{digits, wire::kServerPn, 0};
 }
 
-NodeBuilder devices_of(Phone& phone, IqContext& context) {
+NodeBuilder devices_of(Phone& phone, Addressing form, IqContext& context) {
   NodeBuilder list("device-list");
+  const Phone* const phones[] = {&phone};
+  list.attr("hash", Accounts::device_hash(phones, form));
   list.child(NodeBuilder("device").attr("id", "0"));
   for (const auto& [number, companion] : phone.companions) {
     list.child(NodeBuilder("device").attr("id", number).attr("key-index", companion.key_index));
@@ -81,10 +83,12 @@ NodeBuilder answer_usync(IqContext& context) {
     if (protocols.has("contact")) {
       answer.child(contact_of(user, phone != nullptr));
     }
-    if (phone != nullptr && protocols.has("devices")) answer.child(devices_of(*phone, context));
+    const Addressing form = addressing_of(*jid);
+    if (phone != nullptr && protocols.has("devices")) {
+      answer.child(devices_of(*phone, form, context));
+    }
     // Who asks by LID knows it.
-    const bool hidden = addressing_of(*jid) == Addressing::lid;
-    if (phone != nullptr && !hidden && protocols.has("lid")) {
+    if (phone != nullptr && form == Addressing::pn && protocols.has("lid")) {
       answer.child(NodeBuilder("lid").attr("val", phone->lid()));
     }
     if (phone != nullptr && protocols.has("disappearing_mode")) {

@@ -62,6 +62,38 @@ export const messageCases = {
     },
   },
 
+  'a group of three hears what each of them says': {
+    schemes: ['ws'],
+    async run(lane) {
+      const client = await lane.launch('talkers');
+      if (lane.major === 6) {
+        await lane.end(client);
+        return 'Baileys 6 shows no message before it has an app-state key';
+      }
+      const kDevices = ['anna', 'bert', 'carl'];
+      const phones = {};
+      for (const device of kDevices) phones[device] = (await lane.pair(client, { device })).phone;
+      const { jid: group } = await client.command('group_create', {
+        device: 'anna', subject: 'Tea', members: [phones.bert.jid, phones.carl.jid],
+      });
+      let withinMs = kFirstLoginMs;
+      for (const round of [1, 2]) {
+        for (const speaker of kDevices) {
+          const text = `${speaker} ${round}`;
+          await client.command('send', { device: speaker, to: group, text });
+          const waiting = new Set(kDevices.filter((device) => device !== speaker));
+          while (waiting.size) {
+            const heard = await client.event('message', withinMs, (event) => event.text === text);
+            assertEqual([heard.chat, waiting.delete(heard.device)], [group, true], `${heard.device} hears ${text}`);
+          }
+          withinMs = kTextMs;
+        }
+      }
+      assertEqual(client.events.all().filter(({ event }) => event === 'undecryptable'), [], 'what nobody could read');
+      await lane.end(client);
+    },
+  },
+
   'Baileys 6 and 7 read each other': {
     schemes: ['ws'],
     async run(lane) {

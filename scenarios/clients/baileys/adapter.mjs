@@ -153,6 +153,7 @@ async function perform(command) {
     case 'delete': return inLane(entry, () => device.delete());
     case 'send': return device.send(command);
     case 'read': return device.read(command);
+    case 'group_create': return device.groupCreate(command);
     case 'inspect': return { ...(await device.inspect()), ...processFigures() };
     default: throw new CommandError('unsupported', `no command ${JSON.stringify(command.cmd)}`);
   }

@@ -143,6 +143,12 @@ export class Device {
     await sock.readMessages(keys);
   }
 
+  /** Answers the JID of the new group, which has these members and this device's account. */
+  async groupCreate({ subject, members }) {
+    const { id } = await this.#connected().groupCreate(subject, members.map(toJid));
+    return { jid: id };
+  }
+
   async inspect() {
     await this.#settled();
     const { state } = this.#auth ?? (await baileys.useMultiFileAuthState(this.#folder));
