@@ -15,7 +15,7 @@ import { classify } from './close_policy.mjs';
 import { KeptMessages } from './kept_messages.mjs';
 import { baileys, major } from './library.mjs';
 import { mediaAgent } from './media_host.mjs';
-import { ackEvent, messageEvent, sendArguments } from './messages.mjs';
+import { ackEvent, messageEvent, sendArguments, toJid } from './messages.mjs';
 import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
