@@ -206,6 +206,44 @@ TEST_F(PhoneRoutesTest, ACompanionGetsACopyOfWhatItsPhoneSends) {
   EXPECT_EQ(std::get<message::Text>(copy.content).text, "hello");
 }
 
+TEST_F(PhoneRoutesTest, PhonesWriteToTheirGroups) {
+  (void)bench_.command(AddPhone{kBen, "Ben"});
+  const DeviceKeys keys(bench_.random());
+  const Linked linked = link_device(bench_, keys, kAnna);
+  TestClient client(bench_, keys);
+  client.log_in(linked.phone, linked.device, false);
+  TestSignal reader(keys, bench_.random());
+  for (const wire::Frame& frame : messages(client)) (void)reader.read(frame.root());
+  NodeBuilder create("create");
+  create.attr("subject", "two").attr("key", "1");
+  create.child(NodeBuilder("participant").attr("jid", Jid(kBen, wire::kServerPn)));
+  client.send(NodeBuilder("iq")
+                  .attr("id", "g1")
+                  .attr("to", Jid("", wire::kServerGroup))
+                  .attr("type", "set")
+                  .attr("xmlns", "w:g2")
+                  .child(std::move(create)));
+  const wire::Frame created = client.receive();
+  ASSERT_NE(created.root().child("group"), nullptr) << wire::to_xml(created.root());
+  const std::string group = created.root().child("group")->printed("id") + "@g.us";
+
+  const std::string first = send({kAnna, group, SayText{"hello, both", ""}, ""});
+  EXPECT_EQ(last(kBen).id, first);
+  EXPECT_EQ(last(kBen).text, "hello, both");
+  EXPECT_EQ(last(kBen).chat, group);
+  EXPECT_EQ(last(kBen).from, "15550100001@s.whatsapp.net");
+  const auto copies = messages(client);
+  ASSERT_EQ(copies.size(), 1u);
+  const auto key = reader.read(copies[0].root());
+  ASSERT_TRUE(key.sender_key) << "the first message brings the key";
+  EXPECT_EQ(key.sender_key->group, group);
+  send({kBen, group, SayText{"an answer", first}, ""});
+  EXPECT_EQ(last(kAnna).text, "an answer");
+  EXPECT_EQ(last(kAnna).about, first);
+  EXPECT_EQ(refused({kBen, "120363999999999999@g.us", SayText{"x", ""}, ""}).code,
+            "unknown_recipient");
+}
+
 TEST_F(PhoneRoutesTest, SessionsSurviveARestartOfTheServer) {
   (void)bench_.command(AddPhone{kAnna, "Anna"});
   (void)bench_.command(AddPhone{kBen, "Ben"});
