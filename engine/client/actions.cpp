@@ -151,11 +151,27 @@ void append_canonical(const Action& action, Bytes& out) {
                    canonical.number(static_cast<int>(close.how));
                  },
                  [&](const Commit& commit) { canonical.commit(commit); },
+                 [&](const Load& load) {
+                   canonical.number(load.load_id);
+                   canonical.count(load.keys.size());
+                   for (const RecordKey& key : load.keys) {
+                     canonical.text(key.kind);
+                     canonical.text(key.key);
+                   }
+                 },
                  [&](const Compute& compute) {
                    canonical.number(compute.job_id);
                    canonical.job(compute.job);
                  },
                  [&](const PublishStatus& publish) { canonical.status(publish.status); },
+                 [&](const PublishEvent& publish) {
+                   canonical.number(static_cast<std::int64_t>(publish.event.seq));
+                   const auto& what = publish.event.what;
+                   if (const auto* accepted = std::get_if<messaging::SendAccepted>(&what)) {
+                     return canonical.text(accepted->id);  // it is never stored
+                   }
+                   canonical.bytes(messaging::encode(what));
+                 },
                  [&](const Report& report) {
                    canonical.number(static_cast<int>(report.level));
                    canonical.text(report.text);

@@ -8,6 +8,7 @@
 #include "engine/base/change.hpp"
 #include "engine/base/now.hpp"
 #include "engine/client/status.hpp"
+#include "engine/messaging/messenger.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 #include "engine/protocol/pairing/client_payload.hpp"
 #include "engine/protocol/pairing/pairing_code.hpp"
@@ -82,11 +83,18 @@ struct Computed {
   std::uint32_t job_id = 0;
   ComputeValue value;
 };
+// Of messages; engine/messaging/messenger.hpp says what they mean. A device that is not paired
+// fails every SendRequested.
+using messaging::EventTaken;
+using messaging::Loaded;
+using messaging::ReadRequested;
+using messaging::SendRequested;
 struct DeadlineReached {};
 
-using Event = std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
-                           DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived,
-                           SocketClosed, Computed, DeadlineReached>;
+using Event =
+    std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
+                 DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived, SocketClosed,
+                 Computed, Loaded, SendRequested, ReadRequested, EventTaken, DeadlineReached>;
 
 // ---- actions: what the shell must do, in order ----------------------------------------------
 
@@ -120,6 +128,17 @@ struct Commit {
   std::string_view point = "";
   bool operator==(const Commit&) const = default;
 };
+/// Read records, as all commits before leave them, durable or not. Never held back.
+struct Load {
+  std::uint32_t load_id = 0;
+  std::vector<RecordKey> keys;
+  bool operator==(const Load&) const = default;
+};
+/// Something that the application wants to know. One with a `seq` comes again at every start until
+/// EventTaken says that it is safe.
+struct PublishEvent {
+  messaging::AppEvent event;
+};
 struct Compute {
   std::uint32_t job_id = 0;
   ComputeJob job;
@@ -134,8 +153,8 @@ struct Report {
   std::string text;
 };
 
-using Action =
-    std::variant<DialSocket, SendBytes, CloseSocket, Commit, Compute, PublishStatus, Report>;
+using Action = std::variant<DialSocket, SendBytes, CloseSocket, Commit, Load, Compute,
+                            PublishStatus, PublishEvent, Report>;
 
 /// Kind and contents of an action as bytes, for trace hashes. Deterministic across platforms.
 void append_canonical(const Action& action, Bytes& out);

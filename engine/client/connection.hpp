@@ -56,8 +56,8 @@ class Connection {
   void send(const wire::NodeBuilder& node, Now now, Random& random, std::vector<Action>& actions);
   bool broken() const { return broken_; }
 
-  std::string open_request(Purpose purpose, Now now) {
-    return requests_->open(purpose, now.mono + timings_.request);
+  std::string open_request(Purpose purpose, Now now, std::uint32_t number = 0) {
+    return requests_->open({purpose, number}, now.mono + timings_.request);
   }
   std::optional<Requests>& requests() { return requests_; }
   std::vector<Keepalive::Action> wake_keepalive(Now now, Random& random) {

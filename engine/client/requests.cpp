@@ -11,13 +11,13 @@ Requests::Requests(Random& random) {
   prefix_ = std::to_string(first) + "." + std::to_string(second) + "-";
 }
 
-std::string Requests::open(Purpose purpose, Instant deadline) {
+std::string Requests::open(Request request, Instant deadline) {
   const std::uint64_t number = next_number_++;
-  waiting_.push_back({number, purpose, deadline});
+  waiting_.push_back({number, request, deadline});
   return prefix_ + std::to_string(number);
 }
 
-std::optional<Purpose> Requests::take(std::string_view id) {
+std::optional<Requests::Request> Requests::take(std::string_view id) {
   if (!id.starts_with(prefix_)) return std::nullopt;
   id.remove_prefix(prefix_.size());
   std::uint64_t number = 0;
@@ -25,18 +25,18 @@ std::optional<Purpose> Requests::take(std::string_view id) {
   if (error != std::errc() || end != id.data() + id.size()) return std::nullopt;
   const auto found = std::ranges::find(waiting_, number, &Waiting::number);
   if (found == waiting_.end()) return std::nullopt;
-  const Purpose purpose = found->purpose;
+  const Request request = found->request;
   waiting_.erase(found);
-  return purpose;
+  return request;
 }
 
-std::optional<Purpose> Requests::take_expired(Instant now) {
+std::optional<Requests::Request> Requests::take_expired(Instant now) {
   const auto found =
       std::ranges::find_if(waiting_, [&](const Waiting& one) { return one.deadline <= now; });
   if (found == waiting_.end()) return std::nullopt;
-  const Purpose purpose = found->purpose;
+  const Request request = found->request;
   waiting_.erase(found);
-  return purpose;
+  return request;
 }
 
 std::optional<Instant> Requests::next_deadline() const {

@@ -21,6 +21,7 @@ enum class Purpose : std::uint8_t {
   remove_companion,
   companion_hello,
   companion_finish,
+  messaging,  ///< of the messenger, which numbers its own
 };
 
 /// The IQs of one stream that wait for their answer: draws ids, matches answers, knows deadlines.
@@ -31,21 +32,28 @@ class Requests {
  public:
   explicit Requests(Random& random);
 
+  struct Request {
+    Request(Purpose what, std::uint32_t which = 0) : purpose(what), number(which) {}
+    Purpose purpose;
+    std::uint32_t number;  ///< which one of several of this purpose
+    bool operator==(const Request&) const = default;
+  };
+
   /// The id of a new request.
-  std::string open(Purpose purpose, Instant deadline);
+  std::string open(Request request, Instant deadline);
 
   /// What an answer is for, which then no longer waits; empty when nothing waits under this id.
-  std::optional<Purpose> take(std::string_view id);
+  std::optional<Request> take(std::string_view id);
 
   /// One request that has waited too long, which then no longer waits; empty when there is none.
-  std::optional<Purpose> take_expired(Instant now);
+  std::optional<Request> take_expired(Instant now);
 
   std::optional<Instant> next_deadline() const;
 
  private:
   struct Waiting {
     std::uint64_t number;
-    Purpose purpose;
+    Request request;
     Instant deadline;
   };
   std::string prefix_;

@@ -85,7 +85,10 @@ Session::Impl::Impl(Config config, Stored stored, Random& random)
     }
     status_.last_close = std::move(close->close);
   }
-  if (paired()) status_.jid = credentials_->account->jid.to_string();
+  if (paired()) {
+    status_.jid = credentials_->account->jid.to_string();
+    begin_messages(std::move(stored.messages));
+  }
   status_.removal_pending = !tombstones_.empty();
   if (!tombstones_.empty()) errand_at_ = Instant{};
   published_ = status_;
@@ -96,6 +99,10 @@ std::vector<Action> Session::Impl::step(const Event& event, Now now) {
   std::visit([this](const auto& one) { on(one); }, event);
   if (connection_ && connection_->broken() && connection_->stage() != Stage::ending) {
     end_locally("stream_broken", "a stanza could not be sealed");
+  }
+  if (messenger_ready_ && !online()) {
+    messenger_ready_ = false;
+    tell_messenger(messaging::StreamEnded{});
   }
   publish();
   return std::exchange(actions_, {});
@@ -122,6 +129,7 @@ std::optional<Instant> Session::Impl::next_deadline() const {
   if (farewell_) consider(farewell_->deadline);
   if (code_wanted_) consider(code_wanted_->begin_by);
   if (finishing_) consider(finishing_->deadline);
+  if (messenger_) consider(messenger_->next_deadline());
   return next;
 }
 
@@ -268,6 +276,7 @@ void Session::Impl::on(const DeadlineReached&) {
     // A step of its own: what is due as well would hide that from users.
     return fail_code("pairing_code_timeout", {});
   }
+  tell_messenger(messaging::DeadlineReached{});
   if (connection_) wake_connection();
   reconnect_.deadline_reached(now_.mono);
   status_.attempts = reconnect_.attempts();
@@ -291,9 +300,9 @@ void Session::Impl::wake_connection() {
     ping();
   }
   while (connection_ && connection_->requests()) {
-    const auto purpose = connection_->requests()->take_expired(now_.mono);
-    if (!purpose) break;
-    on_answer(*purpose, nullptr);
+    const auto request = connection_->requests()->take_expired(now_.mono);
+    if (!request) break;
+    on_answer(*request, nullptr);
   }
   if (connection_ && connection_->code_changes_at && now_.mono >= *connection_->code_changes_at) {
     rotate_code();
@@ -370,9 +379,12 @@ void Session::Impl::close_socket() {
   connection_.reset();
 }
 
+Put Session::Impl::put_credentials() const {
+  return {std::string(kCredentialsKind), std::string(kCredentialsKey), credentials_->encode()};
+}
+
 void Session::Impl::store_credentials(std::string_view point, std::vector<Change> changes) {
-  changes.insert(changes.begin(), Put{std::string(kCredentialsKind), std::string(kCredentialsKey),
-                                      credentials_->encode()});
+  changes.insert(changes.begin(), put_credentials());
   actions_.push_back(Commit{std::move(changes), point});
 }
 

@@ -16,7 +16,8 @@
 /// The inside of Session, by file: session.cpp (commands, dialing, deadlines), session_ends.cpp
 /// (what follows the end of a stream), session_removal.cpp (logout, delete, and what they owe the
 /// server), session_stanzas.cpp (stanzas in general, login), session_pairing.cpp (stanzas of
-/// pairing), session_pairing_code.cpp (the code that is typed instead of a scan).
+/// pairing), session_pairing_code.cpp (the code that is typed instead of a scan),
+/// session_messages.cpp (what its messenger needs).
 namespace wa::client {
 
 class Session::Impl {
@@ -58,6 +59,10 @@ class Session::Impl {
   /// The connection, if it is not on an errand for a device that is gone.
   Connection* own_connection() const {
     return connection_ && !connection_->errand ? connection_.get() : nullptr;
+  }
+  bool online() const {
+    const Connection* const own = own_connection();
+    return own && own->stage() == Stage::online;
   }
   bool paired() const { return credentials_ && credentials_->account; }
   /// Paired, and the next login is the first one.
@@ -109,7 +114,7 @@ class Session::Impl {
   void on_established(Stream::Established established);
   void on_stanza(const wire::Node& stanza);
   void on_iq(const wire::Node& iq);
-  void on_answer(Purpose purpose, const wire::Node* answer);
+  void on_answer(Requests::Request request, const wire::Node* answer);
   void on_bulletin(const wire::Node& bulletin);
   void on_notification(const wire::Node& notification);
   /// An answer that may carry the server's time.
@@ -129,6 +134,36 @@ class Session::Impl {
   void send(const Node& node) {
     connection_->send(node, now_, random_, actions_);
   }
+
+  // ---- session_messages.cpp ----
+  class MessengerKeys final : public messaging::OwnKeys {
+   public:
+    explicit MessengerKeys(Impl& session);
+    const signal::LocalIdentity& identity() const override { return identity_; }
+    const pairing::SignedPreKey& signed_pre_key() const override;
+    std::optional<crypto::KeyPair> signed_pre_key(std::uint32_t id) const override;
+    const wire::Jid& jid() const override;
+    const wire::Jid& lid() const override;
+    ByteSpan signed_device_identity() const override;
+    signal::PreKeyBundle::OneTime make_pre_key(Random& random,
+                                               std::vector<Change>& changes) override;
+
+   private:
+    const Credentials& own() const;
+    Impl& session_;
+    signal::LocalIdentity identity_;
+  };
+  /// An account can say and hear something from here on.
+  void begin_messages(messaging::ResidentRecords stored);
+  void end_messages();
+  void tell_messenger(const messaging::Event& event);
+  Now corrected_now() const { return {now_.mono, server_time()}; }
+  void perform(messaging::Action action);
+  void on(const SendRequested& request);
+  void on(const ReadRequested& request);
+  void on(const EventTaken& taken);
+  void on(const Loaded& loaded);
+  void refuse_send(const SendRequested& request);
 
   // ---- session_pairing.cpp ----
   bool on_pairing_iq(const wire::Node& iq);
@@ -152,6 +187,7 @@ class Session::Impl {
   void fail_code(std::string_view word, std::string text);
 
   // ---- all ----
+  Put put_credentials() const;
   void store_credentials(std::string_view point, std::vector<Change> changes = {});
   void report(Report::Level level, std::string text);
   void publish();
@@ -208,6 +244,10 @@ class Session::Impl {
   std::optional<Instant> first_open_;  ///< of an account that was paired in this run
   std::optional<Instant> last_takeover_;
   std::vector<std::string> reported_kinds_;
+
+  std::unique_ptr<MessengerKeys> keys_;
+  std::unique_ptr<messaging::Messenger> messenger_;  ///< while there is an account
+  bool messenger_ready_ = false;                     ///< it was told that a stream is up
 
   // Of the current step.
   Now now_;

@@ -280,6 +280,7 @@ TEST(SessionLoginTest, EveryStanzaThatWantsAnAckGetsExactlyOne) {
   const auto before = world.session.counters().unhandled_stanzas;
   const wire::Jid from("15550100002", wire::kServerPn, 4);
   int sent = 0;
+  int for_messenger = 0;
   for (const char* tag : {"message", "receipt", "notification", "call", "status", "foo"}) {
     for (int i = 0; i < 3; ++i) {
       world.send(NodeBuilder(tag)
@@ -289,6 +290,8 @@ TEST(SessionLoginTest, EveryStanzaThatWantsAnAckGetsExactlyOne) {
                      .attr("participant", wire::Jid("7", "lid"))
                      .attr("recipient", wire::Jid("8", "lid")));
       ++sent;
+      const std::string_view name(tag);
+      if (name == "message" || name == "receipt") ++for_messenger;
     }
   }
   for (const char* tag : {"presence", "chatstate", "ack"}) {
@@ -306,7 +309,8 @@ TEST(SessionLoginTest, EveryStanzaThatWantsAnAckGetsExactlyOne) {
     EXPECT_TRUE(attr(ack, "id").starts_with(attr(ack, "class")));
   }
   EXPECT_EQ(ids.size(), acks.size());
-  EXPECT_EQ(world.session.counters().unhandled_stanzas, before + static_cast<std::uint64_t>(sent));
+  EXPECT_EQ(world.session.counters().unhandled_stanzas,
+            before + static_cast<std::uint64_t>(sent - for_messenger));
   EXPECT_EQ(world.stanzas.size(), acks.size());
 }
 

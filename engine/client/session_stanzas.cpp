@@ -88,6 +88,9 @@ void Session::Impl::on_established(Stream::Established established) {
 void Session::Impl::on_stanza(const wire::Node& stanza) {
   if (stanza.tag == "iq") return on_iq(stanza);
   if (stanza.tag == "ib") return on_bulletin(stanza);
+  if (messenger_ && messaging::Messenger::handles(stanza)) {
+    return tell_messenger(messaging::StanzaReceived{&stanza});
+  }
   if (stanza.tag == "success") return on_success(stanza);
   if (stanza.tag == "stream:error") return on_stream_error(stanza);
   if (stanza.tag == "failure") return on_failure(stanza);
@@ -115,9 +118,9 @@ void Session::Impl::unhandled(const wire::Node& stanza) {
 void Session::Impl::on_iq(const wire::Node& iq) {
   const std::string_view type = iq.attr("type");
   if (type == "result" || type == "error") {
-    const auto purpose = connection_->requests()->take(iq.attr("id"));
-    if (!purpose) return unhandled(iq);
-    return on_answer(*purpose, &iq);
+    const auto request = connection_->requests()->take(iq.attr("id"));
+    if (!request) return unhandled(iq);
+    return on_answer(*request, &iq);
   }
   if (type == "get" && iq.attr("xmlns") == "urn:xmpp:ping") return answer_iq(iq);
   if (!on_pairing_iq(iq)) unhandled(iq);
@@ -131,9 +134,10 @@ void Session::Impl::answer_iq(const wire::Node& iq) {
 }
 
 /// `answer` is null when none came in time.
-void Session::Impl::on_answer(Purpose purpose, const wire::Node* answer) {
+void Session::Impl::on_answer(Requests::Request request, const wire::Node* answer) {
   const bool accepted = answer && answer->attr("type") == "result";
-  switch (purpose) {
+  switch (request.purpose) {
+    case Purpose::messaging: return tell_messenger(messaging::Answered{request.number, answer});
     case Purpose::ping:
       if (accepted) learn_time(*answer);
       return;
@@ -192,6 +196,8 @@ void Session::Impl::on_success(const wire::Node& success) {
   if (farewell_) return ask_removal(credentials_->account->jid);
 
   run_login(LoginSequence::LoggedIn{});
+  messenger_ready_ = true;
+  tell_messenger(messaging::StreamReady{});
   send(wire::NodeBuilder("ib").child(
       wire::NodeBuilder("unified_session").attr("id", unified_session_id(server_time()))));
 }

@@ -114,7 +114,7 @@ Result<Stored> Stored::read(const StoredRecords& records) {
   Stored stored;
   if (const Bytes* record = self_of(records, kCredentialsKind)) {
     WA_TRY(stored.credentials, Credentials::decode(*record));
-  } else if (!of_kind(records, kPreKeyKind).empty()) {
+  } else if (records.contains(kPreKeyKind)) {
     return Error{Errc::malformed, "credentials: missing, although there are pre-keys of them"};
   }
   if (const Bytes* record = self_of(records, kLastCloseKind)) {
@@ -130,7 +130,20 @@ Result<Stored> Stored::read(const StoredRecords& records) {
       stored.quarantine.push_back({key, one->close.close.at});
     }
   }
+  stored.messages = {.outbox = of_kind(records, messaging::kOutboxKind),
+                     .events = of_kind(records, messaging::kEventKind),
+                     .messenger = of_kind(records, messaging::kMessengerKind)};
   return stored;
+}
+
+std::set<std::string, std::less<>> resident_kinds() {
+  std::set<std::string, std::less<>> kinds;
+  for (const std::string_view kind :
+       {kCredentialsKind, kLastCloseKind, kTombstoneKind, kQuarantineKind, messaging::kOutboxKind,
+        messaging::kEventKind, messaging::kMessengerKind}) {
+    kinds.emplace(kind);
+  }
+  return kinds;
 }
 
 std::uint32_t Stored::last_attempt_id() const {

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -51,7 +52,12 @@ struct Tombstone {
 /// kind → key → bytes, as stores give it.
 using StoredRecords = std::map<std::string, std::map<std::string, Bytes, std::less<>>, std::less<>>;
 
-/// All that a session wants to know when it begins.
+/// The kinds that are in memory while a session runs; records of others are loaded when they are
+/// needed.
+std::set<std::string, std::less<>> resident_kinds();
+
+/// All that a session wants to know when it begins: of the resident kinds the records, and of
+/// others whether there are any.
 struct Stored {
   std::optional<Credentials> credentials = {};
   std::optional<FinalClose> last_close = {};
@@ -61,6 +67,7 @@ struct Stored {
     UnixMillis at;
   };
   std::vector<Evidence> quarantine = {};
+  messaging::ResidentRecords messages = {};
 
   /// Errors: `malformed`: the credentials are damaged, or gone while their pre-keys are there. Then
   /// nobody may pair over them. Other damaged records are left as they are and not reported here.

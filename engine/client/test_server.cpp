@@ -209,6 +209,18 @@ void World::perform(Action action) {
           [&](const Compute& job) {
             events_.push_back(Computed{job.job_id, compute(job.job)});
           },
+          [&](const Load& load) {
+            Loaded loaded{load.load_id, {}};
+            for (const RecordKey& key : load.keys) {
+              const auto& of_kind = store[key.kind];
+              const auto found = of_kind.find(key.key);
+              loaded.values.push_back(found == of_kind.end() ? std::nullopt
+                                                             : std::optional(found->second));
+            }
+            std::erase_if(store, [](const auto& kind) { return kind.second.empty(); });
+            events_.push_back(std::move(loaded));
+          },
+          [&](const PublishEvent& publish) { app_events.push_back(publish.event); },
           [&](const PublishStatus& publish) { statuses.push_back(publish.status); },
           [](const Report&) {},
       },

@@ -134,6 +134,7 @@ class World {
   bool forgot_account() const;
   Stored stored() const { return Stored::read(store).value(); }
   std::vector<NodeBuilder> stanzas;
+  std::vector<messaging::AppEvent> app_events;
   std::vector<Status> statuses;
   std::vector<Action> actions;  ///< all, in order
   std::vector<Instant> dial_times;

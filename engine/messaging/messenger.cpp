@@ -32,6 +32,9 @@ bool Messenger::handles(const wire::Node& stanza) {
   return stanza.tag == "notification" && IncomingNotice::read(stanza);
 }
 
+std::vector<Change> Messenger::forget(Now now) const {
+  return impl_->forget(now);
+}
 std::vector<Action> Messenger::step(const Event& event, Now now) {
   return impl_->step(event, now);
 }
@@ -97,6 +100,7 @@ void Messenger::Impl::on(const StreamReady&) {
 
 void Messenger::Impl::on(const StreamEnded&) {
   streaming_ = false;
+  if (!taken_.empty()) erase_taken_now();
   queries_.clear();
   fetches_.clear();
   sleeping_.clear();
@@ -194,6 +198,7 @@ void Messenger::Impl::on(const Loaded& event) {
 void Messenger::Impl::on(const EventTaken& event) {
   if (events_.erase(event.seq) == 0) return;
   taken_.insert(event.seq);
+  if (!streaming_) return erase_taken_now();  // nothing else will be committed soon
   if (!erase_taken_at_) erase_taken_at_ = now_.mono + kEraseTakenAfter;
 }
 
@@ -205,9 +210,7 @@ void Messenger::Impl::on(const DeadlineReached&) {
   for (const std::string& id : late) {
     change(kPointSent, [&] { failed(id, "timed_out", std::nullopt); });
   }
-  if (erase_taken_at_ && *erase_taken_at_ <= now_.mono) {
-    change(kPointTaken, [this] { erase_taken(); });
-  }
+  if (erase_taken_at_ && *erase_taken_at_ <= now_.mono) erase_taken_now();
   while (!sleeping_.empty() && sleeping_.begin()->first <= now_.mono) {
     wake(sleeping_.extract(sleeping_.begin()).mapped());
   }
@@ -407,6 +410,10 @@ void Messenger::Impl::conclude(std::string_view point) {
   for (AppEvent& event : effects_.replies) actions_.push_back(Publish{std::move(event)});
   for (AppEvent& event : effects_.events) actions_.push_back(Publish{std::move(event)});
   effects_ = {};
+}
+
+void Messenger::Impl::erase_taken_now() {
+  change(kPointTaken, [this] { erase_taken(); });
 }
 
 void Messenger::Impl::erase_taken() {

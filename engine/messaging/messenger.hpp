@@ -120,6 +120,9 @@ class Messenger {
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
 
+  /// All that it stores, gone: for when the account is.
+  std::vector<Change> forget(Now now) const;
+
   struct Counters {
     std::uint64_t received = 0;
     std::uint64_t duplicates = 0;

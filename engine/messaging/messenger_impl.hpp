@@ -22,6 +22,9 @@ class Messenger::Impl {
  public:
   Impl(OwnKeys& keys, ResidentRecords stored, Random& random);
 
+  std::vector<Change> forget(Now now) const {
+    return erase_everything(watermarks_.cleaned_day, day_of(now.wall));
+  }
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
   const Counters& counters() const { return counters_; }
@@ -109,6 +112,7 @@ class Messenger::Impl {
   void change(std::string_view point, const std::function<void()>& make);
   /// The handler has come to its end: one commit, and what follows from it.
   void conclude(std::string_view point);
+  void erase_taken_now();
   void erase_taken();
   bool clean_old_days();
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
+#include <set>
 
 #include "engine/base/limits.hpp"
 #include "engine/base/overloaded.hpp"
@@ -116,6 +117,22 @@ std::string kind_of_day(std::string_view kind, Day day) {
 
 std::span<const DailyKind> daily_kinds() {
   return kDailyKinds;
+}
+
+std::vector<Change> erase_everything(Day cleaned_day, Day today) {
+  std::vector<Change> changes;
+  for (const std::string_view kind : {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind,
+                                      kNumberOfKind, kOutboxKind, kEventKind, kMessengerKind}) {
+    changes.emplace_back(Erase{std::string(kind), {}});
+  }
+  for (const DailyKind& daily : daily_kinds()) {
+    std::set<Day> days{today};
+    for (Day back = 0; back <= daily.kept_days && back <= cleaned_day; ++back) {
+      days.insert(cleaned_day - back);
+    }
+    for (const Day day : days) changes.emplace_back(Erase{kind_of_day(daily.kind, day), {}});
+  }
+  return changes;
 }
 
 std::vector<RecordKey> days_of(std::string_view kind, std::string_view key, Day today) {

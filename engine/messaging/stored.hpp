@@ -29,6 +29,10 @@ std::span<const DailyKind> daily_kinds();
 /// The record of each day that may hold it, newest first.
 std::vector<RecordKey> days_of(std::string_view kind, std::string_view key, Day today);
 
+/// All that a messenger stores, gone: its kinds, and those of the days that it has written on, of
+/// which `cleaned_day` (of the watermarks) is the last.
+std::vector<Change> erase_everything(Day cleaned_day, Day today);
+
 /// A message of ours: not yet acknowledged, or kept for retries.
 struct Sent {
   wire::Jid to;

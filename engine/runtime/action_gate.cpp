@@ -132,6 +132,7 @@ bool ActionGate::may_pass(const Action& action) const {
                         [](const client::SendBytes&) { return false; },
                         [](const client::DialSocket&) { return false; },
                         [](const client::Commit&) { return false; },
+                        [](const client::PublishEvent&) { return false; },
                         [&](const client::PublishStatus& status) {
                           if (status.status.state == State::connected) return false;
                           // A `connected` that is still held counts too: published after this one,

@@ -174,11 +174,42 @@ void Custody::on(CommitEnded ended) {
   if (!ended.result) {
     const Error& error = ended.result.error();
     if (error.code == Errc::fenced) return on(OwnershipLost{incarnation_, error.detail});
-    return rebuild(error.detail);
+    return rebuild("a commit", error.detail);
   }
   failures_ = 0;
   ++generation_;
   pass(gate_.durable());
+}
+
+Custody::Lookup Custody::look_up(client::Load load) const {
+  Lookup lookup;
+  lookup.loaded.load_id = load.load_id;
+  for (RecordKey& key : load.keys) {
+    if (const auto uncommitted = gate_.uncommitted(key)) {
+      lookup.loaded.values.push_back(*uncommitted ? std::optional(**uncommitted) : std::nullopt);
+      continue;
+    }
+    lookup.places.push_back(lookup.loaded.values.size());
+    lookup.loaded.values.emplace_back();
+    lookup.keys.push_back(std::move(key));
+  }
+  return lookup;
+}
+
+void Custody::on(LookupEnded ended) {
+  if (!running() || ended.incarnation != incarnation_) return;
+  if (!ended.found) {
+    Error error = ended.found.error();
+    if (error.code == Errc::fenced) return on(OwnershipLost{incarnation_, std::move(error.detail)});
+    if (error.code != Errc::malformed) return rebuild("a load", error.detail);
+    drop_machine();
+    return show_store_error("damaged", std::move(error.detail));
+  }
+  WA_ASSERT(ended.found->size() == ended.lookup.places.size());
+  for (std::size_t i = 0; i < ended.found->size(); ++i) {
+    ended.lookup.loaded.values[ended.lookup.places[i]] = std::move((*ended.found)[i]);
+  }
+  actions_.push_back(Feed{std::move(ended.lookup.loaded)});
 }
 
 void Custody::on(OwnershipLost lost) {
@@ -204,10 +235,11 @@ void Custody::drop_machine() {
   actions_.push_back(DropMachine{});
 }
 
-/// What the machine believes to be durable is not: it is made anew from what is.
-void Custody::rebuild(const std::string& why) {
+/// What the machine believes to be durable is not, or it cannot go on without what it asked for: it
+/// is made anew from what is durable.
+void Custody::rebuild(std::string_view what, std::string_view why) {
   drop_machine();
-  actions_.push_back(Warn{"a commit failed: " + why});
+  actions_.push_back(Warn{std::string(what) + " failed: " + std::string(why)});
   if (++failures_ >= kStoreFailures) {
     failures_ = 0;  // the next start has as many
     return show_store_error("commit_failed", {});
@@ -227,7 +259,7 @@ void Custody::on(DeadlineReached) {
   } else if (opening()) {
     open_failed({Errc::environment, kLate});
   } else if (running()) {
-    rebuild(kLate);
+    rebuild("a commit", kLate);
   } else {
     open({.deadline = {}, .by_itself = true, .why = {}, .waiting = {}});
   }

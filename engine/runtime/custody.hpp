@@ -47,6 +47,14 @@ class Custody {
   using CommandId = std::uint64_t;
   using Incarnation = std::uint32_t;
 
+  /// A Load of the machine, as far as the store has to be asked: what is committed and not durable
+  /// yet is in `loaded` already.
+  struct Lookup {
+    std::vector<RecordKey> keys;
+    std::vector<std::size_t> places;  ///< of the keys' values in `loaded`
+    client::Loaded loaded;
+  };
+
   // ---- events ----
 
   /// Start, pairing code, stop, logout or delete.
@@ -78,6 +86,13 @@ class Custody {
     Incarnation incarnation = 0;
     Result<void> result;
   };
+  /// What the store has of the records of a Lookup, in the order of its keys. Errors as of
+  /// OpenFailed.
+  struct LookupEnded {
+    Incarnation incarnation = 0;
+    Lookup lookup;
+    Result<std::vector<std::optional<Bytes>>> found;
+  };
   struct EraseEnded {
     CommandId id = 0;
     Result<void> result;
@@ -86,7 +101,7 @@ class Custody {
   struct Rested {};
   struct DeadlineReached {};
   using Event = std::variant<Commanded, Opened, OpenFailed, OwnershipLost, Stepped, CommitEnded,
-                             EraseEnded, Rested, DeadlineReached>;
+                             LookupEnded, EraseEnded, Rested, DeadlineReached>;
 
   // ---- actions ----
 
@@ -128,6 +143,10 @@ class Custody {
   explicit Custody(Config config) : config_(config) {}
 
   std::vector<Action> step(Event event, Now now);
+  /// How to perform a Load of the machine: ask the store for the keys, also when there are none,
+  /// and answer with LookupEnded, never inside the call.
+  Lookup look_up(client::Load load) const;
+
   /// Its own; that of the machine is the machine's.
   std::optional<Instant> next_deadline() const;
 
@@ -161,6 +180,7 @@ class Custody {
   void on(OwnershipLost lost);
   void on(Stepped stepped);
   void on(CommitEnded ended);
+  void on(LookupEnded ended);
   void on(EraseEnded ended);
   void on(Rested rested);
   void on(DeadlineReached reached);
@@ -168,7 +188,7 @@ class Custody {
   void open(Opening opening);
   void open_failed(Error error);
   void drop_machine();
-  void rebuild(const std::string& why);
+  void rebuild(std::string_view what, std::string_view why);
   void pass(std::vector<client::Action> actions);
   void show_elsewhere(std::string why);
   void show_store_error(std::string_view reason, std::string why);

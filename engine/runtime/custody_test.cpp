@@ -22,6 +22,7 @@ std::string name(const client::Event& event) {
                         [](const client::StopRequested&) { return "stop"; },
                         [](const client::LogoutRequested&) { return "logout"; },
                         [](const client::DeleteRequested&) { return "delete"; },
+                        [](const client::Loaded&) { return "loaded"; },
                         [](const client::DeadlineReached&) { return "deadline"; },
                         [](const auto&) { return "other"; },
                     },
@@ -372,6 +373,63 @@ TEST_F(CustodyTest, AStatusWithoutAMachineKeepsWhatStaysTrue) {
     return;
   }
   ADD_FAILURE() << "nothing was shown";
+}
+
+// ---- loads ----
+
+class CustodyLoadTest : public CustodyTest {
+ protected:
+  using Values = std::vector<std::optional<Bytes>>;
+
+  Custody::Lookup look_up() { return custody_.look_up({7, {{"k", "1"}, {"k", "2"}, {"k", "3"}}}); }
+  /// What the machine is fed.
+  Values fed(Custody::Lookup lookup, Values found) {
+    auto actions = custody_.step(
+        Custody::LookupEnded{custody_.incarnation(), std::move(lookup), std::move(found)}, {});
+    EXPECT_EQ(actions.size(), 1u);
+    const auto& loaded = std::get<client::Loaded>(std::get<Custody::Feed>(actions.at(0)).event);
+    EXPECT_EQ(loaded.load_id, 7u);
+    return loaded.values;
+  }
+  const Bytes one_{std::byte{1}};
+  const Bytes two_{std::byte{2}};
+};
+
+TEST_F(CustodyLoadTest, TheStoreIsAskedForWhatNoCommitHasTouched) {
+  run();
+  step(
+      Custody::Stepped{{client::Commit{{Put{"k", "1", one_}}}, client::Commit{{Erase{"k", "2"}}}}});
+  const Custody::Lookup lookup = look_up();
+  EXPECT_THAT(lookup.keys, ElementsAre(RecordKey{"k", "3"}));
+  EXPECT_EQ(fed(lookup, {two_}), (Values{one_, std::nullopt, two_}));
+
+  commit_ended({});
+  commit_ended({});
+  EXPECT_EQ(look_up().keys.size(), 3u) << "all of it is durable";
+  EXPECT_EQ(fed(look_up(), {one_, std::nullopt, two_}), (Values{one_, std::nullopt, two_}));
+}
+
+TEST_F(CustodyLoadTest, ADamagedRecordIsAStoreError) {
+  run();
+  EXPECT_THAT(step(Custody::LookupEnded{custody_.incarnation(), look_up(), kDamaged}),
+              ElementsAre("drop", "show store_error damaged: bad checksum"));
+}
+
+TEST_F(CustodyLoadTest, AFailedLoadBuildsTheMachineAnew) {
+  run();
+  EXPECT_THAT(
+      step(Custody::LookupEnded{custody_.incarnation(), look_up(), kFull}),
+      ElementsAre("drop", "warn: a load failed: disk full", "show connecting rebuilding", "open"));
+}
+
+TEST_F(CustodyLoadTest, WhatAnEarlierMachineAskedForIsVoid) {
+  run();
+  const auto incarnation = custody_.incarnation();
+  Custody::Lookup lookup = look_up();
+  commit();
+  commit_ended(kFull);
+  opened();
+  EXPECT_THAT(step(Custody::LookupEnded{incarnation, std::move(lookup), Values(3)}), IsEmpty());
 }
 
 }  // namespace

@@ -18,6 +18,7 @@ using client::Generation;
 
 namespace {
 
+constexpr const char* kNotRunning = "the device does not run: start it first";
 /// The server refuses clients that do not come from its own pages.
 constexpr const char* kOrigin = "https://web.whatsapp.com";
 
@@ -30,22 +31,6 @@ client::DialPhase phase_of(net::DialPhase phase) {
     case net::DialPhase::upgrade: return client::DialPhase::upgrade;
   }
   return client::DialPhase::connect;
-}
-
-std::vector<store::Change> stored_form(std::vector<client::Change> changes) {
-  std::vector<store::Change> stored;
-  stored.reserve(changes.size());
-  const auto rows = Overloaded{
-      [&](client::Put& put) {
-        stored.emplace_back(
-            store::Put{std::move(put.kind), std::move(put.key), std::move(put.bytes)});
-      },
-      [&](client::Erase& erase) {
-        stored.emplace_back(store::Erase{std::move(erase.kind), std::move(erase.key)});
-      },
-  };
-  for (client::Change& change : changes) std::visit(rows, change);
-  return stored;
 }
 
 /// A dial, then the socket that it gave.
@@ -84,6 +69,21 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
           const Custody::CommandId id = ++self->last_command_;
           self->unanswered_.emplace(id, std::move(done));
           self->tell(Custody::Commanded{id, std::move(event)});
+        });
+  }
+
+  /// Something for a machine that runs.
+  void tell_running(client::Event event, Done done) {
+    ++posted_;
+    idle_ = false;
+    asio::post(
+        io_, [weak = weak_from_this(), event = std::move(event), done = std::move(done)]() mutable {
+          const auto self = weak.lock();
+          if (!self) return;
+          --self->posted_;
+          const bool runs = self->session_ != nullptr;
+          if (done) done(runs ? Result<void>() : Error{Errc::conflict, kNotRunning});
+          self->feed(event);
         });
   }
 
@@ -197,10 +197,22 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
 
   void commit(client::Commit commit) {
     device_store_->commit(
-        commit.point, stored_form(std::move(commit.changes)),
+        commit.point, std::move(commit.changes),
         [weak = weak_from_this(), incarnation = custody_.incarnation()](Result<void> result) {
           const auto self = weak.lock();
           if (self) self->tell(Custody::CommitEnded{incarnation, std::move(result)});
+        });
+  }
+
+  void load(client::Load load) {
+    Custody::Lookup lookup = custody_.look_up(std::move(load));
+    std::vector<RecordKey> keys = lookup.keys;
+    device_store_->load(
+        std::move(keys), [weak = weak_from_this(), incarnation = custody_.incarnation(),
+                          lookup = std::move(lookup)](Result<store::Loaded> found) mutable {
+          const auto self = weak.lock();
+          if (!self) return;
+          self->tell(Custody::LookupEnded{incarnation, std::move(lookup), std::move(found)});
         });
   }
 
@@ -230,8 +242,12 @@ class SessionShell::Impl : public std::enable_shared_from_this<Impl> {
           if (link_ && link_->generation == close.generation) close_link(close.how);
         },
         [&](client::Commit& changes) { commit(std::move(changes)); },
+        [&](client::Load& wanted) { load(std::move(wanted)); },
         [&](client::Compute& compute) { run_job(std::move(compute)); },
         [&](client::PublishStatus& published) { publish(std::move(published.status)); },
+        [&](const client::PublishEvent& published) {
+          if (events_.on_event) events_.on_event(published.event, now());
+        },
         [&](const client::Report& said) { report(said.level, said.text); },
     };
     std::visit(rows, action);
@@ -419,6 +435,16 @@ void SessionShell::logout(Done done) {
 }
 void SessionShell::remove(Done done) {
   impl_->command(client::DeleteRequested{}, std::move(done));
+}
+
+void SessionShell::send(client::SendRequested request, Done done) {
+  impl_->tell_running(std::move(request), std::move(done));
+}
+void SessionShell::read(client::ReadRequested request, Done done) {
+  impl_->tell_running(std::move(request), std::move(done));
+}
+void SessionShell::taken(std::uint64_t seq) {
+  impl_->tell_running(client::EventTaken{seq}, {});
 }
 
 void SessionShell::when_durable(std::function<void()> then) {

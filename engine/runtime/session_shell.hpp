@@ -48,6 +48,8 @@ class SessionShell {
   struct Events {
     std::function<void(const client::Status&, Now)> on_status;
     std::function<void(const client::Report&, Now)> on_report;
+    /// What happened to messages. One with a `seq` comes again at every start until taken().
+    std::function<void(const messaging::AppEvent&, Now)> on_event = {};
     /// idle() has become true.
     std::function<void()> on_idle = {};
   };
@@ -78,6 +80,14 @@ class SessionShell {
   void logout(Done done);
   /// Forgets everything, also what is damaged. Errors: `environment`, `fenced`.
   void remove(Done done);
+
+  /// Says something; on_event tells what became of it, under its `ref`. Errors: `conflict` (the
+  /// device does not run).
+  void send(client::SendRequested request, Done done);
+  /// The user has read something. Errors: `conflict`.
+  void read(client::ReadRequested request, Done done);
+  /// The application has this event, and will not forget it.
+  void taken(std::uint64_t seq);
 
   /// Calls `then` once nothing is being written, maybe before this returns.
   void when_durable(std::function<void()> then);

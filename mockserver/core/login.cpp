@@ -198,8 +198,21 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
 void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
   const std::string_view ack_class = ack.attr("class");
   const std::string_view id = ack.attr("id");
+  const std::string participant = ack.printed("participant");
+  const std::string type = ack.printed("type");
+  // Messages may repeat their type or leave it out (clients differ); the others repeat it.
+  const auto type_fits = [&](const OwedAck& o) {
+    return type == o.type || (type.empty() && o.ack_class == "message");
+  };
   const auto names = [&](const OwedAck& o) { return o.ack_class == ack_class && o.id == id; };
-  const auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), names);
+  const auto fits = [&](const OwedAck& o) {
+    return names(o) && participant == o.participant && type_fits(o);
+  };
+  // Several receipts may be about one message.
+  auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), fits);
+  if (owed == peer.owed_acks.end()) {
+    owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), names);
+  }
   if (owed == peer.owed_acks.end()) {
     violate(peer, "ack-unknown",
             "nothing of class \"" + std::string(ack_class) + "\" with id \"" + std::string(id) +
@@ -207,16 +220,11 @@ void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
             &ack);
     return;
   }
-  if (ack.printed("participant") != owed->participant) {
+  if (participant != owed->participant) {
     violate(peer, "ack-shape",
-            "participant \"" + ack.printed("participant") + "\", expected \"" + owed->participant +
-                "\"",
-            &ack);
+            "participant \"" + participant + "\", expected \"" + owed->participant + "\"", &ack);
   }
-  // Messages may repeat their type or leave it out (clients differ); the others repeat it.
-  const std::string type = ack.printed("type");
-  const bool type_fits = type == owed->type || (type.empty() && owed->ack_class == "message");
-  if (!type_fits) {
+  if (!type_fits(*owed)) {
     violate(peer, "ack-shape", "type \"" + type + "\", expected \"" + owed->type + "\"", &ack);
   }
   peer.owed_acks.erase(owed);

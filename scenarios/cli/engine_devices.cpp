@@ -285,6 +285,8 @@ void EngineDevices::perform(const json::object& command, Request request) {
   Device& device = device_named(request.device.value_or(""));
   if (cmd == "start") return start(device, command, request);
   if (cmd == "inspect") return inspect(device, request);
+  if (cmd == "send") return send(device, command, request);
+  if (cmd == "read") return read(device, command, request);
   if (cmd == "hold") return hold(device, command, request);
   if (cmd == "release") {
     store_.release(device.name);
@@ -411,6 +413,9 @@ void EngineDevices::make_shell(Device& device, client::Config config) {
   events.on_report = [this, &device](const client::Report& report, Now now) {
     const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
     emit("log", name, {{"level", word(report.level)}, {"text", report.text}}, now.mono);
+  };
+  events.on_event = [this, &device](const messaging::AppEvent& event, Now now) {
+    on_event(device, event, now);
   };
   events.on_idle = [this] { finish_when_idle(); };
   runtime::SessionShell::Options options;

@@ -11,6 +11,7 @@
 #include "engine/runtime/session_shell.hpp"
 #include "scenarios/cli/engine_host.hpp"
 #include "scenarios/cli/holding_store.hpp"
+#include "scenarios/stage/correspondence.hpp"
 
 namespace wa::cli {
 
@@ -48,23 +49,31 @@ class EngineDevices {
   void stop(std::function<void()> done);
 
  private:
+  /// A command that was understood so far, and what its answer must carry.
+  struct Request {
+    boost::json::value ref;
+    std::optional<std::string> device;
+  };
+  struct Sending {
+    Request request;
+    client::SendRequested message;
+  };
   struct Device {
     std::string name;                  ///< empty: the only device, whose lines have no `device`
     std::string start_text;            ///< what its shell was made from
     std::unique_ptr<EngineHost> host;  ///< outlives the shell
     std::unique_ptr<runtime::SessionShell> shell;
     client::Status shown;
-  };
-  /// A command that was understood so far, and what its answer must carry.
-  struct Request {
-    boost::json::value ref;
-    std::optional<std::string> device;
+    stage::Correspondence correspondence;
+    std::map<std::uint64_t, Sending> sends;  ///< that are not answered yet
   };
 
   void perform(const boost::json::object& command, Request request);
   void start(Device& device, const boost::json::object& command, const Request& request);
   void start_behind(Device& device, const boost::json::object& command, const Request& request);
   void host_fault(Device& device, const boost::json::object& command, const Request& request);
+  void send(Device& device, const boost::json::object& command, const Request& request);
+  void read(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
   void hold(const Device& device, const boost::json::object& command, const Request& request);
   void read_stored(const Device& device, const Request& request);
@@ -72,6 +81,8 @@ class EngineDevices {
   Device& device_named(const std::string& name);
 
   void on_status(Device& device, const client::Status& status, Now now);
+  void on_event(Device& device, const messaging::AppEvent& event, Now now);
+  bool answer_send(Device& device, std::uint64_t ref, const messaging::AppEvent::What& what);
   /// An answer to a command: done, or the error.
   runtime::SessionShell::Done answer(const Request& request);
   void done(const Request& request, boost::json::object data = {});
@@ -87,6 +98,7 @@ class EngineDevices {
   Emit emit_;
   std::map<std::string, std::unique_ptr<Device>> devices_;
   std::function<void()> on_stopped_;
+  std::uint64_t last_send_ = 0;
 };
 
 }  // namespace wa::cli

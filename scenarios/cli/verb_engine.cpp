@@ -46,7 +46,7 @@ class EngineProcess {
                  [this](json::object event) { write(event); }) {
     json::array capabilities{"multi_device", "pairing_code", "options",     "delete",
                              "inspect",      "hold",         "host_faults", "testline_db",
-                             "generation",   "quarantine"};
+                             "generation",   "quarantine",   "send",        "read"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},
@@ -125,6 +125,7 @@ int run_engine(const EngineOptions& options) {
   stored.vfs = "testline";
   stored.path = settings->state_dir + "/testline.db";
   stored.owner = settings->owner;
+  stored.resident = client::resident_kinds();
   stored.lease = settings->lease;
   stored.renew = settings->lease / 3;
   auto store = store::SqliteStore::at(io, std::move(stored));

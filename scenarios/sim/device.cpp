@@ -14,6 +14,12 @@ namespace {
 constexpr std::string_view kDamaged = "what is stored of the device is damaged";
 constexpr const char* kOwnedElsewhere = "another process runs the device";
 
+constexpr const char* kNotRunning = "the device does not run: start it first";
+
+std::string_view code_for(const Error& error) {
+  return error.code == Errc::not_found ? "not_found" : "bad_request";
+}
+
 std::string_view word(client::Report::Level level) {
   switch (level) {
     case client::Report::Level::debug: return "debug";
@@ -56,11 +62,19 @@ std::pair<std::string_view, json::object> line_of(const client::Action& action) 
             }
             return {"commit", {{"changes", std::move(changes)}}};
           },
+          [](const client::Load& load) -> Line {
+            json::array keys;
+            for (const RecordKey& key : load.keys) keys.emplace_back(key.kind + "/" + key.key);
+            return {"load", {{"keys", std::move(keys)}}};
+          },
           [](const client::Compute& compute) -> Line {
             return {"compute", {{"job", compute.job_id}}};
           },
           [](const client::PublishStatus& publish) -> Line {
             return {"publish", {{"state", client::to_string(publish.status.state)}}};
+          },
+          [](const client::PublishEvent& publish) -> Line {
+            return {"event", {{"seq", publish.event.seq}}};
           },
           [](const client::Report& report) -> Line {
             return {"report", {{"level", word(report.level)}, {"text", report.text}}};
@@ -104,11 +118,53 @@ void Device::do_remove(Ref ref) {
   command(ref, client::DeleteRequested{});
 }
 
-void Device::do_send(Ref ref, json::object) {
-  error(ref, "unsupported", "the engine sends no messages yet");
+void Device::do_send(Ref ref, json::object message) {
+  if (!session_) return error(ref, "not_running", kNotRunning);
+  auto wanted = correspondence_.send(message, status_.jid, host_now().wall);
+  if (!wanted) return error(ref, code_for(wanted.error()), wanted.error().detail);
+  wanted->ref = ref;
+  sends_.emplace(ref, *wanted);
+  feed(std::move(*wanted));
 }
-void Device::do_read(Ref ref, std::string, std::vector<std::string>) {
-  error(ref, "unsupported", "the engine reads no messages yet");
+
+void Device::do_read(Ref ref, std::string chat, std::vector<std::string> ids) {
+  if (!session_) return error(ref, "not_running", kNotRunning);
+  auto wanted = correspondence_.read(chat, ids);
+  if (!wanted) return error(ref, code_for(wanted.error()), wanted.error().detail);
+  for (client::ReadRequested& one : *wanted) feed(std::move(one));
+  done(ref);
+}
+
+void Device::told(const messaging::AppEvent& event) {
+  correspondence_.note(event);
+  if (!event.ref || !answer_send(*event.ref, event.what)) {
+    for (stage::Entry& entry : stage::entries_of(event, world_.now().mono)) push(std::move(entry));
+  }
+  if (event.seq != 0) {
+    world_.begin_taking(setup_.index, incarnation_, static_cast<std::uint32_t>(event.seq));
+  }
+}
+
+/// Whether the event is the answer to a `send`, and not what became of it later.
+bool Device::answer_send(Ref ref, const messaging::AppEvent::What& what) {
+  const auto found = sends_.find(ref);
+  if (found == sends_.end()) return false;
+  const auto* accepted = std::get_if<messaging::SendAccepted>(&what);
+  const auto* failed = std::get_if<messaging::SendFailed>(&what);
+  if (!accepted && !failed) return false;
+  const client::SendRequested message = std::move(found->second);
+  sends_.erase(found);
+  if (accepted) {
+    correspondence_.said(accepted->id, message);
+    done(ref, {{"id", accepted->id}});
+  } else {
+    error(ref, failed->reason, "the device cannot send");
+  }
+  return true;
+}
+
+void Device::taken(std::uint32_t incarnation, std::uint32_t seq) {
+  if (incarnation == incarnation_) feed(client::EventTaken{seq});
 }
 
 void Device::command(Ref ref, client::Event event) {
@@ -132,6 +188,9 @@ void Device::kill() {
 void Device::destroy_session(client::CloseHow how) {
   ++incarnation_;
   committing_ = {};
+  looking_up_.clear();
+  sends_.clear();
+  correspondence_ = {};
   computing_.clear();
   if (!session_) return;
   const auto dials = session_->counters().dials;
@@ -389,6 +448,22 @@ bool Device::has_account() const {
   return credentials && credentials->account;
 }
 
+void Device::loaded(std::uint32_t incarnation, std::uint32_t load) {
+  if (incarnation != incarnation_) return;
+  Custody::Lookup lookup = std::move(looking_up_.extract(load).mapped());
+  const Store& store = *setup_.store;
+  Result<std::vector<std::optional<Bytes>>> found = Error{Errc::malformed, std::string(kDamaged)};
+  if (store.intact()) {
+    std::vector<std::optional<Bytes>> values;
+    for (const RecordKey& key : lookup.keys) {
+      const Bytes* record = store.find(key.kind, key.key);
+      values.push_back(record ? std::optional(*record) : std::nullopt);
+    }
+    found = std::move(values);
+  }
+  tell(Custody::LookupEnded{custody_.incarnation(), std::move(lookup), std::move(found)});
+}
+
 void Device::computed(std::uint32_t incarnation, std::uint32_t job) {
   if (incarnation != incarnation_) return;
   const auto found = computing_.find(job);
@@ -448,11 +523,17 @@ void Device::perform(client::Action& action) {
         committing_ = std::move(commit);
         if (!holds(stage::HoldPhase::before)) begin_commit();
       },
+      [&](client::Load& load) {
+        const std::uint32_t id = load.load_id;
+        looking_up_.insert_or_assign(id, custody_.look_up(std::move(load)));
+        world_.begin_load(setup_.index, incarnation_, id);
+      },
       [&](client::Compute& compute) {
         computing_.insert_or_assign(compute.job_id, std::move(compute.job));
         world_.begin_compute(setup_.index, incarnation_, compute.job_id);
       },
       [&](const client::PublishStatus& published) { publish(published.status); },
+      [&](const client::PublishEvent& published) { told(published.event); },
       [&](const client::Report& report) { log(report.level, report.text); },
   };
   std::visit(rows, action);

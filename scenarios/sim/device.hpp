@@ -9,6 +9,7 @@
 #include "engine/runtime/custody.hpp"
 #include "scenarios/sim/event_queue.hpp"
 #include "scenarios/sim/store.hpp"
+#include "scenarios/stage/correspondence.hpp"
 #include "scenarios/stage/device.hpp"
 #include "scenarios/stage/trace.hpp"
 
@@ -33,8 +34,11 @@ class DeviceSurroundings {
   /// Faults of its disk have a chance at this commit; at its end they have had it.
   virtual void commit_meets_disk(const stage::Device& device) = 0;
   virtual void commit_met_disk(const stage::Device& device) = 0;
+  virtual void begin_load(std::uint32_t device, std::uint32_t incarnation, std::uint32_t load) = 0;
   virtual void begin_compute(std::uint32_t device, std::uint32_t incarnation,
                              std::uint32_t job) = 0;
+  /// The application has taken an event.
+  virtual void begin_taking(std::uint32_t device, std::uint32_t incarnation, std::uint32_t seq) = 0;
   /// Sockets that it holds or dials.
   virtual std::size_t open_sockets(std::uint32_t device) const = 0;
   virtual void set_alarm(std::uint32_t device, std::optional<Instant> at) = 0;
@@ -88,7 +92,9 @@ class Device final : public stage::Device {
   void alarm();
   /// The disk has done with the commit, for better or worse.
   void commit_done(std::uint32_t incarnation);
+  void loaded(std::uint32_t incarnation, std::uint32_t load);
   void computed(std::uint32_t incarnation, std::uint32_t job);
+  void taken(std::uint32_t incarnation, std::uint32_t seq);
 
   /// Null while the process does not run.
   const client::Session* session() const { return session_.get(); }
@@ -132,6 +138,8 @@ class Device final : public stage::Device {
   bool has_account() const;
   void perform(client::Action& action);
   void publish(const client::Status& status);
+  void told(const messaging::AppEvent& event);
+  bool answer_send(stage::Ref ref, const messaging::AppEvent::What& what);
   void log(client::Report::Level level, std::string_view text);
   void record(const client::Action& action);
   void done(stage::Ref ref, boost::json::object data = {});
@@ -160,7 +168,10 @@ class Device final : public stage::Device {
   };
   std::optional<Hold> hold_;
   Duration wall_offset_{};
+  std::map<std::uint32_t, runtime::Custody::Lookup> looking_up_;  ///< by load
   std::map<std::uint32_t, client::ComputeJob> computing_;
+  stage::Correspondence correspondence_;
+  std::map<stage::Ref, client::SendRequested> sends_;  ///< that are not answered yet
 };
 
 }  // namespace wa::sim

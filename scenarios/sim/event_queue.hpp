@@ -24,7 +24,9 @@ struct Happening {
     client_hears_end,  ///< target: link
     commit_done,       ///< target: device; number: incarnation
     process_dies,      ///< target: device; number: incarnation
+    loaded,            ///< target: device; number: incarnation; extra: load
     computed,          ///< target: device; number: incarnation; extra: job
+    event_taken,       ///< target: device; number: incarnation; extra: seq
     tenant_computed,   ///< number: place of the job
   };
   Kind kind = Kind::alarm;

@@ -145,6 +145,14 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
   }
   void commit_meets_disk(const stage::Device& device) override { meet_disk(device, true); }
   void commit_met_disk(const stage::Device& device) override { meet_disk(device, false); }
+  void begin_load(std::uint32_t device, std::uint32_t incarnation, std::uint32_t load) override {
+    Happening happening;
+    happening.kind = Kind::loaded;
+    happening.target = device;
+    happening.number = incarnation;
+    happening.extra = load;
+    queue_.push(now_ + options.costs.load, std::move(happening));
+  }
   void begin_compute(std::uint32_t device, std::uint32_t incarnation, std::uint32_t job) override {
     Happening happening;
     happening.kind = Kind::computed;
@@ -152,6 +160,14 @@ class World::Impl final : public DeviceSurroundings, public stage::ServerPort {
     happening.number = incarnation;
     happening.extra = job;
     queue_.push(now_ + options.costs.compute, std::move(happening));
+  }
+  void begin_taking(std::uint32_t device, std::uint32_t incarnation, std::uint32_t seq) override {
+    Happening happening;
+    happening.kind = Kind::event_taken;
+    happening.target = device;
+    happening.number = incarnation;
+    happening.extra = seq;
+    queue_.push(now_, std::move(happening));
   }
   std::size_t open_sockets(std::uint32_t device) const override { return links_.open_of(device); }
   void set_alarm(std::uint32_t device, std::optional<Instant> at) override {
@@ -234,8 +250,14 @@ bool World::Impl::perform(Happening& happening) {
       return true;
     case Kind::commit_done: devices_[happening.target]->commit_done(happening.number); return true;
     case Kind::process_dies: devices_[happening.target]->dies(happening.number); return true;
+    case Kind::loaded:
+      devices_[happening.target]->loaded(happening.number, happening.extra);
+      return true;
     case Kind::computed:
       devices_[happening.target]->computed(happening.number, happening.extra);
+      return true;
+    case Kind::event_taken:
+      devices_[happening.target]->taken(happening.number, happening.extra);
       return true;
     case Kind::tenant_computed: {
       const mock::Compute job = std::move(tenant_jobs_.extract(happening.number).mapped());

@@ -17,6 +17,7 @@ struct Costs {
   Duration latency = 5ms;   ///< of a link, each way
   Duration jitter{};        ///< at most so much more, drawn for each message
   Duration commit = 1ms;    ///< until a commit is durable
+  Duration load = 100us;    ///< of some records
   Duration compute = 20ms;  ///< of a Compute job
 };
 

@@ -1,0 +1,114 @@
+#include "engine/base/overloaded.hpp"
+#include "engine/client/records.hpp"
+#include "engine/client/session_impl.hpp"
+
+/// What a messenger needs of its session: stanzas and answers in, stanzas, queries and commits out.
+namespace wa::client {
+
+// ---- whose keys they are ------------------------------------------------------------------------
+
+Session::Impl::MessengerKeys::MessengerKeys(Impl& session)
+    : session_(session),
+      identity_{session.credentials_->identity, session.credentials_->registration_id} {}
+
+const Credentials& Session::Impl::MessengerKeys::own() const {
+  return *session_.credentials_;
+}
+const pairing::SignedPreKey& Session::Impl::MessengerKeys::signed_pre_key() const {
+  return own().signed_pre_key;
+}
+std::optional<crypto::KeyPair> Session::Impl::MessengerKeys::signed_pre_key(
+    std::uint32_t id) const {
+  if (own().signed_pre_key.id == id) return own().signed_pre_key.key;
+  return std::nullopt;
+}
+const wire::Jid& Session::Impl::MessengerKeys::jid() const {
+  return own().account->jid;
+}
+const wire::Jid& Session::Impl::MessengerKeys::lid() const {
+  return own().account->lid;
+}
+ByteSpan Session::Impl::MessengerKeys::signed_device_identity() const {
+  return own().account->signed_identity;
+}
+
+signal::PreKeyBundle::OneTime Session::Impl::MessengerKeys::make_pre_key(
+    Random& random, std::vector<Change>& changes) {
+  const std::uint32_t id = session_.credentials_->next_pre_key_id++;
+  const crypto::KeyPair key = crypto::generate_key_pair(random);
+  put_pre_keys(id, std::span(&key, 1), changes);
+  changes.emplace_back(session_.put_credentials());
+  return {id, key.public_key};
+}
+
+// ---- its life -----------------------------------------------------------------------------------
+
+void Session::Impl::begin_messages(messaging::ResidentRecords stored) {
+  keys_ = std::make_unique<MessengerKeys>(*this);
+  messenger_ = std::make_unique<messaging::Messenger>(*keys_, std::move(stored), random_);
+}
+
+void Session::Impl::end_messages() {
+  messenger_.reset();
+  keys_.reset();
+  messenger_ready_ = false;
+}
+
+void Session::Impl::tell_messenger(const messaging::Event& event) {
+  if (!messenger_) return;
+  for (messaging::Action& action : messenger_->step(event, corrected_now())) {
+    perform(std::move(action));
+  }
+}
+
+void Session::Impl::perform(messaging::Action action) {
+  const auto rows = Overloaded{
+      [&](const messaging::SendStanza& said) { send(said.stanza); },
+      [&](messaging::Query& query) {
+        const std::string id = connection_->open_request(Purpose::messaging, now_, query.query_id);
+        send(std::move(query.iq).attr("id", id));
+      },
+      [&](messaging::Commit& commit) {
+        actions_.push_back(Commit{std::move(commit.changes), commit.point});
+      },
+      [&](messaging::Load& load) {
+        actions_.push_back(Load{load.load_id, std::move(load.keys)});
+      },
+      [&](messaging::Publish& publish) {
+        actions_.push_back(PublishEvent{std::move(publish.event)});
+      },
+      [&](messaging::Report& said) {
+        report(static_cast<Report::Level>(said.level), std::move(said.text));
+      },
+  };
+  std::visit(rows, action);
+}
+
+// ---- what happens -------------------------------------------------------------------------------
+
+void Session::Impl::on(const messaging::SendRequested& request) {
+  if (!messenger_) return refuse_send(request);
+  tell_messenger(request);
+}
+void Session::Impl::on(const messaging::ReadRequested& request) {
+  tell_messenger(request);
+}
+void Session::Impl::on(const messaging::EventTaken& taken) {
+  tell_messenger(taken);
+}
+void Session::Impl::on(const messaging::Loaded& loaded) {
+  if (!messenger_) {
+    ++counters_.stale_events;
+    return;
+  }
+  tell_messenger(loaded);
+}
+
+/// A device without an account cannot say anything, and nothing is kept for it.
+void Session::Impl::refuse_send(const messaging::SendRequested& request) {
+  messaging::SendFailed failed{
+      .id = request.id, .to = request.to, .reason = "not_paired", .code = {}, .at = server_time()};
+  actions_.push_back(PublishEvent{{.seq = 0, .what = std::move(failed), .ref = request.ref}});
+}
+
+}  // namespace wa::client
