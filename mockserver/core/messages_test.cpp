@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/json/parse.hpp>
 
 #include "mockserver/core/test_devices.hpp"
@@ -515,6 +516,22 @@ TEST_F(MessagesTest, AReceiptForSeveralMessagesConfirmsThemAll) {
   bert_.disconnect();
   bert_.log_in_unread();
   EXPECT_EQ(bert_.inbox("message").size(), 0u);
+}
+
+TEST_F(MessagesTest, ReceiptsForOneMessageAreAckedInAnyOrder) {
+  anna_.send(to_bert("M1"));
+  const auto message = bert_.inbox("message");
+  bert_.send(receipt_for(message.at(0).root()));
+  auto receipts = anna_.inbox("receipt");
+  ASSERT_EQ(receipts.size(), 3u) << "two phones that cannot read it, and Bert";
+  std::reverse(receipts.begin(), receipts.end());
+  for (const wire::Frame& receipt : receipts) {
+    NodeBuilder ack("ack");
+    ack.attr("class", "receipt").attr("id", "M1").attr("to", *receipt.root().jid("from"));
+    if (receipt.root().has_attr("type")) ack.attr("type", receipt.root().printed("type"));
+    anna_.send(ack);
+  }
+  EXPECT_EQ(bench_.rules(), Words{});
 }
 
 // B6 sends both, B7 and WM the receipt alone.
