@@ -10,18 +10,13 @@ namespace {
 using namespace std::chrono_literals;
 using test::Bench;
 using test::DeviceKeys;
+using test::problem_code;
 using test::TestClient;
 using wire::Jid;
 using wire::NodeBuilder;
 
 constexpr char kNumber[] = "15550100001";
 constexpr char kRegistration[] = "link_code_companion_reg";
-
-std::string problem_code(const std::optional<std::variant<CommandResult, Problem>>& answer) {
-  if (!answer) return "pending";
-  const auto* problem = std::get_if<Problem>(&*answer);
-  return problem == nullptr ? "ok" : problem->code;
-}
 
 /// What a client may write differently in companion_hello.
 struct HelloStyle {

@@ -11,35 +11,22 @@ namespace wa::mock {
 namespace {
 
 using namespace std::chrono_literals;
+using test::add_fault;
 using test::Bench;
 using test::DeviceKeys;
 using test::Linked;
+using test::ping;
 using test::TestClient;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using wire::NodeBuilder;
 
-void add(Bench& bench, std::string_view text) {
-  auto record = FaultRecord::parse(boost::json::parse(text));
-  ASSERT_TRUE(record) << record.error();
-  const auto answer = bench.command(AddFault{std::move(*record)});
-  ASSERT_TRUE(answer && std::holds_alternative<CommandResult>(*answer)) << text;
-}
-
-NodeBuilder ping(std::string id) {
-  return NodeBuilder("iq")
-      .attr("to", wire::Jid::server_itself())
-      .attr("xmlns", "w:p")
-      .attr("type", "get")
-      .attr("id", std::move(id));
-}
-
 // ---- attempts to connect ------------------------------------------------------------------------
 
 TEST(UpgradeFaultTest, RefusesWithTheStatusAndKeepsNothing) {
   Bench bench;
-  add(bench, R"({"fault":"upgrade","args":{"status":403},"budget":1})");
+  add_fault(bench, R"({"fault":"upgrade","args":{"status":403},"budget":1})");
   bench.step(1, UpgradeRequested{"/ws/chat?device=shop-1", "127.0.0.1:1"});
   EXPECT_EQ(bench.refused.at(1), 403);
   EXPECT_EQ(bench.count(EventKind::fault), 1u);
@@ -53,8 +40,8 @@ TEST(UpgradeFaultTest, RefusesWithTheStatusAndKeepsNothing) {
 
 TEST(UpgradeFaultTest, CountsTheAttemptsOfItsDevice) {
   Bench bench;
-  add(bench,
-      R"({"fault":"upgrade","args":{"status":503},"where":{"device":"a"},"when":{"nth":2}})");
+  add_fault(bench,
+            R"({"fault":"upgrade","args":{"status":503},"where":{"device":"a"},"when":{"nth":2}})");
   bench.step(1, UpgradeRequested{"/ws/chat?device=b", ""});
   bench.step(2, UpgradeRequested{"/ws/chat?device=a", ""});
   bench.step(3, UpgradeRequested{"/ws/chat?device=a", ""});
@@ -64,7 +51,7 @@ TEST(UpgradeFaultTest, CountsTheAttemptsOfItsDevice) {
 
 TEST(UpgradeFaultTest, AHangingUpgradeIsAnsweredByNothingAndGivenUpLater) {
   Bench bench;
-  add(bench, R"({"fault":"upgrade","args":{"hang":true}})");
+  add_fault(bench, R"({"fault":"upgrade","args":{"hang":true}})");
   bench.step(1, UpgradeRequested{"/ws/chat?device=shop-1", ""});
   bench.advance(30s);
   EXPECT_FALSE(bench.messages.contains(1));
@@ -79,7 +66,7 @@ TEST(UpgradeFaultTest, AHangingUpgradeIsAnsweredByNothingAndGivenUpLater) {
 
 TEST(UpgradeFaultTest, AClientMayGiveUpAHangingUpgrade) {
   Bench bench;
-  add(bench, R"({"fault":"upgrade","args":{"hang":true}})");
+  add_fault(bench, R"({"fault":"upgrade","args":{"hang":true}})");
   bench.step(1, UpgradeRequested{"/ws/chat?device=shop-1", ""});
   bench.step(1, Disconnected{"timed out"});
   EXPECT_THAT(bench.tenant.connections(), IsEmpty());
@@ -90,9 +77,9 @@ TEST(UpgradeFaultTest, AHangingUpgradeMayBeCutByAFault) {
   for (const auto& [how, expected] :
        {std::pair("fin", CloseHow::fin), std::pair("rst", CloseHow::rst)}) {
     Bench bench;
-    add(bench, R"({"fault":"upgrade","args":{"hang":true}})");
-    add(bench,
-        R"({"fault":"close","args":{"how":")" + std::string(how) + R"("},"when":{"after":"5s"}})");
+    add_fault(bench, R"({"fault":"upgrade","args":{"hang":true}})");
+    add_fault(bench, R"({"fault":"close","args":{"how":")" + std::string(how) +
+                         R"("},"when":{"after":"5s"}})");
     bench.step(1, UpgradeRequested{"/ws/chat?device=shop-1", ""});
     bench.advance(5s);
     EXPECT_EQ(bench.closed.at(1), expected);
@@ -102,7 +89,7 @@ TEST(UpgradeFaultTest, AHangingUpgradeMayBeCutByAFault) {
 TEST(TlsFaultTest, DecidesForTheNextHandshakeAndSaysSo) {
   Bench bench;
   EXPECT_EQ(bench.tenant.tls_decision(bench.now()).fault, std::nullopt);
-  add(bench, R"({"id":"t","fault":"tls","args":{"kind":"wrong_name"},"when":{"nth":2}})");
+  add_fault(bench, R"({"id":"t","fault":"tls","args":{"kind":"wrong_name"},"when":{"nth":2}})");
   EXPECT_THAT(bench.tenant.tls_decision(bench.now()).actions, IsEmpty());
   const Tenant::TlsDecision decision = bench.tenant.tls_decision(bench.now());
   EXPECT_EQ(decision.fault, TlsFault::Kind::wrong_name);
@@ -141,7 +128,7 @@ TEST(StallFaultTest, StopsBeforeTheServerHello) {
   for (const std::string stage : {"header", "hello"}) {
     SCOPED_TRACE(stage);
     Bench bench;
-    add(bench, R"({"fault":"stall","args":{"stage":")" + stage + R"("}})");
+    add_fault(bench, R"({"fault":"stall","args":{"stage":")" + stage + R"("}})");
     Handshake handshake(bench);
     handshake.hello();
     bench.advance(10min);
@@ -156,7 +143,7 @@ TEST(StallFaultTest, StopsBeforeTheServerHello) {
 
 TEST(StallFaultTest, StopsAfterTheClientFinish) {
   Bench bench;
-  add(bench, R"({"fault":"stall","args":{"stage":"finish"}})");
+  add_fault(bench, R"({"fault":"stall","args":{"stage":"finish"}})");
   const DeviceKeys keys(bench.random());
   TestClient client(bench, keys);
   client.register_device();
@@ -168,7 +155,7 @@ TEST(StallFaultTest, StopsAfterTheClientFinish) {
 
 TEST(StallFaultTest, IsChosenOncePerConnection) {
   Bench bench;
-  add(bench, R"({"id":"s","fault":"stall","args":{"stage":"header"},"budget":1})");
+  add_fault(bench, R"({"id":"s","fault":"stall","args":{"stage":"header"},"budget":1})");
   const DeviceKeys keys(bench.random());
   bench.step(1, UpgradeRequested{"/ws/chat?device=shop-1", ""});
   for (int i = 0; i < 5; ++i) bench.step(1, BytesReceived{Bytes(3)});
@@ -181,7 +168,8 @@ TEST(StallFaultTest, IsChosenOncePerConnection) {
 
 TEST(CertificateFaultTest, TheChainIsSpoiltAndTheHandshakeIsGood) {
   Bench bench;
-  add(bench, R"({"fault":"certificate","args":{"of":"leaf","field":"not_after"},"budget":1})");
+  add_fault(bench,
+            R"({"fault":"certificate","args":{"of":"leaf","field":"not_after"},"budget":1})");
   Handshake handshake(bench);
   handshake.hello();
   ASSERT_TRUE(handshake.answered());
@@ -203,7 +191,7 @@ class FrameFaultsTest : public testing::Test {
     client_.log_in(linked_.phone, linked_.device);
     client_.drop_messages();
   }
-  void add(std::string_view text) { mock::add(bench_, text); }
+  void add(std::string_view text) { mock::add_fault(bench_, text); }
   std::deque<Bytes>& messages() { return bench_.messages[client_.id]; }
   /// What a server that is not at fault would have sent for pings 1 to `count`.
   std::vector<Bytes> unspoilt(int count) {
@@ -294,7 +282,7 @@ TEST_F(FrameFaultsTest, WhatAFaultDoesToAClientsFrameIsNotTheClientsViolation) {
     const Linked linked = link_device(bench, keys);
     TestClient client(bench, keys);
     client.log_in(linked.phone, linked.device);
-    mock::add(bench, text);
+    mock::add_fault(bench, text);
     client.send(ping("1"));
     client.send(ping("2"));
     EXPECT_EQ(client.closed(), CloseHow::fin);

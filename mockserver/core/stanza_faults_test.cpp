@@ -11,21 +11,15 @@ namespace wa::mock {
 namespace {
 
 using namespace std::chrono_literals;
+using test::add_fault;
 using test::Bench;
 using test::DeviceKeys;
 using test::Linked;
+using test::ping;
 using test::TestClient;
 using wire::Jid;
 using wire::NodeBuilder;
 using Words = std::vector<std::string>;
-
-NodeBuilder ping(std::string id) {
-  return NodeBuilder("iq")
-      .attr("to", Jid::server_itself())
-      .attr("xmlns", "w:p")
-      .attr("type", "get")
-      .attr("id", std::move(id));
-}
 
 /// A linked device, not yet connected.
 class StanzaFaultTest : public testing::Test {
@@ -33,12 +27,7 @@ class StanzaFaultTest : public testing::Test {
   StanzaFaultTest()
       : keys_(bench_.random()), linked_(link_device(bench_, keys_)), client_(bench_, keys_) {}
 
-  void fault(std::string_view text) {
-    auto record = FaultRecord::parse(boost::json::parse(text));
-    ASSERT_TRUE(record) << record.error();
-    const auto answer = bench_.command(AddFault{std::move(*record)});
-    ASSERT_TRUE(answer && std::holds_alternative<CommandResult>(*answer));
-  }
+  void fault(std::string_view text) { add_fault(bench_, text); }
   void log_in() {
     client_.log_in(linked_.phone, linked_.device);
     client_.drop_messages();

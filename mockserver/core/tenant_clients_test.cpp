@@ -15,17 +15,11 @@ using namespace std::chrono_literals;
 using test::Bench;
 using test::DeviceKeys;
 using test::Linked;
+using test::query;
 using test::TestClient;
 using wire::Jid;
 using wire::Node;
 using wire::NodeBuilder;
-
-NodeBuilder query(std::string xmlns, std::string type, std::string id) {
-  NodeBuilder iq("iq");
-  iq.attr("to", Jid::server_itself()).attr("xmlns", std::move(xmlns)).attr("type", std::move(type));
-  iq.attr("id", std::move(id));
-  return iq;
-}
 
 /// A linked device that is logged in, with what it was told at login dropped.
 class TenantClientsTest : public testing::Test {

@@ -18,7 +18,7 @@
 
 namespace wa::mock {
 
-/// The insides of a Tenant, spread over tenant.cpp (connections, commands, faults),
+/// The insides of a Tenant, spread over tenant.cpp (connections), tenant_faults.cpp,
 /// registration.cpp (refs, scan, pair-success), link_code.cpp (codes instead of scans), login.cpp
 /// (success, IQs, acks) and router.cpp (stanzas between devices; messages.cpp, receipts.cpp,
 /// presence.cpp). Private to mockserver/core.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json/parse.hpp>
+
 #include "engine/protocol/pairing/device_identity.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
 
@@ -272,6 +274,30 @@ Linked link_device(Bench& bench, const DeviceKeys& keys, std::string number) {
   const auto jid = wire::Jid::parse(linked.phone.devices.back().device_jid);
   linked.device = jid->device;
   return linked;
+}
+
+std::string problem_code(const std::optional<std::variant<CommandResult, Problem>>& answer) {
+  if (!answer) return "pending";
+  const auto* problem = std::get_if<Problem>(&*answer);
+  return problem == nullptr ? "ok" : problem->code;
+}
+
+void add_fault(Bench& bench, std::string_view text) {
+  auto record = FaultRecord::parse(boost::json::parse(text));
+  ASSERT_TRUE(record) << record.error();
+  EXPECT_EQ(problem_code(bench.command(AddFault{std::move(*record)})), "ok") << text;
+}
+
+wire::NodeBuilder query(std::string xmlns, std::string type, std::string id, std::string child) {
+  wire::NodeBuilder iq("iq");
+  iq.attr("to", wire::Jid::server_itself());
+  iq.attr("xmlns", std::move(xmlns)).attr("type", std::move(type)).attr("id", std::move(id));
+  if (!child.empty()) iq.child(wire::NodeBuilder(std::move(child)));
+  return iq;
+}
+
+wire::NodeBuilder ping(std::string id) {
+  return query("w:p", "get", std::move(id));
 }
 
 }  // namespace wa::mock::test

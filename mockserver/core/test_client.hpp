@@ -115,4 +115,15 @@ struct Linked {
 };
 Linked link_device(Bench& bench, const DeviceKeys& keys, std::string number = "15550100001");
 
+/// "ok", the code of the problem, or "pending".
+std::string problem_code(const std::optional<std::variant<CommandResult, Problem>>& answer);
+
+/// Adds a fault, of JSON text; the test fails if it is refused.
+void add_fault(Bench& bench, std::string_view text);
+
+/// An IQ to the server; `child`: the tag of its only child, if it has one.
+wire::NodeBuilder query(std::string xmlns, std::string type, std::string id,
+                        std::string child = "");
+wire::NodeBuilder ping(std::string id);
+
 }  // namespace wa::mock::test

@@ -101,12 +101,4 @@ NodeBuilder receipt_for(const Node& message, std::string type) {
   return receipt;
 }
 
-NodeBuilder query(std::string xmlns, std::string type, std::string id) {
-  return NodeBuilder("iq")
-      .attr("to", Jid::server_itself())
-      .attr("xmlns", std::move(xmlns))
-      .attr("type", std::move(type))
-      .attr("id", std::move(id));
-}
-
 }  // namespace wa::mock::test

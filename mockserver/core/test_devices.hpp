@@ -52,6 +52,4 @@ wire::NodeBuilder message_to(const wire::Jid& to, std::string id,
 /// The receipt that a client sends for a message it got.
 wire::NodeBuilder receipt_for(const wire::Node& message, std::string type = {});
 
-wire::NodeBuilder query(std::string xmlns, std::string type, std::string id);
-
 }  // namespace wa::mock::test
