@@ -113,11 +113,13 @@ Attempt<std::optional<Messenger::Impl::OwnGroupKey>> Messenger::Impl::group_key_
   if (!stored) return none;
   auto key = signal::SenderKey::decode(stored->key);
   if (!key) return none;
-  return std::optional(OwnGroupKey{std::move(*key), std::move(stored->holders)});
+  return std::optional(
+      OwnGroupKey{std::move(*key), std::move(stored->holders), std::move(stored->unconfirmed)});
 }
 
 void Messenger::Impl::put(const Jid& group, const OwnGroupKey& key) {
-  records_.put(key_record(group), GroupKey{key.key.encode(), key.holders}.encode());
+  records_.put(key_record(group),
+               GroupKey{key.key.encode(), key.holders, key.unconfirmed}.encode());
 }
 
 /// The message that brings the key to a device, and says `inside` besides.
@@ -142,7 +144,10 @@ Attempt<void> Messenger::Impl::transmit_to_group(const std::string& id, Work& wo
   for (const Target& target : targets) present.insert(holder(target.peer, target.device.device));
   const auto is_present = [&](const std::string& one) { return present.contains(one); };
   // Who has left must not read on.
-  if (key && !std::ranges::all_of(key->holders, is_present)) key.reset();
+  if (key && !(std::ranges::all_of(key->holders, is_present) &&
+               std::ranges::all_of(key->unconfirmed, is_present))) {
+    key.reset();
+  }
   if (key) {
     std::erase_if(targets, [&](const Target& target) {
       return key->holders.contains(holder(target.peer, target.device.device));
@@ -150,7 +155,7 @@ Attempt<void> Messenger::Impl::transmit_to_group(const std::string& id, Work& wo
   }
   WA_TRY_VOID(load_sessions(targets, work));
 
-  if (!key) key = OwnGroupKey{signal::SenderKey::create(random_), {}};
+  if (!key) key = OwnGroupKey{signal::SenderKey::create(random_), {}, {}};
   const Wording wording = wording_of(outgoing.sent);
   const Bytes distribution = message::encode(with_key(to, *key, message::Other{}));
   Copies copies =
@@ -161,14 +166,18 @@ Attempt<void> Messenger::Impl::transmit_to_group(const std::string& id, Work& wo
     failed(id, "no_sessions", std::nullopt);
     return {};
   }
+  KeyGiven gives{to, key->key.id(), {}};
   for (const Target& target : targets) {
     if (copies.reached.contains(target.device)) {
-      key->holders.insert(holder(target.peer, target.device.device));
+      gives.holders.insert(holder(target.peer, target.device.device));
     }
   }
+  key->unconfirmed.insert(gives.holders.begin(), gives.holders.end());
   put(to, *key);
   outgoing.under_way = true;
   outgoing.skipped = copies.skipped;
+  outgoing.gives.reset();
+  if (!gives.holders.empty()) outgoing.gives = std::move(gives);
 
   NodeBuilder stanza = message_header(id, to, wording.words);
   stanza.attr("addressing_mode", group->by_lid ? "lid" : "pn");
@@ -181,6 +190,16 @@ Attempt<void> Messenger::Impl::transmit_to_group(const std::string& id, Work& wo
   if (!copies.reached.empty()) stanza.child(std::move(copies.participants));
   if (copies.pre_key) stanza.child(device_identity());
   send(std::move(stanza));
+  return {};
+}
+
+Attempt<void> Messenger::Impl::handle(const KeyGiven& given, Work&) {
+  WA_TRY(std::optional<OwnGroupKey> key, group_key_of(given.group));
+  if (!key || key->key.id() != given.key_id) return {};  // there is another one by now
+  for (const std::string& one : given.holders) {
+    if (key->unconfirmed.erase(one) != 0) key->holders.insert(one);
+  }
+  put(given.group, *key);
   return {};
 }
 
@@ -203,7 +222,8 @@ Attempt<bool> Messenger::Impl::is_member(const Jid& group, const Peer& peer, std
     }
   }
   WA_TRY(const std::optional<OwnGroupKey> key, group_key_of(group));
-  return key && key->holders.contains(holder(peer, device));
+  const std::string name = holder(peer, device);
+  return key && (key->holders.contains(name) || key->unconfirmed.contains(name));
 }
 
 // ---- keys of others -------------------------------------------------------------------------

@@ -72,6 +72,42 @@ TEST_F(GroupsTest, TheKeyAndWhoHasItSurviveARestart) {
   EXPECT_EQ(third->read_group(messages()[1]), "two");
 }
 
+TEST_F(GroupsTest, UntilTheServerHasTheMessageTheKeyIsSentAgain) {
+  const std::string id = world.send(kGroup, "lost");
+  world.kill();  // the message may have left, or not
+  world.sent.clear();
+  world.online();
+  ASSERT_THAT(messages(), SizeIs(1));
+  EXPECT_EQ(copies(0), 3U);
+  EXPECT_EQ(third->read_group(messages()[0]), "lost");
+  world.ack(id);
+  world.send(kGroup, "two");
+  EXPECT_EQ(copies(1), 0U);
+}
+
+TEST_F(GroupsTest, WhoLeftBeforeTheServerSaidSoCannotReadOn) {
+  world.send(kGroup, "one");
+  EXPECT_EQ(third->read_group(messages()[0]), "one");
+  world.groups[kGroup].pop_back();
+  world.receive(notice());
+  world.send(kGroup, "two");
+  EXPECT_EQ(third->read_group(messages()[1]), "no_sender_key");
+}
+
+TEST_F(GroupsTest, AnOldStatusIsNotAskedFor) {
+  auto& peer = world.peer();
+  const Jid status("status", "broadcast");
+  auto stanza = peer.group_message("A1", status, {peer.group_enc("gone")});
+  world.pass(std::chrono::hours(25));
+  world.receive(stanza);
+  EXPECT_THAT(world.sent_with("receipt", "retry"), IsEmpty());
+  EXPECT_THAT(world.events_of<MessageUnreadable>(), SizeIs(1));
+  stanza = peer.group_message("A2", status, {peer.group_enc("fresh")});
+  stanza.set_attr("t", std::to_string(world.now.wall.seconds()));
+  world.receive(stanza);
+  EXPECT_THAT(world.sent_with("receipt", "retry"), SizeIs(1));
+}
+
 TEST_F(GroupsTest, WhoHasLeftCannotReadOn) {
   world.ack(world.send(kGroup, "one"));
   EXPECT_EQ(third->read_group(messages()[0]), "one");

@@ -12,10 +12,13 @@ using test::attr;
 using test::World;
 using wire::NodeBuilder;
 
+const wire::Jid kGroup("120363000000000001", "g.us");
+
 class Turmoil {
  public:
   explicit Turmoil(std::uint64_t seed) : dice_(seed, "turmoil"), world_(seed) {
     world_.peer().begin(world_.own_bundle());
+    world_.groups[kGroup] = {test::kOwnLid.without_device(), test::kPeerLid};
     world_.online();
   }
 
@@ -79,7 +82,8 @@ class Turmoil {
   }
   void want() {
     const std::string id = "S" + std::to_string(wanted_++);
-    world_.feed(SendRequested{1, test::kPeerJid, message::Text{.text = "text of " + id}, id});
+    const wire::Jid to = wanted_ % 3 == 0 ? kGroup : test::kPeerJid;
+    world_.feed(SendRequested{1, to, message::Text{.text = "text of " + id}, id});
   }
   void kill() {
     ++kills_;
@@ -103,7 +107,9 @@ class Turmoil {
         std::erase_if(unanswered_, [&](const auto& one) { return one.first == id; });
         continue;
       }
-      const std::string text = world_.peer().text_in(*test::copy_in(stanza, world_.peer()));
+      const std::string text = attr(stanza, "to") == kGroup.to_string()
+                                   ? world_.peer().read_group(stanza)
+                                   : world_.peer().text_in(*test::copy_in(stanza, world_.peer()));
       if (text != "text of " + id) unreadable_.push_back(id + ": " + text);
       arrived_.insert(id);
       if (dice_.below(2) == 0) world_.feed_stanza(ack(id));

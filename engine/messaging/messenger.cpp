@@ -237,7 +237,8 @@ Attempt<std::string> Messenger::Impl::lane_of(const Arrival& arrival) {
   std::string prefix = "from ";
   if (std::holds_alternative<RetryWork>(job)) prefix = "retry ";
   if (std::holds_alternative<SendRequested>(job)) prefix = "wanted ";
-  if (std::holds_alternative<Transmission>(job) || std::holds_alternative<Completion>(job)) {
+  if (std::holds_alternative<Transmission>(job) || std::holds_alternative<Completion>(job) ||
+      std::holds_alternative<KeyGiven>(job)) {
     prefix = "to ";
   }
   if (!is_account(arrival.chat)) return prefix + arrival.chat.to_string();
@@ -325,6 +326,7 @@ std::string_view Messenger::Impl::point_of(const Job& job) {
       [](const Transmission&) { return kPointEncrypted; },
       [](const Completion&) { return kPointEncrypted; },
       [](const RetryWork&) { return kPointEncrypted; },
+      [](const KeyGiven&) { return kPointSent; },
       [](const DevicesArrived&) { return kPointLearned; },
       [](const GroupArrived&) { return kPointLearned; },
       [](const auto&) { return kPointReceived; },

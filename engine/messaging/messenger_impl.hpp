@@ -61,8 +61,14 @@ class Messenger::Impl {
     std::vector<Fetch> asked;
     std::optional<GroupAnswer> answer;
   };
+  /// The server has the message that brought our key of a group to these devices.
+  struct KeyGiven {
+    wire::Jid group;
+    std::uint32_t key_id = 0;
+    std::set<std::string> holders;
+  };
   using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
-                           Transmission, Completion, DevicesArrived, GroupArrived>;
+                           Transmission, Completion, KeyGiven, DevicesArrived, GroupArrived>;
   struct Work {
     Job job;
     /// What was asked for in its name, and what came; of devices a record tells.
@@ -222,8 +228,9 @@ class Messenger::Impl {
     Sent sent;
     Instant deadline{};
     std::vector<std::uint64_t> refs;
-    bool under_way = false;       ///< on this stream
-    std::set<wire::Jid> reached;  ///< devices, as the stanza named them
+    bool under_way = false;         ///< on this stream
+    std::optional<KeyGiven> gives;  ///< to a group
+    std::set<wire::Jid> reached;    ///< devices, as the stanza named them
     std::uint32_t skipped = 0;
   };
   struct Wording {
@@ -287,9 +294,11 @@ class Messenger::Impl {
   struct OwnGroupKey {
     signal::SenderKey key;
     std::set<std::string> holders;
+    std::set<std::string> unconfirmed;
   };
   static wire::NodeBuilder group_query(const wire::Jid& group);
   Attempt<void> handle(const GroupArrived& arrived, Work&);
+  Attempt<void> handle(const KeyGiven& given, Work&);
   Attempt<std::optional<Group>> group_of(const wire::Jid& jid, const Work& work);
   void forget_group(const wire::Jid& group);
   Attempt<std::vector<Target>> members_of(const Group& group, const Work& work);

@@ -291,9 +291,11 @@ void Messenger::Impl::on_ack(const IncomingAck& ack) {
       !is_hash_of(ack.phash, outgoing.reached)) {
     completion = Completion{ack.id, outgoing.sent, outgoing.reached};
   }
+  std::optional<KeyGiven> gives = outgoing.gives;
   const Jid to = outgoing.sent.to;
   change(kPointSent, [&] { sent(ack.id, ack.at.value_or(now_.wall)); });
   if (completion) arrive(to, {}, std::move(*completion));
+  if (gives) arrive(to, {}, std::move(*gives));
 }
 
 /// With this device or without: clients and servers differ.

@@ -11,6 +11,8 @@ using wire::NodeBuilder;
 constexpr std::uint32_t kMostRetries = 5;
 /// From this attempt on the receipt brings keys for a new session.
 constexpr std::uint32_t kKeysFrom = 2;
+/// A status is gone after a day, and is not asked for any more.
+constexpr std::int64_t kStatusMillis = 24 * 60 * 60 * 1000;
 constexpr ByteArray<1> kKeyType{std::byte{5}};
 
 NodeBuilder leaf(std::string tag, ByteSpan bytes) {
@@ -34,7 +36,9 @@ Attempt<bool> Messenger::Impl::ask_again(const IncomingMessage& message, const P
     if (auto known = Retries::decode(*record)) retries = std::move(*known);
   }
   ++counters_.undecryptable;
-  if (retries.count >= kMostRetries) return false;
+  const bool old_status = message.from.server == kServerBroadcast && message.at &&
+                          now_.wall.value - message.at->value > kStatusMillis;
+  if (old_status || retries.count >= kMostRetries) return false;
   ++retries.count;
   records_.put({kind_of_day(kRetriesInKind, today()), key}, retries.encode());
   ++counters_.retries_asked;
@@ -160,7 +164,8 @@ Attempt<void> Messenger::Impl::resend(const IncomingRetry& retry, const Peer& re
       auto with = with_key(sent.to, *group_key, std::move(envelope->content));
       with.secret = std::move(envelope->secret);
       wording.to_own = wording.to_others = message::encode(with);
-      group_key->holders.insert(reader.keys(device).front());
+      group_key->holders.erase(reader.keys(device).front());
+      group_key->unconfirmed.insert(reader.keys(device).front());
     }
   }
   auto enc = encrypt(target, wording, retry.count);

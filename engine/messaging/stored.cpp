@@ -221,12 +221,15 @@ Bytes GroupKey::encode() const {
   schema::StoredGroupKey record;
   record.set_key(schema::field(key));
   for (const std::string& holder : holders) record.add_holder(holder);
+  for (const std::string& holder : unconfirmed) record.add_unconfirmed(holder);
   return schema::serialize(record);
 }
 
 Result<GroupKey> GroupKey::decode(ByteSpan bytes) {
   WA_TRY(const auto record, schema::parse<schema::StoredGroupKey>(bytes, "group key"));
-  return GroupKey{to_bytes(record.key()), {record.holder().begin(), record.holder().end()}};
+  return GroupKey{to_bytes(record.key()),
+                  {record.holder().begin(), record.holder().end()},
+                  {record.unconfirmed().begin(), record.unconfirmed().end()}};
 }
 
 Bytes Retries::encode() const {

@@ -71,6 +71,8 @@ struct Group {
 struct GroupKey {
   Bytes key;                      ///< a signal::SenderKey
   std::set<std::string> holders;  ///< devices that have it, by their canonical names
+  /// It was sent to them; the server has not said yet that it has the message.
+  std::set<std::string> unconfirmed;
 
   Bytes encode() const;
   static Result<GroupKey> decode(ByteSpan record);
