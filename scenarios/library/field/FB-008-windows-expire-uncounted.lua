@@ -23,6 +23,12 @@ expect(device.last_close.code):equals(408)
 phone:scan(qr)
 device:await("connected", { within = "1m" })
 
+-- There was a code at every time, but for a second between windows.
+local codes = device:history("qr")
+for i = 2, #codes do
+  local life = codes[i - 1].expires_ms / 1000
+  expect(codes[i].at - codes[i - 1].at):at_most(life + 1)
+end
 -- Each window was followed by a connection at once: within a second of the server's closing the one before.
 local closed, connected = server:history("closed", { device = device }), server:history("connected", { device = device })
 for window = 1, windows do
