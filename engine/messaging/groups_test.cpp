@@ -253,6 +253,15 @@ TEST_F(GroupsTest, AKeyForAnotherGroupIsNotTaken) {
   EXPECT_THAT(world.sent_with("receipt", "retry"), SizeIs(1));
 }
 
+TEST_F(GroupsTest, NothingStaysStoredOfAnAccountThatIsForgotten) {
+  auto& peer = world.peer();
+  peer.begin(world.own_bundle());
+  world.receive(peer.group_message("A1", kGroup, {peer.key_enc(kGroup), peer.group_enc("one")}));
+  world.ack(world.send(kGroup, "two"));
+  test::store_changes(world.messenger->forget(world.now), world.store);
+  for (const auto& [key, bytes] : world.store) EXPECT_EQ(key.kind, kPreKeyKind) << key.key;
+}
+
 TEST_F(GroupsTest, NothingOfAGroupStaysInMemory) {
   world.ack(world.send(kGroup, "one"));
   EXPECT_EQ(world.messenger->residency().records, 0U);

@@ -121,8 +121,9 @@ std::span<const DailyKind> daily_kinds() {
 
 std::vector<Change> erase_everything(Day cleaned_day, Day today) {
   std::vector<Change> changes;
-  for (const std::string_view kind : {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind,
-                                      kNumberOfKind, kOutboxKind, kEventKind, kMessengerKind}) {
+  for (const std::string_view kind :
+       {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind, kNumberOfKind, kGroupKind, kGroupKeyKind,
+        kSenderKeysKind, kOutboxKind, kEventKind, kMessengerKind}) {
     changes.emplace_back(Erase{std::string(kind), {}});
   }
   for (const DailyKind& daily : daily_kinds()) {
