@@ -136,6 +136,8 @@ Attempt<void> Messenger::Impl::read_pre_key_message(const Peer& author, std::uin
   SessionAt& at = begins ? first_of(sessions, author, device) : *known;
   const auto before = at.session.remote_identity();
   const bool new_identity = begins && before && *before != parsed->identity_key;
+  // Of a change that the server told of, the session is archived by now.
+  const bool is_news = new_identity && at.session.has_current();
 
   signal::Session::PreKeys pre_keys;
   std::optional<RecordKey> unused;  // the one-time pre-key that this message uses up
@@ -171,7 +173,7 @@ Attempt<void> Messenger::Impl::read_pre_key_message(const Peer& author, std::uin
     records_.put({kind_of_day(kUsedPreKeyKind, today()), unused->key}, std::move(kept));
     records_.erase(*unused);
   }
-  if (new_identity) publish(IdentityChanged{author.jid()});
+  if (is_news) publish(IdentityChanged{author.jid()});
   take_plaintext(*padded, reading);
   return {};
 }

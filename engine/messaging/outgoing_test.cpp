@@ -293,6 +293,20 @@ TEST_F(OutgoingTest, AfterAnIdentityNotificationNewSessionsAreBuilt) {
   EXPECT_THAT(world.events_of<IdentityChanged>(), SizeIs(1));
 }
 
+TEST_F(OutgoingTest, AnIdentityThatTheServerToldOfIsNoNewsInAMessage) {
+  world.send(kPeerJid, "one");
+  world.peer().set_up_anew();
+  world.receive(NodeBuilder("notification")
+                    .attr("id", std::string("N1"))
+                    .attr("from", kPeerJid)
+                    .attr("type", std::string("encrypt"))
+                    .child(NodeBuilder("identity")));
+  world.peer().begin(world.own_bundle());
+  world.receive(world.peer().message("A1", "with new keys"));
+  EXPECT_THAT(world.texts(), testing::ElementsAre("with new keys"));
+  EXPECT_THAT(world.events_of<IdentityChanged>(), SizeIs(1));
+}
+
 TEST_F(OutgoingTest, TenThousandDevicesInAnAnswerAreNotBelieved) {
   world.answer_queries = false;
   world.send(kPeerJid, "hello");

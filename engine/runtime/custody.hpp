@@ -15,13 +15,13 @@ namespace wa::runtime {
 /// The store's side of a session: who owns the device, when its machine exists, what of its actions
 /// may be performed. Pure; a shell hands in what happens and performs the actions in order.
 ///
-///               a command that starts or deletes     Opened
-///       Closed ───────────────────────────▶ Opening ────────▶ Running
-///         ▲ │ owned_retry                    ▲ │                 │ a commit failed or took too
-///         long │ └────────────────────────────────┘ │ OpenFailed      │   (opened again; after
-///         three ├────────────────────────────────────┘                 │   failures in a row
-///         closed) └──────────────────────────────────────────────────────┘ lost, or stopped and at
-///         rest
+///              a command that starts or deletes           Opened
+///     Closed ────────────────────────────────▶ Opening ─────────▶ Running
+///       ▲  ▲                                    │   ▲                │  │
+///       │  └──── OpenFailed; three in a row ────┘   └─ commit failed ┘  │
+///       └──── ownership lost, or stopped and at rest; store_error ──────┘
+///
+/// In Closed it may be waiting: for a device that another process runs it asks again.
 ///
 /// - What the machine's step led to comes in as Stepped and goes out through an ActionGate: what
 ///   depends on a commit waits until the commit is durable. What a commit changes is its own
@@ -30,8 +30,7 @@ namespace wa::runtime {
 ///   with its sockets and what it held back, and made anew from what is durable. Failures to open
 ///   count as failures to commit. After three in a row the state is `store_error`.
 /// - A device that another process runs shows `disconnected`, reason `owned_elsewhere`, and is
-/// asked
-///   for again every `owned_retry`, as long as it is to run.
+///   asked for again every `owned_retry`, as long as it is to run.
 /// - What is damaged stays as it is until a DeleteRequested, which erases what cannot be opened.
 ///
 /// incarnation() numbers the machine. Whoever begins an Open, a Commit or a Compute keeps the
