@@ -247,10 +247,11 @@ Result<signal::PreKeyBundle> read_bundle(const Node& node, std::optional<std::ui
   const Node* signature = signed_key->child("signature");
   WA_TRY(bundle.signed_pre_key_signature,
          fixed<64>(signature ? signature->bytes() : ByteSpan(), "signature"));
-  if (const Node* one_time = keys.child("key")) {
-    bundle.one_time.emplace();
-    WA_TRY(bundle.one_time->id, id_of(*one_time, "one-time pre-key"));
-    WA_TRY(bundle.one_time->key, key_of(*one_time, "value"));
+  if (const Node* key = keys.child("key")) {
+    signal::PreKeyBundle::OneTime one_time;
+    WA_TRY(one_time.id, id_of(*key, "one-time pre-key"));
+    WA_TRY(one_time.key, key_of(*key, "value"));
+    bundle.one_time = one_time;
   }
   return bundle;
 }
