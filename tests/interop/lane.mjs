@@ -57,7 +57,17 @@ export class Lane {
   url(label) { return this.mock.url(label, this.#scheme); }
   phone() { return this.mock.phone(String(this.#nextNumber++)); }
   stateFolder(label) { return join(this.#folder, label); }
-  copyState(from, to) { return cp(this.stateFolder(from), this.stateFolder(to), { recursive: true }); }
+  /** As it is at one moment: a client that runs may just be removing a key that was used. */
+  async copyState(from, to) {
+    for (let tries = 20; ; --tries) {
+      try {
+        return await cp(this.stateFolder(from), this.stateFolder(to), { recursive: true });
+      } catch (error) {
+        if (error.code !== 'ENOENT' || tries === 0) throw error;
+        await rm(this.stateFolder(to), { recursive: true, force: true });
+      }
+    }
+  }
 
   /** A client process for one device with its own folder and label; another `command` is another client. */
   async launch(label, environment = {}, command = this.#command) {
