@@ -63,7 +63,7 @@ class KeyBundlesTest : public testing::Test {
     return read_big_endian(key->child("id")->bytes());
   }
 
-  Bench bench_;
+  Bench bench_{test::quiet_phones()};
   TestDevice anna_{bench_, "15550100001", "anna"};
   TestDevice bert_{bench_, "15550100002", "bert"};
   Jid bert_phone_ = bert_.pn().without_device();

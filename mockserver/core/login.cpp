@@ -153,9 +153,11 @@ void Tenant::Impl::answer_iq(Peer& peer, const Node& iq, Now now) {
     context.companion = accounts.companion(context.device);
     WA_ASSERT(context.companion != nullptr);
   }
+  const bool had_no_keys = context.companion != nullptr && context.companion->prekeys.empty();
   NodeBuilder reply = route->answer(context);
   spoil_answer(peer, iq, reply, now);
   send(peer, std::move(reply), now);
+  if (had_no_keys) welcome(context.device, now);  // it may have uploaded some
   for (const DeviceKey& device : context.low_on_prekeys) tell_prekeys_low(device, now);
   for (const GroupNews& news : context.group_news) tell_group_news(news, context.device, now);
   if (context.became_active) {

@@ -198,6 +198,10 @@ void Tenant::Impl::welcome(const DeviceKey& device, Now now) {
   const Companion* companion = accounts.companion(device);
   if (!settings.initial_history || phone == nullptr || companion == nullptr) return;
   if (phone->memory.welcomed.contains(device.device)) return;
+  // Clients ask for what waits for them before their keys are up, or after: the phone waits for
+  // both.
+  const Peer* peer = online(device);
+  if (peer == nullptr || !peer->offline_sent || companion->prekeys.empty()) return;
   message::HistoryNotice notice = history_for(*phone, *companion);
   carry(*phone, phone_peer(*phone, now).welcome(device.device, std::move(notice), now), now);
 }

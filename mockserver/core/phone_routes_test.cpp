@@ -115,10 +115,12 @@ TEST_F(PhoneRoutesTest, WhatCannotBeSentSaysWhy) {
 TEST_F(PhoneRoutesTest, ACompanionIsWelcomedAtItsFirstLoginAndOnlyThen) {
   const DeviceKeys keys(bench_.random());
   const Linked linked = link_device(bench_, keys, kAnna);
-  TestSignal reader(keys, bench_.random());
+  TestSignal reader(keys, bench_.random(), crypto::generate_key_pair(bench_.random()));
   {
     TestClient client(bench_, keys);
     client.log_in(linked.phone, linked.device, false);
+    EXPECT_EQ(messages(client).size(), 0u) << "it has no keys yet";
+    client.send(reader.upload());
     const auto welcome = messages(client);
     ASSERT_EQ(welcome.size(), 2u);
     for (const wire::Frame& frame : welcome) {
@@ -150,9 +152,11 @@ TEST_F(PhoneRoutesTest, ACompanionIsWelcomedAtItsFirstLoginAndOnlyThen) {
 TEST_F(PhoneRoutesTest, AnUnreadWelcomeComesAgain) {
   const DeviceKeys keys(bench_.random());
   const Linked linked = link_device(bench_, keys, kAnna);
+  const TestSignal reader(keys, bench_.random(), crypto::generate_key_pair(bench_.random()));
   {
     TestClient client(bench_, keys);
     client.log_in(linked.phone, linked.device, false);
+    client.send(reader.upload());
     client.disconnect();
   }
   TestClient again(bench_, keys);
@@ -166,10 +170,11 @@ TEST_F(PhoneRoutesTest, ClientsOfDictionary2FetchTheHistory) {
   TestClient client(bench_, keys, "old", wire::Dictionary::v2);
   client.log_in(linked.phone, linked.device, false);
   bench_.advance(std::chrono::seconds(1));  // such clients get their first frame late
+  TestSignal reader(keys, bench_.random(), crypto::generate_key_pair(bench_.random()));
+  client.send(reader.upload());
   const auto welcome = messages(client);
   ASSERT_EQ(welcome.size(), 2u);
   EXPECT_EQ(welcome[0].root().jid("from")->to_string(), linked.phone.jid);
-  TestSignal reader(keys, bench_.random());
   (void)reader.read(welcome[0].root());
   const auto past = reader.read(welcome[1].root());
   const auto& notice = std::get<message::HistoryNotice>(past.content);

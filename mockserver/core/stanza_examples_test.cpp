@@ -100,7 +100,7 @@ class StanzaExamplesTest : public testing::Test {
     device.client->send_raw(device.client->seal(plaintext));
   }
 
-  Bench bench_;
+  Bench bench_{test::quiet_phones()};
   // The account of the examples, whose second device speaks.
   TestDevice second_anna_{bench_, "15550001111", "anna-1"};
   TestDevice anna_{bench_, "15550001111", "anna-2"};

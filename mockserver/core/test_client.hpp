@@ -13,6 +13,13 @@
 /// mockserver/core only; it shares nothing with engine/client.
 namespace wa::mock::test {
 
+/// Settings under which phones say nothing to a new companion by themselves.
+inline Settings quiet_phones() {
+  Settings settings;
+  settings.initial_history = false;
+  return settings;
+}
+
 class Bench {
  public:
   explicit Bench(Settings settings = {}, std::uint64_t seed = 1, Tenant::Options options = {});

@@ -10,6 +10,23 @@ signal::LocalIdentity TestSignal::local() const {
   return {keys_.identity, keys_.registration().registration_id};
 }
 
+wire::NodeBuilder TestSignal::upload() const {
+  using wire::NodeBuilder;
+  const auto key = [](const char* tag, std::uint32_t id, const crypto::PublicKey& value) {
+    return NodeBuilder(tag)
+        .child(NodeBuilder("id").bytes(big_endian<3>(id)))
+        .child(NodeBuilder("value").bytes(value.bytes));
+  };
+  const auto& signed_key = keys_.signed_pre_key;
+  return query("encrypt", "set", "up")
+      .child(NodeBuilder("registration").bytes(big_endian<4>(local().registration_id)))
+      .child(NodeBuilder("type").bytes(Bytes{std::byte{5}}))
+      .child(NodeBuilder("identity").bytes(keys_.identity.public_key.bytes))
+      .child(NodeBuilder("list").child(key("key", 1, one_time_->public_key)))
+      .child(key("skey", signed_key.id, signed_key.key.public_key)
+                 .child(NodeBuilder("signature").bytes(signed_key.signature)));
+}
+
 signal::Outcome<message::Envelope> TestSignal::try_read(const wire::Node& stanza) {
   const wire::Node* enc = stanza.child("enc");
   if (enc == nullptr) {
@@ -18,7 +35,7 @@ signal::Outcome<message::Envelope> TestSignal::try_read(const wire::Node& stanza
   const auto padded = [&]() -> signal::Outcome<Bytes> {
     if (enc->attr("type") == "pkmsg") {
       WA_TRY(const auto message, signal::PreKeySignalMessage::parse(enc->bytes()));
-      const signal::Session::PreKeys pre_keys{keys_.signed_pre_key.key, std::nullopt};
+      const signal::Session::PreKeys pre_keys{keys_.signed_pre_key.key, one_time_};
       return session_.decrypt(local(), message, pre_keys, random_);
     }
     WA_TRY(const auto message, signal::SignalMessage::parse(enc->bytes()));

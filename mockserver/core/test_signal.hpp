@@ -7,10 +7,15 @@
 namespace wa::mock::test {
 
 /// What a companion under test shares with one other device: it reads what that one writes and
-/// answers it. It has uploaded no one-time keys.
+/// answers it. `one_time` is the key that it uploads, if it uploads any.
 class TestSignal {
  public:
-  TestSignal(const DeviceKeys& keys, Random& random) : keys_(keys), random_(random) {}
+  TestSignal(const DeviceKeys& keys, Random& random,
+             std::optional<crypto::KeyPair> one_time = std::nullopt)
+      : keys_(keys), random_(random), one_time_(std::move(one_time)) {}
+
+  /// An upload of its one-time key, under id 1.
+  wire::NodeBuilder upload() const;
 
   /// The envelope in the first `<enc>` of a message.
   signal::Outcome<message::Envelope> try_read(const wire::Node& stanza);
@@ -24,6 +29,7 @@ class TestSignal {
 
   const DeviceKeys& keys_;
   Random& random_;
+  std::optional<crypto::KeyPair> one_time_;
   signal::Session session_;
 };
 
