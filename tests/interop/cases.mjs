@@ -1,7 +1,8 @@
 /**
  * What is tried with every client and over every transport. A case gets a Lane; it throws, or its text is a note for
  * the report. Every case also fails on a protocol violation that the mock recorded, unless it lists the rule in `allow`.
- * `mock` are further arguments of `testline mock`, `schemes` the transports if not both.
+ * `mock` are further arguments of `testline mock`, `schemes` the transports if not both, `majors` the versions of the
+ * client if not all, `seconds` what a long case takes, by the version: those begin first.
  */
 import { messageCases } from './message_cases.mjs';
 import { assert, assertEqual, kKeepAliveMs, kOpenWithinMs, kQrWithinMs } from './lane.mjs';
@@ -70,6 +71,15 @@ async function seeEnd(client, device, code, [state, { erased, again }], earned) 
   const event = await client.state(state, kOpenWithinMs, { device, code });
   assertEqual(event.next_attempt_ms !== undefined, again, `${device}: will it try again (${JSON.stringify(event)})`);
   assertEqual(await inspect(client, device), erased ? null : earned, `${device}: credentials after ${state}`);
+}
+
+/** A logged-in device: one of its own if its credentials will be erased, else the one that all such ends share. */
+async function linked(lane, client, [, { erased }], name) {
+  const kShared = 'kept';
+  const device = erased ? name : kShared;
+  const has = client.events.all().some((event) => event.device === device && event.state === 'connected');
+  if (!has) await lane.pair(client, { device });
+  return device;
 }
 
 export function makeCases({ pairings }) {
@@ -307,41 +317,50 @@ export function makeCases({ pairings }) {
       await lane.end(client);
     },
 
-    [`every failure at login ends as it should: ${Object.keys(failures).join(' ')}`]: async (lane) => {
-      const client = await lane.launch('failures', { TESTLINE_TIME_SCALE: '60' });  // "slow" is an hour: nobody retries
-      for (const [reason, end] of Object.entries(failures)) {
-        const device = `failure-${reason}`;
-        await lane.pair(client, { device });
-        const earned = await inspect(client, device);
-        const { id } = await lane.fault('failure', { reason: Number(reason) }, device);
-        await lane.strike('stream_error', { code: 515 }, device);
-        await seeEnd(client, device, Number(reason), end, earned);
-        await client.command('stop', { device });
-        await lane.mock.call('DELETE', `/v1/faults/${id}`);
-        // What was kept still is a login, what was erased is a device to be linked.
-        await client.command('start', { device, url: lane.url(device) });
-        await client.state(end[1].erased ? 'waiting_for_scan' : 'connected', kOpenWithinMs, { device });
-        await client.command('stop', { device });
-      }
-      await lane.end(client);
+    [`every failure at login ends as it should: ${Object.keys(failures).join(' ')}`]: {
+      seconds: { 6: 10, 7: 10 },
+      async run(lane) {
+        const client = await lane.launch('failures', { TESTLINE_TIME_SCALE: '60' });  // "slow" is an hour: nobody retries
+        for (const [reason, end] of Object.entries(failures)) {
+          const device = await linked(lane, client, end, `failure-${reason}`);
+          const earned = await inspect(client, device);
+          const { id } = await lane.fault('failure', { reason: Number(reason) }, device);
+          await lane.strike('stream_error', { code: 515 }, device);
+          await seeEnd(client, device, Number(reason), end, earned);
+          await client.command('stop', { device });
+          await lane.mock.call('DELETE', `/v1/faults/${id}`);
+          // What was kept still is a login, what was erased is a device to be linked.
+          await client.command('start', { device, url: lane.url(device) });
+          await client.state(end[1].erased ? 'waiting_for_scan' : 'connected', kOpenWithinMs, { device });
+          if (end[1].erased) await client.command('stop', { device });
+        }
+        await lane.end(client);
+      },
     },
 
-    [`whatever the server says, the stream ends as it should: ${Object.keys(ends).join(' ')}`]: async (lane) => {
-      const client = await lane.launch('ends', { TESTLINE_TIME_SCALE: '60' });
-      for (const [device, [[fault, args], code, end]] of Object.entries(ends)) {
-        await lane.pair(client, { device });
-        const earned = await inspect(client, device);
-        await lane.strike(fault, args, device);
-        await seeEnd(client, device, code, end, earned);
-        await client.command('stop', { device });
-      }
-      await lane.end(client);
+    [`whatever the server says, the stream ends as it should: ${Object.keys(ends).join(' ')}`]: {
+      seconds: { 6: 10, 7: 10 },
+      async run(lane) {
+        const client = await lane.launch('ends', { TESTLINE_TIME_SCALE: '60' });
+        for (const [name, [[fault, args], code, end]] of Object.entries(ends)) {
+          const device = await linked(lane, client, end, name);
+          const earned = await inspect(client, device);
+          await lane.strike(fault, args, device);
+          await seeEnd(client, device, code, end, earned);
+          await client.command('stop', { device });
+          if (end[1].erased) continue;
+          await client.command('start', { device, url: lane.url(device) });
+          await client.state('connected', kOpenWithinMs, { device });
+        }
+        await lane.end(client);
+      },
     },
 
     ...messageCases,
 
     [`${pairings} pairings in a row, a new process every fifth, each at the first go`]: {
       schemes: ['ws'],
+      seconds: { 6: pairings / 2, 7: pairings / 2 },
       async run(lane) {
         const kDevices = 5;  // of a process: most of the time of a pairing is the start of Node
         const took = [];

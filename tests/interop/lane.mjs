@@ -1,7 +1,7 @@
 /**
  * One client command against one mock of its own, over ws: or wss:. What the cases are written in.
  */
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from './client.mjs';
 import { describe } from './history.mjs';
@@ -34,6 +34,7 @@ export class Lane {
     lane.#folder = await mkdtemp(join(workFolder, 'lane-'));
     lane.#command = command;
     lane.#scheme = scheme;
+    lane.engine = [testline, 'engine'];
     const mockFolder = join(lane.#folder, 'mock');
     await mkdir(mockFolder);
     lane.mock = await Mock.launch(testline, mockFolder, extra);
@@ -57,13 +58,17 @@ export class Lane {
   url(label) { return this.mock.url(label, this.#scheme); }
   phone() { return this.mock.phone(String(this.#nextNumber++)); }
   stateFolder(label) { return join(this.#folder, label); }
-  /** As it is at one moment: a client that runs may just be removing a key that was used. */
+  /** Whole: a client that runs may just be removing a key that was used, or be in the middle of a file. */
   async copyState(from, to) {
-    for (let tries = 20; ; --tries) {
+    for (let tries = 50; ; --tries) {
       try {
-        return await cp(this.stateFolder(from), this.stateFolder(to), { recursive: true });
+        await cp(this.stateFolder(from), this.stateFolder(to), { recursive: true });
+        for (const file of await readdir(this.stateFolder(to))) {
+          if (file.endsWith('.json')) JSON.parse(await readFile(join(this.stateFolder(to), file), 'utf8'));
+        }
+        return;
       } catch (error) {
-        if (error.code !== 'ENOENT' || tries === 0) throw error;
+        if (!(error.code === 'ENOENT' || error instanceof SyntaxError) || tries === 0) throw error;
         await rm(this.stateFolder(to), { recursive: true, force: true });
       }
     }
@@ -90,10 +95,13 @@ export class Lane {
     if (forget) await rm(this.stateFolder(forget), { recursive: true });  // 800 files each
   }
 
-  /** Start, QR, picture, scan, 515, login. Every step once: a step that fails is the failure. */
-  async pair(client, { device, options } = {}) {
+  /**
+   * Start, QR, picture, scan, 515, login. Every step once: a step that fails is the failure. `phone`: the one to link
+   * with, else a new one.
+   */
+  async pair(client, { device, options, phone: given } = {}) {
     const of = device && { device };
-    const phone = await this.phone();
+    const phone = given ?? await this.phone();
     await client.command('start', { ...(device && { device, url: this.url(device) }), ...(options && { options }) });
     await client.state('waiting_for_scan', kQrWithinMs, of);
     const { data } = await client.event('qr', kQrWithinMs, (event) => event.device === device);
@@ -115,6 +123,20 @@ export class Lane {
     });
     this.#askedForCodes = asked.next;
     return code;
+  }
+
+  /**
+   * Waits until a device is done with every request for this message that it has got so far: it acknowledges a request
+   * behind its answer. Until then nothing should be said to a Baileys 7: what it decrypts while it encrypts for the same
+   * peer is undone, since the session is stored as it was when the sending began. A key that was used is unused again.
+   */
+  async retriesAnswered(device, id) {
+    const isRetry = (tag) => ({ data }) => data.tag === tag && data.type === 'retry' && data.id === id;
+    const asked = await this.mock.eventsSoFar({ kind: 'stanza_out', device, matches: isRetry('receipt') });
+    await this.mock.events({
+      kind: 'stanza_in', device, count: asked.length, what: `answers to requests for ${id}`, matches: isRetry('ack'),
+    });
+    return asked.length;
   }
 
   /** Adds a fault that acts on one device. */

@@ -118,16 +118,17 @@ export class Mock {
     const found = [];
     const seen = new Map();  // kinds of what did not match, for the message
     let next = from;
-    while (found.length < count) {
+    for (let wait = false; found.length < count; wait = !wait) {  // what is there by now, then the next one
       const left = Math.ceil(deadline - performance.now());
-      if (left <= 0) {
+      if (wait && left <= 0) {
         const others = [...seen].map(([text, times]) => `${times}x ${text}`).join(', ') || 'nothing';
         throw new Error(`${found.length} of ${count} ${what} within ${withinMs} ms; also arrived: ${others}`);
       }
-      const query = new URLSearchParams({ from: String(next), kind, limit: '1', within: `${left}ms` });
+      const query = new URLSearchParams({ from: String(next), kind, ...(wait && { limit: '1', within: `${left}ms` }) });
       if (device) query.set('device', device);
       const body = await this.call('GET', `/v1/events?${query}`, undefined, { accept: [408] });
       for (const event of listIn(body, 'events')) {
+        if (found.length === count) break;
         next = Math.max(next, event.seq + 1);
         if (matches(event)) {
           found.push(event);
@@ -138,6 +139,12 @@ export class Mock {
       }
     }
     return { events: found, next };
+  }
+
+  /** Events of one kind so far. */
+  async eventsSoFar({ kind, device, matches = () => true }) {
+    const query = new URLSearchParams({ kind, ...(device && { device }) });
+    return listIn(await this.call('GET', `/v1/events?${query}`), 'events').filter(matches);
   }
 
   /** Protocol violations recorded so far. */

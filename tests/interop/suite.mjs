@@ -1,24 +1,29 @@
 /**
  * Interop: unmodified clients against `testline mock`, over real sockets, in real time.
  *
- *   tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] [--only TEXT] [--keep]
+ *   tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] [--lanes N] [--only TEXT]
+ *                     [--keep]
  *
- * Without --client: Baileys 7 and Baileys 6, at the same time. Without --scheme: both. Prints one line per case and
- * `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary, the mock does
- * not start).
+ * Without --client: Baileys 7 and Baileys 6. Without --scheme: both. Every case has a mock, clients and folders of its
+ * own, so `lanes` of them run side by side, those first that take longest. Prints one line per case, the slowest ones
+ * once more, and `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary,
+ * the mock or a client does not start).
  */
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { access, constants, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { makeCases } from './cases.mjs';
+import { Client } from './client.mjs';
+import { engineCases } from './engine_cases.mjs';
 import { assert, Lane } from './lane.mjs';
 import { makePhoneCases } from './phone_cases.mjs';
 
 const kRoot = fileURLToPath(new URL('../..', import.meta.url));
 const kUsage = 'usage: tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] ' +
-  '[--only TEXT] [--keep]';
+  '[--lanes N] [--only TEXT] [--keep]';
+const kSlowestShown = 8;
 
 function readOptions() {
   const fail = (text) => {
@@ -37,6 +42,7 @@ function readOptions() {
         },
         scheme: { type: 'string', multiple: true, default: ['ws', 'wss'] },
         pairings: { type: 'string', default: '50' },
+        lanes: { type: 'string', default: '3' },
         only: { type: 'string', default: '' },
         keep: { type: 'boolean', default: false },
       },
@@ -44,16 +50,18 @@ function readOptions() {
   } catch (error) {
     fail(error.message);
   }
-  const pairings = Number(values.pairings);
-  if (!Number.isInteger(pairings) || pairings < 1) fail(`--pairings ${values.pairings}: a positive whole number is wanted`);
+  const positive = (name) => {
+    const number = Number(values[name]);
+    if (!Number.isInteger(number) || number < 1) fail(`--${name} ${values[name]}: a positive whole number is wanted`);
+    return number;
+  };
   const strange = values.scheme.find((scheme) => !['ws', 'wss'].includes(scheme));
   if (strange) fail(`--scheme ${strange}: ws or wss is wanted`);
-  return { ...values, pairings };
+  return { ...values, pairings: positive('pairings'), lanes: positive('lanes') };
 }
 
 /** Runs one case in a lane of its own; its verdict includes that the mock saw no violation and is still there. */
-async function runCase(body, surroundings) {
-  const { run, allow = [], mock: extra } = typeof body === 'function' ? { run: body } : body;
+async function runCase({ run, allow = [], mock: extra }, surroundings) {
   const lane = await Lane.open({ ...surroundings, extra });
   try {
     const note = await run(lane);
@@ -66,56 +74,94 @@ async function runCase(body, surroundings) {
   }
 }
 
-/** All cases with one client, one after the other. Answers how many passed and failed. */
-async function runClient(client, cases, options, workFolder) {
-  const name = client.replace(/\/run$/, '').split('/').at(-1).padEnd(8);
-  const counts = { passed: 0, failed: 0 };
-  for (const scheme of options.scheme) {
-    for (const [title, body] of cases) {
-      if (!(body.schemes ?? ['ws', 'wss']).includes(scheme)) continue;
-      const began = performance.now();
-      const took = () => `${((performance.now() - began) / 1000).toFixed(1)} s`;
-      const line = (verdict) => `${verdict.padEnd(7)} ${name} ${scheme.padEnd(3)} ${title} (${took()})`;
-      try {
-        const note = await runCase(body, {
-          testline: options.testline, command: client.split(' ').filter(Boolean), scheme, workFolder,
-        });
-        counts.passed += 1;
-        console.log(line('ok') + (note ? `: ${note}` : ''));
-      } catch (error) {
-        counts.failed += 1;
-        console.log(`${line('FAILED')}\n        ${error.message}`);
+/** Every case with every client over every transport, the longest first: {title, body, scheme, client}. */
+function makeJobs(cases, clients, schemes) {
+  const jobs = [];
+  for (const client of clients) {
+    for (const scheme of schemes) {
+      for (const [title, body] of cases) {
+        const { schemes: only = [scheme], majors = [client.major] } = body;
+        if (only.includes(scheme) && majors.includes(client.major)) jobs.push({ title, body, scheme, client });
       }
     }
   }
-  return counts;
+  const seconds = ({ body, client }) => body.seconds?.[client.major] ?? 0;
+  return jobs.sort((one, other) => seconds(other) - seconds(one));
+}
+
+/** Does the jobs in `lanes` lanes. Answers what became of each: {line, took, failed}. */
+async function runJobs(jobs, options, workFolder) {
+  const results = [];
+  const waiting = [...jobs];
+  const work = async () => {
+    for (let job = waiting.shift(); job; job = waiting.shift()) {
+      const { title, body, scheme, client } = job;
+      const began = performance.now();
+      let verdict = 'ok';
+      let note;
+      try {
+        note = await runCase(body, { testline: options.testline, command: client.command, scheme, workFolder });
+      } catch (error) {
+        verdict = 'FAILED';
+        note = error.message;
+      }
+      const took = (performance.now() - began) / 1000;
+      const line = `${client.name.padEnd(8)} ${scheme.padEnd(3)} ${title} (${took.toFixed(1)} s)`;
+      results.push({ line, took, failed: verdict !== 'ok' });
+      const failed = verdict !== 'ok' ? `\n        ${note}` : '';
+      console.log(`${verdict.padEnd(7)} ${line}${failed || (note ? `: ${note}` : '')}`);
+    }
+  };
+  await Promise.all(Array.from({ length: options.lanes }, work));
+  return results;
+}
+
+/** What a client command is called, and its major version: {command, name, major}. */
+async function introduce(text, workFolder) {
+  const command = text.split(' ').filter(Boolean);
+  const client = await Client.launch(command, text, { TESTLINE_STATE_DIR: join(workFolder, 'hello') });
+  await client.close();
+  const name = text.replace(/\/run$/, '').split('/').at(-1);
+  return { command, name, major: Number(client.hello.version.split('.')[0]) };
 }
 
 async function main(options, workFolder) {
-  const cases = Object.entries({ ...makeCases(options), ...makePhoneCases() });
-  const chosen = cases.filter(([title]) => title.includes(options.only));
+  const all = Object.entries({ ...makeCases(options), ...makePhoneCases(), ...engineCases })
+    .map(([title, body]) => [title, typeof body === 'function' ? { run: body } : body]);
+  const chosen = all.filter(([title]) => title.includes(options.only));
   if (chosen.length === 0) {
     console.error(`no case has ${JSON.stringify(options.only)} in its name; there are:\n  ` +
-      cases.map(([title]) => title).join('\n  '));
+      all.map(([title]) => title).join('\n  '));
     return 2;
   }
+  const clients = [];
   try {
     const probe = await Lane.open({ testline: options.testline, command: [], scheme: 'ws', workFolder });
     await probe.close();
+    for (const text of options.client) clients.push(await introduce(text, workFolder));
   } catch (error) {
     console.error(error.message);
     return 3;
   }
   const began = performance.now();
-  const all = await Promise.all(options.client.map((client) => runClient(client, chosen, options, workFolder)));
-  const sum = (what) => all.reduce((total, counts) => total + counts[what], 0);
-  console.log(`${((performance.now() - began) / 1000).toFixed(0)} s in all`);
-  console.log(`${sum('passed')} passed, ${sum('failed')} failed`);
-  return sum('failed') === 0 ? 0 : 1;
+  const results = await runJobs(makeJobs(chosen, clients, options.scheme), options, workFolder);
+  const slowest = [...results].sort((one, other) => other.took - one.took).slice(0, kSlowestShown);
+  console.log(`the slowest:\n${slowest.map(({ line }) => `  ${line}`).join('\n')}`);
+  console.log(`${((performance.now() - began) / 1000).toFixed(0)} s in all, in ${options.lanes} lanes`);
+  const failed = results.filter((result) => result.failed).length;
+  console.log(`${results.length - failed} passed, ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+/** In memory if that is possible: a login of Baileys 7 writes 812 files, and every case has logins of its own. */
+async function temporaryFolder() {
+  if (process.env.TMPDIR) return tmpdir();
+  const kInMemory = '/dev/shm';
+  return access(kInMemory, constants.W_OK).then(() => kInMemory, () => tmpdir());
 }
 
 const options = readOptions();
-const workFolder = await mkdtemp(join(tmpdir(), 'testline-interop-'));
+const workFolder = await mkdtemp(join(await temporaryFolder(), 'testline-interop-'));
 const exitCode = await main(options, workFolder);
 if (options.keep) {
   console.error(`kept: ${workFolder} (${(await readdir(workFolder)).length} entries)`);
