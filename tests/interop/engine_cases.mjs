@@ -5,7 +5,7 @@
  * With another one's client on the other side no mistake that the engine and the mock share can hide: where it and ours
  * disagree, it is right.
  */
-import { assertEqual, kOpenWithinMs } from './lane.mjs';
+import { assert, assertEqual, kOpenWithinMs } from './lane.mjs';
 
 const kTextMs = 10_000;
 const kAgainMs = 20_000;  // a message that is asked for again: Baileys 6 thinks for 5 s before it does
@@ -67,6 +67,12 @@ async function miss(lane, away, there) {
   }
 }
 
+/** How often a side has sent a message to the server. */
+async function copiesOf(lane, from, id) {
+  const isCopy = ({ data }) => data.tag === 'message' && data.id === id;
+  return (await lane.mock.eventsSoFar({ kind: 'stanza_in', device: from.label, matches: isCopy })).length;
+}
+
 /**
  * A message to one side is spoilt on its way, so often; it is asked for each time, and read. From the second time on a
  * request brings keys for a new session. Answers what the reader said of the first failure.
@@ -85,10 +91,7 @@ async function spoil(lane, from, to, { part = 'mac', times = 1, chat = to.phone.
   const message = await to.client.event('message', kAgainMs, (event) => event.id === id);
   assertEqual([message.kind, message.text], ['text', text], `what ${to.label} read at last`);
   assertEqual(await lane.retriesAnswered(from.label, id), times, `how often ${to.label} asked`);
-  const copies = await lane.mock.eventsSoFar({
-    kind: 'stanza_in', device: from.label, matches: ({ data }) => data.tag === 'message' && data.id === id,
-  });
-  assertEqual(copies.length, times + 1, `how often ${from.label} sent it`);
+  assertEqual(await copiesOf(lane, from, id), times + 1, `how often ${from.label} sent it`);
   await lane.mock.call('DELETE', `/v1/faults/${fault}`);
   return why.text;
 }
@@ -193,13 +196,14 @@ export const engineCases = {
       engine.client = await launch(lane, kEngine);
       await engine.client.command('start', { options: kEngineOptions });
       await engine.client.event('message', kOpenWithinMs, (event) => event.id === kept);
-      // What was promised is sent, if need be by the next process, and is one message.
+      // What was promised is sent; once more by the next process if the first one did not live to see the server's ack.
       if (!theirs.client.events.all().some((event) => event.id === promised)) {
         await theirs.client.event('message', kOpenWithinMs, (event) => event.id === promised);
       }
       await converse(theirs, engine);
+      const copies = await copiesOf(lane, engine, promised);
       const times = theirs.client.events.all().filter(({ event, id }) => event === 'message' && id === promised).length;
-      assertEqual(times, 1, 'how often the last words were heard');
+      assert(copies <= 2 && times <= copies, `the last words were sent ${copies} times and heard ${times} times`);
       await end(lane, { theirs, engine });
     },
   },

