@@ -1,11 +1,13 @@
-# wa_module(NAME SOURCES … DEPENDS wa::… LIBS third-party… TESTS … TEST_DEPENDS wa::…)
+# wa_module(NAME SOURCES … DEPENDS wa::… LIBS third-party… TESTS … TEST_DEPENDS wa::… ALONE …)
 #
 # One static library (wa::NAME) and one test binary (NAME_test) for the current folder. DEPENDS lists the
 # modules whose headers this one may include: tests/tidy checks every #include against it, so the
 # lists are the architecture. LIBS are third-party targets, kept out of our headers where possible.
-# A module without SOURCES is header-only.
+# A module without SOURCES is header-only. ALONE are sources and tests that are compiled by themselves even where
+# WA_UNITY joins the others, since what they define for themselves has a neighbour's name.
 function(wa_module name)
-  cmake_parse_arguments(M "" "" "SOURCES;DEPENDS;LIBS;TESTS;TEST_DEPENDS" ${ARGN})
+  cmake_parse_arguments(M "" "" "SOURCES;DEPENDS;LIBS;TESTS;TEST_DEPENDS;ALONE" ${ARGN})
+  set_source_files_properties(${M_ALONE} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   if(M_SOURCES)
     add_library(wa_${name} STATIC ${M_SOURCES})
     set(scope PUBLIC)
@@ -19,6 +21,9 @@ function(wa_module name)
   if(M_TESTS)
     add_executable(${name}_test ${M_TESTS})
     target_link_libraries(${name}_test PRIVATE wa_${name} ${M_TEST_DEPENDS} wa::test_support GTest::gmock_main)
+    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND NOT WA_SANITIZE)
+      target_compile_options(${name}_test PRIVATE -O1)
+    endif()
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()

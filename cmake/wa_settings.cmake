@@ -1,6 +1,7 @@
 # Compiler, warnings, sanitizers, caches and third-party packages, for every target.
 option(WA_HARNESS "build the mock server and the scenarios" ON)
 option(WA_BENCH "build the benchmarks" ON)
+option(WA_UNITY "join the sources of a module into few translation units: quick from nothing, slow from edit to edit" OFF)
 option(WA_FUZZ "build the fuzz targets, and everything with coverage for them (clang only)" OFF)
 set(WA_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize= takes them")
 
@@ -33,6 +34,14 @@ if(WA_SANITIZE)
   add_link_options(-fsanitize=${WA_SANITIZE})
 endif()
 
+if(WA_UNITY)
+  set(CMAKE_UNITY_BUILD ON)
+  set(CMAKE_UNITY_BUILD_BATCH_SIZE 8)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # A joined file is not a main file, so a private Impl with members of an anonymous namespace looks like a header's.
+    add_compile_options(-Wno-subobject-linkage)
+  endif()
+endif()
 if(WA_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()

@@ -8,11 +8,8 @@ namespace wa::client {
 namespace {
 
 using test::NodeBuilder;
+using test::stored_credentials;
 using test::World;
-
-Credentials stored_credentials(const World& world) {
-  return Credentials::decode(world.store.at("credentials").at("self")).value();
-}
 
 // ---- from pair-success to connected ---------------------------------------------------------
 

@@ -12,11 +12,8 @@ using test::attr;
 using test::child;
 using test::children;
 using test::NodeBuilder;
+using test::stored_credentials;
 using test::World;
-
-Credentials stored_credentials(const World& world) {
-  return Credentials::decode(world.store.at("credentials").at("self")).value();
-}
 
 std::size_t stored_pre_keys(const World& world) {
   const auto found = world.store.find("pre_key");

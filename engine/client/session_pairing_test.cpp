@@ -11,6 +11,7 @@ namespace {
 using test::attr;
 using test::child;
 using test::NodeBuilder;
+using test::stored_credentials;
 using test::World;
 
 std::string ref_on_show(const World& world) {
@@ -22,10 +23,6 @@ std::size_t index_of_first(const std::vector<Action>& actions) {
   const auto found = std::find_if(actions.begin(), actions.end(),
                                   [](const Action& one) { return std::holds_alternative<T>(one); });
   return static_cast<std::size_t>(found - actions.begin());
-}
-
-Credentials stored_credentials(const World& world) {
-  return Credentials::decode(world.store.at("credentials").at("self")).value();
 }
 
 // ---- refs and codes -------------------------------------------------------------------------

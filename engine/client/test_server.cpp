@@ -382,4 +382,8 @@ std::vector<Duration> World::dial_gaps() const {
   return gaps;
 }
 
+Credentials stored_credentials(const World& world) {
+  return Credentials::decode(world.store.at("credentials").at("self")).value();
+}
+
 }  // namespace wa::client::test

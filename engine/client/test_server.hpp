@@ -159,6 +159,9 @@ class World {
   std::uint32_t next_iq_ = 1;
 };
 
+/// The credentials as they are in the world's store.
+Credentials stored_credentials(const World& world);
+
 /// Reading a NodeBuilder as tests do.
 std::string attr(const NodeBuilder& node, std::string_view key);
 const NodeBuilder* child(const NodeBuilder& node, std::string_view tag);

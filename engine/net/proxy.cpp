@@ -19,7 +19,7 @@ Error wrong(const std::string& what) {
                "proxy: " + what + "; expected http://[USER:PASSWORD@]HOST:PORT or socks5://…"};
 }
 
-Result<std::string> percent_decoded(std::string_view text) {
+Result<std::string> decoded_login(std::string_view text) {
   std::string decoded;
   for (std::size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '%') {
@@ -38,9 +38,9 @@ Result<std::string> percent_decoded(std::string_view text) {
 Result<Proxy::Login> parse_login(std::string_view text, Proxy::Kind kind) {
   const std::size_t colon = text.find(':');
   Proxy::Login login;
-  WA_TRY(login.user, percent_decoded(text.substr(0, colon)));
+  WA_TRY(login.user, decoded_login(text.substr(0, colon)));
   if (colon != std::string_view::npos) {
-    WA_TRY(login.password, percent_decoded(text.substr(colon + 1)));
+    WA_TRY(login.password, decoded_login(text.substr(colon + 1)));
   }
   if (kind == Proxy::Kind::http && login.user.find(':') != std::string::npos) {
     return wrong("HTTP allows no : in a user");

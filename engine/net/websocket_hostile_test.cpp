@@ -115,18 +115,18 @@ TEST_F(WebSocketTest, ACloseFrameWithoutACodeIs1005) {
 
 // ---- requests that are no upgrades
 
-struct BadRequest {
+struct BadUpgrade {
   const char* name;
   std::string request;
   const char* answer;
 };
-void PrintTo(const BadRequest& bad, std::ostream* out) {
+void PrintTo(const BadUpgrade& bad, std::ostream* out) {
   *out << bad.name;
 }
 
-class BadRequestTest : public WebSocketTest, public ::testing::WithParamInterface<BadRequest> {};
+class BadUpgradeTest : public WebSocketTest, public ::testing::WithParamInterface<BadUpgrade> {};
 
-TEST_P(BadRequestTest, IsAnsweredAndClosed) {
+TEST_P(BadUpgradeTest, IsAnsweredAndClosed) {
   bool upgraded = false;
   listen([&](UpgradeRequest) { upgraded = true; });
   tcp::socket client = raw_client();
@@ -162,24 +162,24 @@ TEST_F(WebSocketTest, APlainGetIsAnsweredWithAFileThatIsThere) {
 }
 
 INSTANTIATE_TEST_SUITE_P(
-    Requests, BadRequestTest,
+    Requests, BadUpgradeTest,
     ::testing::Values(
-        BadRequest{"Garbage", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11),
+        BadUpgrade{"Garbage", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11),
                    "HTTP/1.1 400 "},
-        BadRequest{"GarbageLines", "hello\r\n\r\n", "HTTP/1.1 400 "},
-        BadRequest{"PlainGet", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 426 "},
-        BadRequest{"OldVersion",
+        BadUpgrade{"GarbageLines", "hello\r\n\r\n", "HTTP/1.1 400 "},
+        BadUpgrade{"PlainGet", "GET / HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 426 "},
+        BadUpgrade{"OldVersion",
                    "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
                    "HTTP/1.1 426 "},
-        BadRequest{"OtherMethod",
+        BadUpgrade{"OtherMethod",
                    "POST / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
                    "HTTP/1.1 426 "},
-        BadRequest{"HeadAboveTheLimit",
+        BadUpgrade{"HeadAboveTheLimit",
                    "GET / HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n",
                    "HTTP/1.1 431 "},
-        BadRequest{"EndlessHead", "GET / HTTP/1.1\r\nX: " + std::string(200'000, 'x'),
+        BadUpgrade{"EndlessHead", "GET / HTTP/1.1\r\nX: " + std::string(200'000, 'x'),
                    "HTTP/1.1 431 "},
-        BadRequest{"NulInHeader", std::string("GET / HTTP/1.1\r\nX: a\0b\r\n\r\n", 26),
+        BadUpgrade{"NulInHeader", std::string("GET / HTTP/1.1\r\nX: a\0b\r\n\r\n", 26),
                    "HTTP/1.1 400 "}),
     [](const auto& test) { return std::string(test.param.name); });
 

@@ -11,8 +11,8 @@ namespace http = boost::beast::http;
 
 namespace {
 
-constexpr std::uint32_t kMaxHeadBytes = 16 * 1024;
-constexpr std::size_t kReadBytes = 1024;
+constexpr std::uint32_t kMaxUpgradeBytes = 16 * 1024;
+constexpr std::size_t kUpgradeReadBytes = 1024;
 /// What every TLS connection begins with: a record of type "handshake".
 constexpr std::byte kTlsHandshake{0x16};
 
@@ -81,7 +81,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
 
   HeadReader(ByteStream stream, OnDone on_done)
       : stream_(std::move(stream)), timer_(stream_.get_executor()), on_done_(std::move(on_done)) {
-    parser_.header_limit(kMaxHeadBytes);
+    parser_.header_limit(kMaxUpgradeBytes);
   }
 
   void start(const WebSocketServerOptions& options) {
@@ -126,7 +126,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
 
   /// Reads and says nothing until the client goes.
   void hang() {
-    buffer_.resize(kReadBytes);
+    buffer_.resize(kUpgradeReadBytes);
     stream_.async_read_some(asio::buffer(buffer_),
                             [self = shared_from_this()](error_code ec, std::size_t) {
                               if (self->finished_) return;
@@ -140,7 +140,7 @@ class HeadReader : public std::enable_shared_from_this<HeadReader> {
   }
 
   void read() {
-    buffer_.resize(received_ + kReadBytes);
+    buffer_.resize(received_ + kUpgradeReadBytes);
     stream_.async_read_some(asio::buffer(buffer_) + received_,
                             [self = shared_from_this()](error_code ec, std::size_t count) {
                               self->on_read(ec, count);

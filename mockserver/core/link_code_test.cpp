@@ -27,9 +27,10 @@ struct HelloStyle {
 };
 
 /// A registered client that shows a code.
-class Companion {
+class LinkingCompanion {
  public:
-  explicit Companion(Bench& bench, std::string label = "shop-1", std::string shown = "ABCD1234")
+  explicit LinkingCompanion(Bench& bench, std::string label = "shop-1",
+                            std::string shown = "ABCD1234")
       : keys(bench.random()), client(bench, keys, std::move(label)), code(std::move(shown)) {
     bench_ = &bench;
     client.register_device();
@@ -144,7 +145,7 @@ struct WithPhone : Bench {
 
 TEST(LinkCodeTest, TheCodeOnThePhoneLinksTheCompanion) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show();
   const RequestId entered = bench.enter("abcd-1234");
   EXPECT_EQ(bench.outcome(entered), "pending");
@@ -171,7 +172,7 @@ TEST(LinkCodeTest, TheCodeOnThePhoneLinksTheCompanion) {
 
 TEST(LinkCodeTest, AWrongCodeIsSaidAndTheAttemptStaysOpen) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show();
   for (int i = 0; i < 3; ++i) {
     const RequestId wrong = bench.enter("ABCD1235");
@@ -192,7 +193,7 @@ TEST(LinkCodeTest, WhatCannotBeEnteredIsRefusedAtOnce) {
   EXPECT_EQ(problem_code(bench.command(EnterPairingCode{"1999", "ABCD1234"})), "unknown_phone");
   EXPECT_EQ(bench.outcome_soon(bench.enter("ABCD1234")), "no_pairing_code");
   EXPECT_EQ(bench.outcome(bench.enter("ABCD123")), "bad_code");
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   EXPECT_EQ(bench.outcome_soon(bench.enter("ABCD1234")), "no_pairing_code");
   companion.show({.number = "15550100002"});
   EXPECT_EQ(bench.outcome_soon(bench.enter("ABCD1234")), "no_pairing_code");
@@ -204,7 +205,7 @@ TEST(LinkCodeTest, WhatCannotBeEnteredIsRefusedAtOnce) {
 
 TEST(LinkCodeTest, ACodeThatIsTypedTooEarlyWaitsAMoment) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   const RequestId other = bench.next_request;
   (void)bench.command(AddPhone{"15550100002", "Bea"});
   (void)bench.command(EnterPairingCode{"15550100002", "ABCD1234"});
@@ -225,9 +226,9 @@ TEST(LinkCodeTest, ACodeThatIsTypedTooEarlyWaitsAMoment) {
 
 TEST(LinkCodeTest, OfSeveralCompanionsTheNewestCodeCounts) {
   WithPhone bench;
-  Companion older(bench, "shop-1", "AAAA1111");
+  LinkingCompanion older(bench, "shop-1", "AAAA1111");
   older.show();
-  Companion newer(bench, "shop-2", "BBBB2222");
+  LinkingCompanion newer(bench, "shop-2", "BBBB2222");
   newer.show();
   const RequestId old_code = bench.enter("AAAA1111");
   newer.answer_primary_hello();
@@ -244,7 +245,7 @@ TEST(LinkCodeTest, OfSeveralCompanionsTheNewestCodeCounts) {
 
 TEST(LinkCodeTest, CodesExpire) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show();
   bench.advance(179s);
   const RequestId early = bench.enter("ABCD1235");
@@ -258,7 +259,7 @@ TEST(LinkCodeTest, CodesExpire) {
   Settings settings;
   ASSERT_TRUE(settings.set("pairing_code.life", "5s"));
   WithPhone hasty(settings);
-  Companion other(hasty);
+  LinkingCompanion other(hasty);
   other.show();
   hasty.advance(5s);
   EXPECT_EQ(hasty.outcome(hasty.enter("ABCD1234")), "code_expired");
@@ -268,7 +269,7 @@ TEST(LinkCodeTest, TheSocketStaysOpenWhileACodeMayBeTyped) {
   Settings settings;
   settings.refs_count = 1;
   WithPhone bench(settings);
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   bench.advance(60s);
   companion.show();  // until 240 s
   bench.advance(150s);
@@ -284,7 +285,7 @@ TEST(LinkCodeTest, TheSocketStaysOpenWhileACodeMayBeTyped) {
 
 TEST(LinkCodeTest, QuirksOfOtherClientsAreAccepted) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show({.platform = "49", .nonce = to_bytes("0")});
   companion.show({.display = "Safari (Mac OS)"});
   companion.client.send(NodeBuilder("presence"));  // before login, without attributes
@@ -303,7 +304,7 @@ TEST(LinkCodeTest, QuirksOfOtherClientsAreAccepted) {
 
 TEST(LinkCodeTest, NamesThatAreNotInTheTableAreABadRequest) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   for (const char* display :
        {"Chrome", "Chrome ()", "Chrome (Ubuntu", "(Ubuntu)", "chrome (ubuntu)", "MyBot (Ubuntu)",
         "Chrome (TempleOS)", "Ubuntu (Chrome)", "Chrome  (Ubuntu)"}) {
@@ -318,7 +319,7 @@ TEST(LinkCodeTest, NamesThatAreNotInTheTableAreABadRequest) {
 
 TEST(LinkCodeTest, AHelloThatLacksSomethingIsAViolationAndABadRequest) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   const NodeBuilder good = companion.hello();
   const auto& fields = std::get<std::vector<NodeBuilder>>(good.content());
   std::size_t violations = 0;
@@ -351,7 +352,7 @@ TEST(LinkCodeTest, AHelloThatLacksSomethingIsAViolationAndABadRequest) {
 
 TEST(LinkCodeTest, AFinishThatDoesNotFitIsRefused) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   EXPECT_EQ(companion.ask(companion.finish(Bytes(156))), "error 400");  // before any hello
   companion.show();
   const RequestId entered = bench.enter("ABCD1234");
@@ -371,7 +372,7 @@ TEST(LinkCodeTest, AFinishThatDoesNotFitIsRefused) {
 
 TEST(LinkCodeTest, CompanionsThatFallSilentOrGoAreReported) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show();
   const RequestId silent = bench.enter("ABCD1234");
   bench.advance(10s);
@@ -387,14 +388,14 @@ TEST(LinkCodeTest, KeysThatComeTooLateAreDropped) {
   WithPhone bench;
   bench.hold_jobs = true;
   {
-    Companion companion(bench);
+    LinkingCompanion companion(bench);
     companion.show();
     const RequestId entered = bench.enter("ABCD1234");
     companion.client.disconnect();
     EXPECT_EQ(bench.outcome(entered), "connection_lost");
     bench.finish_jobs();
   }
-  Companion companion(bench, "shop-2");
+  LinkingCompanion companion(bench, "shop-2");
   companion.show();
   const RequestId replaced = bench.enter("ABCD1234");
   companion.code = "BBBB2222";
@@ -413,7 +414,7 @@ TEST(LinkCodeTest, KeysThatComeTooLateAreDropped) {
 
 TEST(LinkCodeTest, NothingThatIsRecordedContainsTheCode) {
   WithPhone bench;
-  Companion companion(bench);
+  LinkingCompanion companion(bench);
   companion.show();
   (void)bench.enter("ABCD1235");
   companion.answer_primary_hello();

@@ -2,6 +2,7 @@
 
 #include "engine/base/overloaded.hpp"
 #include "mockserver/core/phone_peer.hpp"
+#include "mockserver/core/prekeys.hpp"
 
 namespace wa::mock {
 namespace {
@@ -17,7 +18,6 @@ constexpr std::size_t kMostEncs = 4;
 /// So often is a message asked for again.
 constexpr std::uint32_t kMostRetries = 5;
 constexpr std::size_t kMostReceiptItems = 1000;
-constexpr std::byte kKeyType{5};
 
 bool says_nothing(const message::Content& content) {
   const auto* other = std::get_if<message::Other>(&content);

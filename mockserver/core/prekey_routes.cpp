@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/protocol/crypto/hash.hpp"
+#include "mockserver/core/prekeys.hpp"
 
 namespace wa::mock {
 namespace {
@@ -11,7 +12,6 @@ using wire::Jid;
 using wire::Node;
 using wire::NodeBuilder;
 
-constexpr std::byte kKeyType{5};
 constexpr std::size_t kMaxUploadedKeys = 2000;
 /// Devices of one query: those of a large group, and some.
 constexpr std::size_t kMaxAskedBundles = 10'000;

@@ -5,8 +5,6 @@
 namespace wa::mock {
 namespace {
 
-constexpr std::byte kKeyType{5};
-
 template <class Map>
 void drop_oldest(Map& keys, std::size_t most) {
   while (keys.size() > most) keys.erase(keys.begin());

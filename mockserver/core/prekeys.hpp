@@ -9,6 +9,9 @@
 /// Source: docs/protocol/connection.md, "Pre-keys".
 namespace wa::mock {
 
+/// The byte before a Curve25519 key where its kind is said.
+inline constexpr std::byte kKeyType{5};
+
 /// Pre-key ids travel in 3 bytes, and 0 is left out: some clients take it for none.
 inline constexpr std::uint32_t kMaxPreKeyId = 0xff'ffff;
 

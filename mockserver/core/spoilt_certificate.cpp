@@ -10,7 +10,7 @@ using Certificate = schema::CertChain::NoiseCertificate;
 using Details = schema::CertChain::NoiseCertificate::Details;
 using Field = CertificateFault::Field;
 
-constexpr std::uint64_t kDaySeconds = 86'400;
+constexpr std::uint64_t kDay = 86'400;
 constexpr std::size_t kOtherBytes = 40;
 
 void spoil(Details& details, const CertificateFault& fault, UnixMillis now, Random& random) {
@@ -28,7 +28,7 @@ void spoil(Details& details, const CertificateFault& fault, UnixMillis now, Rand
       return details.set_key(schema::field(crypto::generate_key_pair(random).public_key.bytes));
     case Field::not_before:
       if (missing) return details.clear_not_before();
-      return details.set_not_before(seconds + kDaySeconds);
+      return details.set_not_before(seconds + kDay);
     case Field::not_after:
       if (missing) return details.clear_not_after();
       return details.set_not_after(seconds - 1);

@@ -6,11 +6,10 @@
 
 #include "engine/protocol/pairing/device_identity.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
+#include "mockserver/core/prekeys.hpp"
 
 namespace wa::mock::test {
 namespace {
-
-constexpr std::byte kKeyType{5};
 
 ConnectionId next_connection_id(Bench& bench) {
   return bench.messages.size() + bench.refused.size() + 1;

@@ -18,7 +18,7 @@ constexpr std::string_view kLabel = "NOISE";
 constexpr ::mode_t kOwnerOnly = 0600;
 constexpr ::mode_t kOthers = 0077;
 
-Error failed(const std::string& what, const std::string& path) {
+Error key_log_failed(const std::string& what, const std::string& path) {
   return Error{Errc::environment,
                "--key-log: cannot " + what + " " + path + ": " + std::strerror(errno)};
 }
@@ -65,12 +65,13 @@ Result<std::vector<TransportKeys>> parse_key_log(std::string_view text) {
 Result<std::unique_ptr<KeyLog>> KeyLog::open(const std::string& path) {
   if (path == "-") return std::unique_ptr<KeyLog>(new KeyLog(STDOUT_FILENO, "stdout"));
   const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, kOwnerOnly);
-  if (file < 0) return failed("write", path);
+  if (file < 0) return key_log_failed("write", path);
   std::unique_ptr<KeyLog> log(new KeyLog(file, path));
   struct stat status {};
-  if (::fstat(file, &status) != 0) return failed("write", path);
+  if (::fstat(file, &status) != 0) return key_log_failed("write", path);
   const bool readable = S_ISREG(status.st_mode) && (status.st_mode & kOthers) != 0;
-  if (readable && ::fchmod(file, kOwnerOnly) != 0) return failed("keep others from reading", path);
+  if (readable && ::fchmod(file, kOwnerOnly) != 0)
+    return key_log_failed("keep others from reading", path);
   return log;
 }
 
@@ -91,7 +92,7 @@ void KeyLog::add(const mock::LogKeys& keys) {
     const ::ssize_t count = ::write(file_, rest.data(), rest.size());
     if (count < 0 && errno == EINTR) continue;
     if (count < 0) {
-      written_ = failed("write", path_);
+      written_ = key_log_failed("write", path_);
       return;
     }
     rest.remove_prefix(static_cast<std::size_t>(count));

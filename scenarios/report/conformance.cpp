@@ -16,14 +16,6 @@ std::string_view grade(Verdict verdict) {
   }
 }
 
-const char* color_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::passed: return "\x1b[32m";
-    case Verdict::skipped: return "\x1b[33m";
-    default: return "\x1b[31m";
-  }
-}
-
 }  // namespace
 
 std::string to_conformance(const std::vector<Result>& results, bool color) {

@@ -11,7 +11,7 @@ namespace json = boost::json;
 
 namespace {
 
-double seconds(Duration duration) {
+double in_seconds(Duration duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
@@ -37,8 +37,8 @@ std::string to_json(const std::vector<Result>& results) {
                     {"verdict", to_string(result.verdict)},
                     {"failures", std::move(failures)},
                     {"reason", clean(result.reason)},
-                    {"scenario_seconds", seconds(result.scenario_time)},
-                    {"wall_seconds", seconds(result.wall_time)},
+                    {"scenario_seconds", in_seconds(result.scenario_time)},
+                    {"wall_seconds", in_seconds(result.wall_time)},
                     {"scale", result.scale},
                     {"trace_hash", result.trace_hash},
                     {"trace_file", result.trace_file},

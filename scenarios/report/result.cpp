@@ -12,6 +12,14 @@ std::string_view to_string(Verdict verdict) {
   return "unknown";
 }
 
+const char* color_of(Verdict verdict) {
+  switch (verdict) {
+    case Verdict::passed: return "\x1b[32m";
+    case Verdict::skipped: return "\x1b[33m";
+    default: return "\x1b[31m";
+  }
+}
+
 Counts count(const std::vector<Result>& results) {
   Counts counts;
   for (const Result& result : results) {

@@ -18,6 +18,8 @@ enum class Verdict {
   skipped,  ///< not for this mode, or the client lacks what it needs
 };
 std::string_view to_string(Verdict verdict);
+/// Green, yellow or red, as a terminal takes it.
+const char* color_of(Verdict verdict);
 
 /// One scenario in one mode.
 struct Result {

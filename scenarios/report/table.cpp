@@ -43,14 +43,6 @@ std::string note_of(const Result& result) {
   return text.data();
 }
 
-const char* color_of(Verdict verdict) {
-  switch (verdict) {
-    case Verdict::passed: return "\x1b[32m";
-    case Verdict::skipped: return "\x1b[33m";
-    default: return "\x1b[31m";
-  }
-}
-
 }  // namespace
 
 std::string to_table(const std::vector<Result>& results, bool color) {

@@ -21,15 +21,15 @@ boost::json::object record(std::string_view text) {
 
 // ---- links --------------------------------------------------------------------------------------
 
-struct Link {
+struct LinkFault {
   std::string name;
   std::string record;
 };
-void PrintTo(const Link& link, std::ostream* out) {
+void PrintTo(const LinkFault& link, std::ostream* out) {
   *out << link.name;
 }
 
-class BadLinkTest : public testing::TestWithParam<Link> {};
+class BadLinkTest : public testing::TestWithParam<LinkFault> {};
 
 TEST_P(BadLinkTest, PairsLogsInAndIdles) {
   Stage stage;
@@ -59,17 +59,17 @@ TEST_P(BadLinkTest, AResetOrAFinIsFollowedByALogin) {
 
 INSTANTIATE_TEST_SUITE_P(
     Kinds, BadLinkTest,
-    testing::Values(Link{"split 1", R"({"fault":"split","args":{"size":1}})"},
-                    Link{"split 2", R"({"fault":"split","args":{"size":2}})"},
-                    Link{"split 3", R"({"fault":"split","args":{"size":3}})"},
-                    Link{"split 4", R"({"fault":"split","args":{"size":4}})"},
-                    Link{"split 5", R"({"fault":"split","args":{"size":5}})"},
-                    Link{"split 6", R"({"fault":"split","args":{"size":6}})"},
-                    Link{"split 7", R"({"fault":"split","args":{"size":7}})"},
-                    Link{"latency", R"({"fault":"latency","args":{"min":"0ms","max":"50ms"}})"},
-                    Link{"long latency",
-                         R"({"fault":"latency","args":{"min":"200ms","max":"400ms"}})"},
-                    Link{"throttle", R"({"fault":"throttle","args":{"bytes_per_second":20000}})"}));
+    testing::Values(
+        LinkFault{"split 1", R"({"fault":"split","args":{"size":1}})"},
+        LinkFault{"split 2", R"({"fault":"split","args":{"size":2}})"},
+        LinkFault{"split 3", R"({"fault":"split","args":{"size":3}})"},
+        LinkFault{"split 4", R"({"fault":"split","args":{"size":4}})"},
+        LinkFault{"split 5", R"({"fault":"split","args":{"size":5}})"},
+        LinkFault{"split 6", R"({"fault":"split","args":{"size":6}})"},
+        LinkFault{"split 7", R"({"fault":"split","args":{"size":7}})"},
+        LinkFault{"latency", R"({"fault":"latency","args":{"min":"0ms","max":"50ms"}})"},
+        LinkFault{"long latency", R"({"fault":"latency","args":{"min":"200ms","max":"400ms"}})"},
+        LinkFault{"throttle", R"({"fault":"throttle","args":{"bytes_per_second":20000}})"}));
 
 TEST(BadLinkDeterminismTest, RandomLatencyIsTheSameAgainAndOfItsOwnStream) {
   const auto play = [](std::string_view text) {

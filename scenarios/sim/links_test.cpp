@@ -41,19 +41,19 @@ TEST_F(LinksTest, TheTargetIsPathAndQuery) {
 }
 
 TEST_F(LinksTest, BytesArriveOneLatencyLaterInOrder) {
-  links.client_sends(link, test::bytes({1}), now);
-  links.client_sends(link, test::bytes({2}), now);
+  links.client_sends(link, wa::test::bytes({1}), now);
+  links.client_sends(link, wa::test::bytes({2}), now);
   ASSERT_EQ(take(), Kind::bytes_to_server);
   EXPECT_EQ(now, Instant(15ms));
-  EXPECT_EQ(last.bytes, test::bytes({1}));
+  EXPECT_EQ(last.bytes, wa::test::bytes({1}));
   ASSERT_EQ(take(), Kind::bytes_to_server);
-  EXPECT_EQ(last.bytes, test::bytes({2}));
+  EXPECT_EQ(last.bytes, wa::test::bytes({2}));
 }
 
 TEST_F(LinksTest, BytesBeforeAFinArriveBeforeIt) {
-  links.server_sends(link, test::bytes({1}), now);
+  links.server_sends(link, wa::test::bytes({1}), now);
   links.server_closes(link, mock::CloseHow::normal, now);
-  links.server_sends(link, test::bytes({2}), now);  // nothing after the end
+  links.server_sends(link, wa::test::bytes({2}), now);  // nothing after the end
   EXPECT_EQ(take(), Kind::bytes_to_client);
   EXPECT_EQ(take(), Kind::client_hears_end);
   EXPECT_EQ(now, Instant(15ms));
@@ -63,7 +63,7 @@ TEST_F(LinksTest, BytesBeforeAFinArriveBeforeIt) {
 }
 
 TEST_F(LinksTest, AResetLosesWhatIsUnderWay) {
-  links.server_sends(link, test::bytes({1}), now);
+  links.server_sends(link, wa::test::bytes({1}), now);
   links.server_closes(link, mock::CloseHow::rst, now);
   EXPECT_TRUE(links[link].lost_to_client);
   links.client_closes(link, client::CloseHow::rst, now);
@@ -113,8 +113,8 @@ std::map<Kind, std::vector<Instant>> arrivals(Delays delays) {
   links[link].established = true;
   const auto sent_at = [](std::size_t number) { return Instant{} + 1ms * number; };
   for (std::uint8_t i = 0; i < kMessages; ++i) {
-    links.client_sends(link, test::bytes({i}), sent_at(i));
-    links.server_sends(link, test::bytes({i}), sent_at(i));
+    links.client_sends(link, wa::test::bytes({i}), sent_at(i));
+    links.server_sends(link, wa::test::bytes({i}), sent_at(i));
   }
   links.server_closes(link, mock::CloseHow::fin, sent_at(kMessages));
   std::map<Kind, std::vector<Instant>> at;
@@ -122,7 +122,7 @@ std::map<Kind, std::vector<Instant>> arrivals(Delays delays) {
     const Happening happening = queue.pop();
     std::vector<Instant>& its = at[happening.kind];
     if (!happening.bytes.empty()) {
-      EXPECT_EQ(happening.bytes, test::bytes({static_cast<std::uint8_t>(its.size())}));
+      EXPECT_EQ(happening.bytes, wa::test::bytes({static_cast<std::uint8_t>(its.size())}));
       EXPECT_GE(*due - sent_at(its.size()), delays.latency);
       EXPECT_LE(*due - sent_at(its.size()), delays.latency + delays.jitter);
     }

@@ -5,6 +5,7 @@
 #include <charconv>
 #include <functional>
 
+#include "scenarios/stage/event_data.hpp"
 #include "scenarios/stage/time_scale.hpp"
 
 namespace wa::stage {
@@ -24,13 +25,6 @@ constexpr int kForgetCodes[] = {401, 403, 406, 516};
 /// Milliseconds are rounded down in what devices say.
 constexpr Duration kRounding = 1ms;
 
-std::string_view datum(const mock::TenantEvent& event, std::string_view name) {
-  for (const auto& [key, value] : event.data) {
-    if (key == name) return value;
-  }
-  return {};
-}
-
 Duration milliseconds(std::string_view text) {
   std::int64_t count = 0;
   std::from_chars(text.data(), text.data() + text.size(), count);
@@ -41,11 +35,6 @@ std::optional<std::int64_t> number(const json::object& object, std::string_view 
   const json::value* value = object.if_contains(key);
   if (!value || !value->is_number()) return {};
   return value->to_number<std::int64_t>();
-}
-
-std::string_view text(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "engine/protocol/wire/jid.hpp"
+#include "scenarios/stage/event_data.hpp"
 #include "scenarios/stage/time_scale.hpp"
 
 namespace wa::stage {
@@ -32,18 +33,6 @@ constexpr auto kBetweenDevices = std::to_array<std::string_view>(
 template <std::size_t kCount>
 bool among(const std::array<std::string_view, kCount>& words, std::string_view word) {
   return std::ranges::find(words, word) != words.end();
-}
-
-std::string_view datum(const mock::TenantEvent& event, std::string_view name) {
-  for (const auto& [key, value] : event.data) {
-    if (key == name) return value;
-  }
-  return {};
-}
-
-std::string_view text(const json::object& object, std::string_view key) {
-  const json::value* value = object.if_contains(key);
-  return value && value->is_string() ? std::string_view(value->get_string()) : std::string_view();
 }
 
 std::optional<std::int64_t> seq_of(const json::object& object) {

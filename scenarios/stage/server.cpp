@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "mockserver/camera/camera.hpp"
+#include "scenarios/stage/event_data.hpp"
 #include "scenarios/stage/trace.hpp"
 
 namespace wa::stage {
@@ -11,13 +12,6 @@ namespace wa::stage {
 using mock::EventKind;
 
 namespace {
-
-std::string_view datum(const mock::TenantEvent& event, std::string_view name) {
-  for (const auto& [key, value] : event.data) {
-    if (key == name) return value;
-  }
-  return {};
-}
 
 /// The number in `stream:error code="515"` or `failure reason="401"`.
 std::optional<int> code_in(std::string_view detail) {
