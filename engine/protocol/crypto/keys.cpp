@@ -109,10 +109,16 @@ PublicKey public_key_of(const PrivateKey& private_key) {
 
 KeyPair generate_key_pair(Random& random) {
   KeyPair pair;
-  random.fill(pair.private_key.bytes);
-  clamp(pair.private_key.bytes);
+  pair.private_key = generate_private_key(random);
   pair.public_key = public_key_of(pair.private_key);
   return pair;
+}
+
+PrivateKey generate_private_key(Random& random) {
+  PrivateKey key;
+  random.fill(key.bytes);
+  clamp(key.bytes);
+  return key;
 }
 
 std::vector<KeyPair> generate_key_pairs(std::size_t count, Random& random) {

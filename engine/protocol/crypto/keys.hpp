@@ -42,6 +42,8 @@ using Signature = ByteArray<64>;
 PublicKey public_key_of(const PrivateKey& private_key);
 
 KeyPair generate_key_pair(Random& random);
+/// The private half of what generate_key_pair gives: the same draws, and the public key can wait.
+PrivateKey generate_private_key(Random& random);
 
 /// `count` key pairs for little more than `count` fixed-base multiplications: Edwards points with
 /// one batched inversion for all. The keys are those that `count` calls of generate_key_pair give.

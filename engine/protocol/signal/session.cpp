@@ -9,7 +9,8 @@
 namespace wa::signal {
 namespace {
 
-constexpr std::uint32_t kStoredVersion = 1;
+/// Version 1 had no state that owes a step.
+constexpr std::uint32_t kStoredVersion = 2;
 
 /// A new session as its responder sees it before the first message: our ratchet key is the signed
 /// pre-key. Errors: `no_pre_key`, `no_signed_pre_key`, `invalid_key`.
@@ -44,9 +45,9 @@ Outcome<SessionState> respond(const LocalIdentity& local, const PreKeySignalMess
 
 Result<Session> Session::decode(ByteSpan stored) {
   WA_TRY(const auto record, schema::parse<schema::StoredSession>(stored, "session"));
-  if (record.version() != kStoredVersion) {
+  if (record.version() == 0 || record.version() > kStoredVersion) {
     return Error{Errc::malformed, "session: version " + std::to_string(record.version()) +
-                                      ", not " + std::to_string(kStoredVersion)};
+                                      ", not 1 to " + std::to_string(kStoredVersion)};
   }
   Session session;
   for (const auto& one : record.states()) {
@@ -130,7 +131,7 @@ Outcome<void> Session::initiate(const LocalIdentity& local, const PreKeyBundle& 
 Outcome<Session::Ciphertext> Session::encrypt(const LocalIdentity& local, ByteSpan plaintext) {
   if (!current_) return Refusal{Failure::no_session, "no current session: fetch a bundle"};
   SessionState& state = states_.back();
-  Chain& chain = state.sender;
+  Chain& chain = state.sending();
   if (chain.index == std::numeric_limits<std::uint32_t>::max()) {
     return Refusal{Failure::too_far, "the sending chain is used up"};
   }
@@ -159,7 +160,16 @@ Outcome<Bytes> Session::read_with(std::size_t index, const LocalIdentity& local,
   const auto first = states_.begin() + static_cast<std::ptrdiff_t>(index);
   std::rotate(first, first + 1, states_.end());
   current_ = true;
+  forget_oldest_seeds();
   return std::move(reading.plaintext);
+}
+
+/// Whoever has sessions with us could make us keep 2000 seeds for each of their chains.
+void Session::forget_oldest_seeds() {
+  std::size_t kept = 0;
+  for (auto state = states_.rbegin(); state != states_.rend(); ++state) {
+    kept += state->keep_seeds(kMaxSeeds - kept);
+  }
 }
 
 Outcome<Bytes> Session::decrypt(const LocalIdentity& local, const SignalMessage& message,
@@ -171,7 +181,11 @@ Outcome<Bytes> Session::decrypt(const LocalIdentity& local, const SignalMessage&
   }
   // The newest state's failure is told: it is the likeliest to have been meant.
   auto outcome = read_with(states_.size() - 1, local, message, random);
-  for (std::size_t i = states_.size() - 1; !outcome && i-- > 0;) {
+  if (message.counter >= kMostArchivedJump) return outcome;
+  std::size_t tried = 0;
+  for (std::size_t i = states_.size() - 1; !outcome && i-- > 0 && tried < kMostArchivedTried;) {
+    if (!states_[i].awaits_chain()) continue;
+    ++tried;
     if (auto other = read_with(i, local, message, random)) outcome = std::move(other);
   }
   return outcome;
@@ -197,6 +211,7 @@ Outcome<Bytes> Session::decrypt(const LocalIdentity& local, const PreKeySignalMe
   WA_TRY(auto reading, state.read(local.identity.public_key, message.message));
   state.apply(message.message, reading, random);
   make_current(std::move(state));
+  forget_oldest_seeds();
   return std::move(reading.plaintext);
 }
 

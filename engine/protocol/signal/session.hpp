@@ -29,6 +29,12 @@ struct LocalIdentity {
 class Session {
  public:
   static constexpr std::size_t kMaxArchived = 40;
+  /// Most seeds of overtaken messages in all states together: what one chain may have, twice.
+  static constexpr std::size_t kMaxSeeds = 4000;
+  /// How much of the past is looked through for a chain that nobody knows: each state costs an
+  /// agreement, and a step for every message of the chain before this one.
+  static constexpr std::size_t kMostArchivedTried = 8;
+  static constexpr std::uint32_t kMostArchivedJump = 250;
 
   /// What a pkmsg that begins a session needs, looked up by the ids in the message. What is not
   /// there any more stays empty.
@@ -69,7 +75,8 @@ class Session {
   Outcome<Ciphertext> encrypt(const LocalIdentity& local, ByteSpan plaintext);
 
   /// With the state that has the message's chain; when none has it, with the current one, then with
-  /// the archived ones, newest first. An archived state that succeeds becomes the current one.
+  /// the archived ones, newest first, in which we wrote last: in no other one can there be a chain
+  /// that we do not know. An archived state that succeeds becomes the current one.
   /// Draws a new ratchet key when the message begins a chain, after its MAC was found right.
   /// Errors: `no_session`, `bad_mac`, `duplicate`, `too_far`, `chain_closed`, `invalid_key`,
   /// `bad_padding`.
@@ -91,6 +98,7 @@ class Session {
   /// Reads with one state, which then is the current one.
   Outcome<Bytes> read_with(std::size_t index, const LocalIdentity& local,
                            const SignalMessage& message, Random& random);
+  void forget_oldest_seeds();
   std::optional<std::size_t> state_of(const PreKeySignalMessage& message) const;
 
   std::vector<SessionState> states_;  ///< oldest first

@@ -18,7 +18,28 @@ std::uint64_t jump(const Chain& chain, std::uint32_t counter) {
   return std::uint64_t{counter} + 1 - chain.index;
 }
 
+Outcome<void> check_jump(const Chain& chain, std::uint32_t counter) {
+  if (jump(chain, counter) <= SessionState::kMaxJump) return {};
+  return Refusal{Failure::too_far, "counter " + std::to_string(counter) + ", " +
+                                       std::to_string(chain.index) + " was expected"};
+}
+
 }  // namespace
+
+// The peer's key has made a secret with an earlier one of ours, so it is not of small order.
+RootAndChain SessionState::owed_step() const {
+  return step_root(root, ratchet.private_key, receivers.back().ratchet_key).value();
+}
+
+Chain& SessionState::sending() {
+  if (owes_step()) {
+    auto step = owed_step();
+    ratchet.public_key = crypto::public_key_of(ratchet.private_key);
+    root = std::move(step.root);
+    sender = Chain{std::move(step.chain), 0};
+  }
+  return *sender;
+}
 
 std::optional<std::size_t> SessionState::chain_of(const crypto::PublicKey& ratchet_key) const {
   for (std::size_t i = receivers.size(); i-- > 0;) {
@@ -28,10 +49,7 @@ std::optional<std::size_t> SessionState::chain_of(const crypto::PublicKey& ratch
 }
 
 Outcome<SessionState::Seed> SessionState::seed_of(const Chain& chain, std::uint32_t counter) {
-  if (jump(chain, counter) > kMaxJump) {
-    return Refusal{Failure::too_far, "counter " + std::to_string(counter) + ", " +
-                                         std::to_string(chain.index) + " was expected"};
-  }
+  WA_TRY_VOID(check_jump(chain, counter));
   Chain after = chain;
   after.advance(counter);
   Key seed = after.next_seed();
@@ -63,7 +81,9 @@ Outcome<SessionState::Reading> SessionState::read(const crypto::PublicKey& local
   if (const auto known = chain_of(message.ratchet_key)) {
     WA_TRY(seed, seed_of(receivers[*known], message.counter));
   } else {
-    WA_TRY(reading.step, step_root(root, ratchet.private_key, message.ratchet_key));
+    WA_TRY_VOID(check_jump(Chain(), message.counter));  // before what costs
+    const Key from = owes_step() ? owed_step().root : root;
+    WA_TRY(reading.step, step_root(from, ratchet.private_key, message.ratchet_key));
     WA_TRY(seed, seed_of(Chain{reading.step->chain, 0}, message.counter));
   }
   const MessageKeys keys(seed.key);
@@ -93,12 +113,10 @@ void SessionState::begin_chain(const SignalMessage& message, const RootAndChain&
   if (receivers.size() == kMaxChains) receivers.erase(receivers.begin());
   receivers.push_back({message.ratchet_key, Chain{step.chain, 0}, false, {}});
 
-  previous_counter = sender.index > 0 ? sender.index - 1 : 0;
-  ratchet = crypto::generate_key_pair(random);
-  // The peer's key has just made a secret with our old one, so it is not of small order.
-  auto sending = step_root(step.root, ratchet.private_key, message.ratchet_key).value();
-  root = std::move(sending.root);
-  sender = Chain{std::move(sending.chain), 0};
+  previous_counter = awaits_chain() ? sender->index - 1 : 0;
+  ratchet = {crypto::generate_private_key(random), {}};
+  root = step.root;
+  sender.reset();
 }
 
 void SessionState::apply(const SignalMessage& message, const Reading& reading, Random& random) {
@@ -113,15 +131,25 @@ void SessionState::apply(const SignalMessage& message, const Reading& reading, R
   pending.reset();
 }
 
+std::size_t SessionState::keep_seeds(std::size_t most) {
+  std::size_t kept = 0;
+  for (auto receiver = receivers.rbegin(); receiver != receivers.rend(); ++receiver) {
+    kept += receiver->skipped.keep_newest(most - kept);
+  }
+  return kept;
+}
+
 void SessionState::write(schema::StoredSession_State& record) const {
   record.set_remote_identity(schema::field(remote_identity));
   record.set_remote_registration_id(remote_registration_id);
   record.set_base_key(schema::field(base_key));
   record.set_root(schema::field(root));
   record.mutable_ratchet()->set_private_key(schema::field(ratchet.private_key.bytes));
-  record.mutable_ratchet()->set_public_key(schema::field(ratchet.public_key));
-  record.set_sender_index(sender.index);
-  record.set_sender_chain_key(schema::field(sender.key));
+  if (sender) {
+    record.mutable_ratchet()->set_public_key(schema::field(ratchet.public_key));
+    record.set_sender_index(sender->index);
+    record.set_sender_chain_key(schema::field(sender->key));
+  }
   record.set_previous_counter(previous_counter);
   for (const ReceiverChain& receiver : receivers) {
     auto& one = *record.add_receivers();
@@ -145,10 +173,15 @@ Result<SessionState> SessionState::from(const schema::StoredSession_State& recor
   WA_TRY(state.root, Key::from(as_bytes(record.root()), "root"));
   WA_TRY(state.ratchet.private_key,
          crypto::PrivateKey::from(as_bytes(record.ratchet().private_key()), "ratchet key"));
-  WA_TRY(state.ratchet.public_key,
-         crypto::PublicKey::from(as_bytes(record.ratchet().public_key()), "ratchet key"));
-  WA_TRY(state.sender.key, Key::from(as_bytes(record.sender_chain_key()), "sender chain"));
-  state.sender.index = record.sender_index();
+  if (record.has_sender_chain_key() || record.ratchet().has_public_key()) {
+    WA_TRY(state.ratchet.public_key,
+           crypto::PublicKey::from(as_bytes(record.ratchet().public_key()), "ratchet key"));
+    state.sender.emplace();
+    WA_TRY(state.sender->key, Key::from(as_bytes(record.sender_chain_key()), "sender chain"));
+    state.sender->index = record.sender_index();
+  } else if (record.receivers_size() == 0) {
+    return Error{Errc::malformed, "neither a sender chain nor one that it would follow"};
+  }
   state.previous_counter = record.previous_counter();
   if (static_cast<std::size_t>(record.receivers_size()) > kMaxChains) {
     return Error{Errc::malformed, "receiver chains: " + std::to_string(record.receivers_size())};

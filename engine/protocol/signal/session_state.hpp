@@ -37,11 +37,19 @@ struct SessionState {
   std::uint32_t remote_registration_id = 0;
   crypto::PublicKey base_key;  ///< the initiator's, which names the session
   Key root;
-  crypto::KeyPair ratchet;  ///< ours
-  Chain sender;
+  crypto::KeyPair ratchet;  ///< ours; the public key is empty while a step is owed
+  /// Empty while a step is owed: the chain that follows the peer's newest one is made when there is
+  /// something to write.
+  std::optional<Chain> sender;
   std::uint32_t previous_counter = 0;
   std::vector<ReceiverChain> receivers;  ///< oldest first
   std::optional<Pending> pending;
+
+  bool owes_step() const { return !sender && !receivers.empty(); }
+  /// The sending chain, made now if it is owed.
+  Chain& sending();
+  /// Whether the peer may have a ratchet key of ours to which it has not answered yet.
+  bool awaits_chain() const { return sender && sender->index > 0; }
 
   /// Which of `receivers` a message with this ratchet key belongs to.
   std::optional<std::size_t> chain_of(const crypto::PublicKey& ratchet_key) const;
@@ -56,8 +64,12 @@ struct SessionState {
   /// `bad_padding`.
   Outcome<Reading> read(const crypto::PublicKey& local_identity,
                         const SignalMessage& message) const;
-  /// Draws a new ratchet key if the message begins a chain.
+  /// Draws a new ratchet key if the message begins a chain; what follows from it is owed.
   void apply(const SignalMessage& message, const Reading& reading, Random& random);
+
+  /// Forgets seeds of overtaken messages, the oldest first, until at most `most` are left; how many
+  /// there are then.
+  std::size_t keep_seeds(std::size_t most);
 
   void write(schema::StoredSession_State& record) const;
   /// Errors: `malformed`.
@@ -71,6 +83,7 @@ struct SessionState {
   };
   static Outcome<Seed> seed_of(const ReceiverChain& receiver, std::uint32_t counter);
   static Outcome<Seed> seed_of(const Chain& chain, std::uint32_t counter);
+  RootAndChain owed_step() const;
   void begin_chain(const SignalMessage& message, const RootAndChain& step, Random& random);
 };
 

@@ -11,23 +11,11 @@
 namespace wa::signal {
 namespace {
 
+using test::altered;
 using test::Conversation;
 using test::flipped;
 using test::Peer;
-
-std::vector<Peer::Ciphertext> send_many(Peer& from, int count, const std::string& text) {
-  std::vector<Peer::Ciphertext> sent;
-  for (int i = 0; i < count; ++i) sent.push_back(from.send(text + std::to_string(i)));
-  return sent;
-}
-
-/// What is stored, changed by `change`.
-template <class Change>
-Session altered(const Session& session, Change change) {
-  auto record = schema::parse<schema::StoredSession>(session.encode(), "session").value();
-  change(record);
-  return Session::decode(schema::serialize(record)).value();
-}
+using test::send_many;
 
 TEST(SessionTest, WritesPreKeyMessagesUntilTheFirstAnswer) {
   Peer alice(1);
@@ -434,7 +422,7 @@ TEST(SessionTest, ARecordThatWeCannotHaveWrittenIsRefused) {
   const Bytes stored = both.bob.session.encode();
   using Change = void (*)(schema::StoredSession&);
   const std::pair<const char*, Change> changes[] = {
-      {"version", [](auto& record) { record.set_version(2); }},
+      {"version", [](auto& record) { record.set_version(3); }},
       {"no version", [](auto& record) { record.clear_version(); }},
       {"no state", [](auto& record) { record.clear_states(); }},
       {"identity", [](auto& record) { record.mutable_states(0)->set_remote_identity("x"); }},
@@ -500,6 +488,41 @@ TEST(SessionTest, ARecordThatWeCannotHaveWrittenIsRefused) {
     (void)Session::decode(ByteSpan(stored).first(size));
   }
   EXPECT_EQ(Session::decode(stored).value().encode(), stored);
+}
+
+TEST(SessionTest, TheChainThatFollowsAMessageIsMadeWhenThereIsSomethingToWrite) {
+  Conversation both;
+  const auto stored_of = [](const Peer& peer) {
+    return schema::parse<schema::StoredSession>(peer.session.encode(), "session").value();
+  };
+  EXPECT_EQ(both.bob.read(both.alice.send("turn")), "turn");
+  EXPECT_FALSE(stored_of(both.bob).states(0).has_sender_chain_key());
+  EXPECT_FALSE(stored_of(both.bob).states(0).ratchet().has_public_key());
+  // What it is made of is stored, so whoever begins it comes to the same.
+  Peer twin = both.bob;
+  const auto answer = both.bob.send("answer");
+  EXPECT_EQ(twin.send("answer").bytes, answer.bytes);
+  EXPECT_TRUE(stored_of(both.bob).states(0).has_sender_chain_key());
+  EXPECT_EQ(both.alice.read(answer), "answer");
+  // One that never wrote reads on.
+  both.bob.random = SeededRandom(77);
+  const auto unasked = both.alice.send("next chain");
+  EXPECT_EQ(twin.read(unasked), "next chain");
+  EXPECT_EQ(both.bob.read(unasked), "next chain");
+}
+
+TEST(SessionTest, ARecordOfTheFirstVersionIsReadOn) {
+  Conversation both;
+  EXPECT_EQ(both.bob.read(both.alice.send("turn")), "turn");
+  (void)both.bob.send("lost");  // the first version made the chain while reading
+  const auto old = [](const Session& session) {
+    return altered(session, [](schema::StoredSession& record) { record.set_version(1); });
+  };
+  both.bob.session = old(both.bob.session);
+  EXPECT_EQ(both.alice.read(both.bob.send("fine")), "fine");
+  (void)both.alice.send("lost, too");
+  both.alice.session = old(both.alice.session);
+  EXPECT_EQ(both.bob.read(both.alice.send("here as well")), "here as well");
 }
 
 /// What one side has sent and the other not yet read.

@@ -39,6 +39,13 @@ void SkippedSeeds::keep(Chain& chain, std::uint32_t target) {
   }
 }
 
+std::size_t SkippedSeeds::keep_newest(std::size_t most) {
+  if (seeds_.size() > most) {
+    seeds_.erase(seeds_.begin(), seeds_.end() - static_cast<std::ptrdiff_t>(most));
+  }
+  return seeds_.size();
+}
+
 void SkippedSeeds::write(Record& record) const {
   for (const Seed& seed : seeds_) {
     auto& one = *record.Add();

@@ -28,6 +28,8 @@ class SkippedSeeds {
 
   /// Moves `chain` on to `target` and keeps the seeds on the way.
   void keep(Chain& chain, std::uint32_t target);
+  /// Drops all but so many; how many are left.
+  std::size_t keep_newest(std::size_t most);
 
   void write(Record& record) const;
   /// Errors: `malformed`: more than kMax, not ascending, or not below `end`.

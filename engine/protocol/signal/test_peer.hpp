@@ -3,6 +3,8 @@
 #include <deque>
 #include <map>
 
+#include "engine/protocol/schema/serialize.hpp"
+#include "engine/protocol/schema/stored.pb.h"
 #include "engine/protocol/signal/session.hpp"
 #include "tests/support/test_support.hpp"
 
@@ -60,6 +62,20 @@ struct Peer {
   std::map<std::uint32_t, crypto::KeyPair> one_time;
   Session session;
 };
+
+inline std::vector<Peer::Ciphertext> send_many(Peer& from, int count, const std::string& text) {
+  std::vector<Peer::Ciphertext> sent;
+  for (int i = 0; i < count; ++i) sent.push_back(from.send(text + std::to_string(i)));
+  return sent;
+}
+
+/// What is stored, changed by `change`.
+template <class Change>
+Session altered(const Session& session, Change change) {
+  auto record = schema::parse<schema::StoredSession>(session.encode(), "session").value();
+  change(record);
+  return Session::decode(schema::serialize(record)).value();
+}
 
 /// Two that have written to each other: no message is a pkmsg any more.
 struct Conversation {
