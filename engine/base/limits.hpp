@@ -21,8 +21,8 @@ inline constexpr std::size_t kMaxMessageIdChars = 128;
 inline constexpr std::size_t kMaxEncPerMessage = 8;
 /// Most devices that an account is believed to have; real ones have five.
 inline constexpr std::size_t kMaxDevicesPerAccount = 64;
-/// Most members that a group is believed to have.
-inline constexpr std::size_t kMaxMembersPerGroup = 2048;
+/// Most members of a group, in the engine and in the mock: the announcement group of a community.
+inline constexpr std::size_t kMaxGroupMembers = 5000;
 /// Most messages that one receipt speaks of, ours and theirs.
 inline constexpr std::size_t kMaxIdsPerReceipt = 256;
 /// Largest body of a control or gateway HTTP request, in bytes.
@@ -51,6 +51,20 @@ inline constexpr std::size_t kMaxSendQueueBytes = 64 * 1024 * 1024;
 /// Most stanzas, and bytes, that the mock keeps for one device until it acknowledges them.
 inline constexpr std::size_t kMaxMailboxStanzas = 10'000;
 inline constexpr std::size_t kMaxMailboxBytes = 16 * 1024 * 1024;
+/// Largest stanza that the mock hands on to one device, roughly; and what one group message may
+/// come to for all its readers.
+inline constexpr std::size_t kMaxPassedOnBytes = 1024 * 1024;
+inline constexpr std::size_t kMaxFanOutBytes = 256 * 1024 * 1024;
+/// Most children of a message that the mock hands on unread.
+inline constexpr std::size_t kMaxPassedOnChildren = 64;
+/// Most names in one query, and in one change of a group: those of a large group, and some.
+inline constexpr std::size_t kMaxAskedNames = 10'000;
+/// Most groups of a tenant.
+inline constexpr std::size_t kMaxGroups = 10'000;
+/// Most one-time pre-keys that the mock holds of one device.
+inline constexpr std::size_t kMaxOfferedKeys = 10'000;
+/// Most kinds of stanzas that the mock counts apart.
+inline constexpr std::size_t kMaxCoverageRows = 2000;
 /// Most one-time pre-keys that the mock remembers to have handed out, per device.
 inline constexpr std::size_t kMaxHandedOutKeys = 4096;
 /// Most messages whose senders the mock remembers, for receipts that do not say.
@@ -60,7 +74,5 @@ inline constexpr std::size_t kMaxPresenceSubscriptions = 4096;
 /// Most messages that the log of a phone of the mock holds, and that it can send again.
 inline constexpr std::size_t kMaxPhoneMessages = 10'000;
 inline constexpr std::size_t kMaxPhoneSent = 1000;
-/// Most members of a group.
-inline constexpr std::size_t kMaxGroupMembers = 1024;
 
 }  // namespace wa::limits

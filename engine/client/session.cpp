@@ -88,6 +88,9 @@ Session::Impl::Impl(Config config, Stored stored, Random& random)
   if (paired()) {
     status_.jid = credentials_->account->jid.to_string();
     begin_messages(std::move(stored.messages));
+  } else {
+    left_over_ = std::move(stored.messages);
+    left_over_.outbox.clear();  // of an account that is dead
   }
   status_.removal_pending = !tombstones_.empty();
   if (!tombstones_.empty()) errand_at_ = Instant{};
@@ -96,6 +99,7 @@ Session::Impl::Impl(Config config, Stored stored, Random& random)
 
 std::vector<Action> Session::Impl::step(const Event& event, Now now) {
   now_ = now;
+  if (!std::exchange(begun_, true)) publish_left_over();
   std::visit([this](const auto& one) { on(one); }, event);
   if (connection_ && connection_->broken() && connection_->stage() != Stage::ending) {
     end_locally("stream_broken", "a stanza could not be sealed");

@@ -95,7 +95,7 @@ class Session::Impl {
   void on(const LogoutRequested&);
   void on(const DeleteRequested&);
   /// The account goes, and `instead` takes its place, in one commit. All that deletes credentials
-  /// comes through here.
+  /// comes through here. Events that nobody has taken stay.
   void forget_account(std::vector<Change> instead);
   /// The server has (or has not) heard of the logout or delete that is wanted: now forget.
   void finish_farewell(bool server_knows);
@@ -155,7 +155,10 @@ class Session::Impl {
   };
   /// An account can say and hear something from here on.
   void begin_messages(messaging::ResidentRecords stored);
-  void end_messages();
+  /// The messenger parts from its account: what goes with it.
+  std::vector<Change> end_messages();
+  /// Of an account that is gone: what the application has still to take.
+  void publish_left_over();
   void tell_messenger(const messaging::Event& event);
   Now corrected_now() const { return {now_.mono, server_time()}; }
   void perform(messaging::Action action);
@@ -248,6 +251,8 @@ class Session::Impl {
   std::unique_ptr<MessengerKeys> keys_;
   std::unique_ptr<messaging::Messenger> messenger_;  ///< while there is an account
   bool messenger_ready_ = false;                     ///< it was told that a stream is up
+  messaging::ResidentRecords left_over_;             ///< by messengers of earlier accounts
+  bool begun_ = false;
 
   // Of the current step.
   Now now_;

@@ -48,10 +48,21 @@ void Session::Impl::begin_messages(messaging::ResidentRecords stored) {
   messenger_ = std::make_unique<messaging::Messenger>(*keys_, std::move(stored), random_);
 }
 
-void Session::Impl::end_messages() {
+std::vector<Change> Session::Impl::end_messages() {
+  if (!messenger_) return {};
+  messaging::Messenger::Parting parting = messenger_->part(corrected_now());
+  for (messaging::Action& action : parting.actions) perform(std::move(action));
+  left_over_ = std::move(parting.left);
   messenger_.reset();
   keys_.reset();
   messenger_ready_ = false;
+  return std::move(parting.changes);
+}
+
+void Session::Impl::publish_left_over() {
+  for (messaging::AppEvent& event : messaging::read_events(left_over_.events)) {
+    actions_.push_back(PublishEvent{std::move(event)});
+  }
 }
 
 void Session::Impl::tell_messenger(const messaging::Event& event) {
@@ -94,7 +105,11 @@ void Session::Impl::on(const messaging::ReadRequested& request) {
   tell_messenger(request);
 }
 void Session::Impl::on(const messaging::EventTaken& taken) {
-  tell_messenger(taken);
+  if (messenger_) return tell_messenger(taken);
+  const std::string key = std::to_string(taken.seq);
+  if (left_over_.events.erase(key) == 0) return;
+  actions_.push_back(
+      Commit{{Erase{std::string(messaging::kEventKind), key}}, messaging::kPointTaken});
 }
 void Session::Impl::on(const messaging::Loaded& loaded) {
   if (!messenger_) {

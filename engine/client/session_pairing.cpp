@@ -75,7 +75,7 @@ void Session::Impl::on_pair_success(const wire::Node& iq, const wire::Node& pair
   // Durable before the phone is told: it will believe that we know.
   credentials_->account = success->account;
   store_credentials(kPointPaired, {Erase{std::string(kLastCloseKind), {}}});
-  begin_messages({});
+  begin_messages(std::exchange(left_over_, {}));
   send(pair_device_sign(id, *success));
 
   const Timings& timings = config_.timings;

@@ -50,9 +50,10 @@ void Session::Impl::ask_removal(const wire::Jid& jid) {
 
 void Session::Impl::forget_account(std::vector<Change> instead) {
   for (Change& change : erase_account()) instead.push_back(std::move(change));
-  if (messenger_) {
-    for (Change& change : messenger_->forget(corrected_now())) instead.push_back(std::move(change));
-    end_messages();
+  for (Change& change : end_messages()) instead.push_back(std::move(change));
+  if (farewell_ && farewell_->deletes) {
+    left_over_ = {};
+    for (Change& change : messaging::erase_events()) instead.push_back(std::move(change));
   }
   actions_.push_back(Commit{std::move(instead), kPointErased});
   credentials_.reset();

@@ -47,9 +47,7 @@ Attempt<std::vector<std::uint16_t>> Messenger::Impl::devices_of(const Peer& peer
   }
   // A list that is too old is better than none.
   if (asked) return old;
-  if (std::ranges::find(blocked.fetches, fetch) == blocked.fetches.end()) {
-    blocked.fetches.push_back(fetch);
-  }
+  blocked.fetches.push_back(fetch);
   return old;
 }
 
@@ -74,6 +72,12 @@ NodeBuilder Messenger::Impl::devices_query(const std::vector<Fetch>& fetches) {
 }
 
 Attempt<void> Messenger::Impl::handle(const DevicesArrived& arrived, Work&) {
+  std::vector<RecordKey> names;
+  for (const AccountAnswer& account : arrived.accounts) {
+    add_name_keys(account.asked, names);
+    if (account.lid) add_name_keys(*account.lid, names);
+  }
+  WA_TRY_VOID(records_.need(names));
   std::vector<std::pair<RecordKey, Devices>> lists;
   for (const AccountAnswer& account : arrived.accounts) {
     WA_TRY(const Peer peer, peer_of(account.asked, account.lid));

@@ -46,9 +46,10 @@ Attempt<void> Messenger::Impl::handle(const GroupArrived& arrived, Work&) {
   }
   WA_TRY_VOID(records_.need(names));
   Group group{.by_lid = answer.by_lid, .at = now_.wall};
+  std::set<Jid> seen;  // somebody may be in it twice
   for (const GroupAnswer::Member& member : answer.members) {
     WA_TRY(const Peer peer, peer_of(member.jid, member.alias));
-    group.members.push_back(peer.jid());
+    if (seen.insert(peer.jid()).second) group.members.push_back(peer.jid());
   }
   records_.put(group_record(answer.asked), group.encode());
   return {};

@@ -1,7 +1,6 @@
 #include "engine/messaging/messenger.hpp"
 
 #include <algorithm>
-#include <charconv>
 
 #include "engine/base/overloaded.hpp"
 #include "engine/messaging/messenger_impl.hpp"
@@ -16,6 +15,8 @@ const std::string kDoor = "door";
 constexpr std::size_t kMostPins = 256;
 constexpr auto kEraseTakenAfter = std::chrono::seconds(1);
 constexpr std::size_t kMostWaitingReads = 64;
+/// Of a large group some thousand devices are asked for: by queries of this size.
+constexpr std::ptrdiff_t kMostPerQuery = 250;
 const RecordKey kWatermarks{std::string(kMessengerKind), "self"};
 
 }  // namespace
@@ -32,8 +33,8 @@ bool Messenger::handles(const wire::Node& stanza) {
   return stanza.tag == "notification" && IncomingNotice::read(stanza);
 }
 
-std::vector<Change> Messenger::forget(Now now) const {
-  return impl_->forget(now);
+Messenger::Parting Messenger::part(Now now) {
+  return impl_->part(now);
 }
 std::vector<Action> Messenger::step(const Event& event, Now now) {
   return impl_->step(event, now);
@@ -57,13 +58,9 @@ Messenger::Impl::Impl(OwnKeys& keys, ResidentRecords stored, Random& random)
   }
   ++watermarks_.boots;
   restore_outbox(stored.outbox);
-  for (const auto& [key, record] : stored.events) {
-    std::uint64_t seq = 0;
-    std::from_chars(key.data(), key.data() + key.size(), seq);
-    auto what = decode_app_event(record);
-    if (seq == 0 || !what) continue;
-    events_[seq] = {seq, std::move(*what), std::nullopt};
-    watermarks_.last_event_seq = std::max(watermarks_.last_event_seq, seq);
+  for (AppEvent& event : read_events(stored.events)) {
+    watermarks_.last_event_seq = std::max(watermarks_.last_event_seq, event.seq);
+    events_[event.seq] = std::move(event);
   }
 }
 
@@ -73,6 +70,35 @@ std::vector<Action> Messenger::Impl::step(const Event& event, Now now) {
   std::visit([this](const auto& one) { on(one); }, event);
   run_ready();
   return std::exchange(actions_, {});
+}
+
+Messenger::Parting Messenger::Impl::part(Now now) {
+  now_ = now;
+  if (!std::exchange(begun_, true)) begin();
+  std::map<std::uint64_t, std::string> waiting;
+  for (const auto& [id, outgoing] : outbox_) waiting.emplace(outgoing.sent.order, id);
+  std::vector<SendRequested> asked;  // and not accepted yet
+  const auto ask = [&](const Work& work) {
+    if (const auto* request = std::get_if<SendRequested>(&work.job)) asked.push_back(*request);
+  };
+  for (const Arrival& arrival : door_) ask(arrival.work);
+  for (const auto& [name, lane] : lanes_) std::ranges::for_each(lane.queue, ask);
+  change(kPointSent, [&] {
+    for (const auto& [order, id] : waiting) failed(id, "logged_out", std::nullopt);
+    for (const SendRequested& one : asked) {
+      reply(SendFailed{one.id, one.to, "logged_out", std::nullopt, now_.wall}, one.ref);
+    }
+  });
+  Parting parting{
+      std::exchange(actions_, {}), erase_account_records(watermarks_.cleaned_day, today()), {}};
+  for (const std::uint64_t seq : taken_) {
+    parting.changes.emplace_back(Erase{std::string(kEventKind), std::to_string(seq)});
+  }
+  for (const auto& [seq, event] : events_) {
+    parting.left.events[std::to_string(seq)] = encode(event.what);
+  }
+  parting.left.messenger[kWatermarks.key] = watermarks_.encode();
+  return parting;
 }
 
 void Messenger::Impl::begin() {
@@ -117,6 +143,7 @@ void Messenger::Impl::on(const StreamEnded&) {
       lane = lanes_.erase(lane);
     } else {
       lane->second.blocked = false;
+      lane->second.awaited = 0;
       ready_.push_back(lane->first);
       ++lane;
     }
@@ -342,7 +369,7 @@ void Messenger::Impl::block(const std::string& name, const Work& work, const Blo
   for (const Fetch& fetch : blocked.fetches) {
     WA_ASSERT(!work.tried.contains(fetch));
     const auto [under_way, is_new] = fetches_.try_emplace(fetch);
-    under_way->second.insert(name);
+    if (under_way->second.insert(name).second) ++lanes_.at(name).awaited;
     if (!is_new) continue;
     if (fetch.what == Fetch::What::group) {
       ask({fetch}, group_query(fetch.of));
@@ -350,8 +377,18 @@ void Messenger::Impl::block(const std::string& name, const Work& work, const Blo
       (fetch.what == Fetch::What::devices ? devices : bundles).push_back(fetch);
     }
   }
-  if (!devices.empty()) ask(devices, devices_query(devices));
-  if (!bundles.empty()) ask(bundles, bundles_query(bundles));
+  ask_in_parts(devices, [this](const auto& part) { return devices_query(part); });
+  ask_in_parts(bundles, [](const auto& part) { return bundles_query(part); });
+}
+
+template <class MakeQuery>
+void Messenger::Impl::ask_in_parts(const std::vector<Fetch>& fetches, MakeQuery make_query) {
+  for (auto at = fetches.begin(); at != fetches.end();) {
+    const auto end = at + std::min(kMostPerQuery, fetches.end() - at);
+    const std::vector<Fetch> part(at, end);
+    ask(part, make_query(part));
+    at = end;
+  }
 }
 
 void Messenger::Impl::load_for(const std::string& name, const std::vector<RecordKey>& keys) {
@@ -376,7 +413,7 @@ void Messenger::Impl::settle(const std::vector<Fetch>& fetches,
       if (lane == lanes_.end() || lane->second.queue.empty()) continue;
       lane->second.queue.front().tried[fetch] =
           answer == bundles.end() ? BundleAnswer{fetch.of, {}, "the server does not say"} : *answer;
-      wake(name);
+      if (--lane->second.awaited == 0) wake(name);
     }
   }
 }

@@ -120,8 +120,14 @@ class Messenger {
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
 
-  /// All that it stores, gone: for when the account is.
-  std::vector<Change> forget(Now now) const;
+  /// The account is gone, and the messenger is of no more use. What was accepted and not sent has
+  /// failed; what the application has not taken is left for it.
+  struct Parting {
+    std::vector<Action> actions;
+    std::vector<Change> changes;  ///< all else that it stores, gone
+    ResidentRecords left;         ///< for the messenger of a later account
+  };
+  Parting part(Now now);
 
   struct Counters {
     std::uint64_t received = 0;

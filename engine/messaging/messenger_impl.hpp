@@ -22,9 +22,7 @@ class Messenger::Impl {
  public:
   Impl(OwnKeys& keys, ResidentRecords stored, Random& random);
 
-  std::vector<Change> forget(Now now) const {
-    return erase_everything(watermarks_.cleaned_day, day_of(now.wall));
-  }
+  Parting part(Now now);
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
   const Counters& counters() const { return counters_; }
@@ -78,6 +76,7 @@ class Messenger::Impl {
     std::deque<Work> queue;
     Records::Pins pins;
     bool blocked = false;
+    std::size_t awaited = 0;  ///< fetches; it runs on when the last one is settled
   };
   struct Arrival {
     wire::Jid chat;
@@ -111,6 +110,8 @@ class Messenger::Impl {
   void block(const std::string& name, const Work& work, const Blocked& blocked);
   void load_for(const std::string& name, const std::vector<RecordKey>& keys);
   void ask(const std::vector<Fetch>& fetches, wire::NodeBuilder iq);
+  template <class MakeQuery>
+  void ask_in_parts(const std::vector<Fetch>& fetches, MakeQuery make_query);
   /// What was asked for is there, or will not come.
   void settle(const std::vector<Fetch>& fetches, const std::vector<BundleAnswer>& bundles);
 

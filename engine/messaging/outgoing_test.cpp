@@ -327,6 +327,26 @@ TEST_F(OutgoingTest, TenThousandDevicesInAnAnswerAreNotBelieved) {
               SizeIs(testing::Le(limits::kMaxDevicesPerAccount + 1)));
 }
 
+TEST_F(OutgoingTest, OfManyDevicesThePhoneIsOneWhereverItStands) {
+  world.answer_instead = [this](const NodeBuilder& iq) {
+    if (!child(iq, "usync")) return world.answer(iq);
+    NodeBuilder list("device-list");
+    for (int i = 1; i <= 200; ++i) {
+      list.child(NodeBuilder("device").attr("id", i).attr("key-index", 1));
+    }
+    list.child(NodeBuilder("device").attr("id", 0));
+    return NodeBuilder("iq")
+        .attr("type", std::string("result"))
+        .child(NodeBuilder("usync").child(
+            NodeBuilder("list").child(NodeBuilder("user")
+                                          .attr("jid", kPeerJid)
+                                          .child(NodeBuilder("devices").child(std::move(list))))));
+  };
+  world.send(kPeerJid, "hello");
+  ASSERT_TRUE(world.copy_for(world.peer()));
+  EXPECT_EQ(world.peer().text_in(*world.copy_for(world.peer())), "hello");
+}
+
 TEST_F(OutgoingTest, AnAnswerOfTheWrongShapeIsNoAnswer) {
   world.answer_queries = false;
   world.send(kPeerJid, "hello");

@@ -86,7 +86,7 @@ bool was_asked(const std::vector<Fetch>& asked, const Jid& jid) {
   return std::ranges::find(asked, jid, &Fetch::of) != asked.end();
 }
 
-/// Device numbers of a list: companions count with a key index only, the phone always.
+/// Device numbers of a list: companions count with a key index only, the phone always, and first.
 std::vector<std::uint16_t> numbers_of(const Node& list) {
   std::vector<std::uint16_t> numbers;
   for (const Node& device : list.children()) {
@@ -101,6 +101,7 @@ std::vector<std::uint16_t> numbers_of(const Node& list) {
   if (!numbers.empty()) numbers.push_back(0);
   std::ranges::sort(numbers);
   numbers.erase(std::ranges::unique(numbers).begin(), numbers.end());
+  numbers.resize(std::min(numbers.size(), limits::kMaxDevicesPerAccount));
   return numbers;
 }
 
@@ -282,7 +283,7 @@ std::optional<GroupAnswer> read_group(const Node* answer, const Jid& asked) {
   for (const Node& child : group->children()) {
     const auto jid = account_jid(child, "jid");
     if (child.tag != "participant" || !jid || child.has_attr("error")) continue;
-    if (result.members.size() == limits::kMaxMembersPerGroup) break;
+    if (result.members.size() == limits::kMaxGroupMembers) break;
     result.members.push_back(
         {jid->without_device(), other_name(*jid, first_account(child, {"phone_number", "lid"}))});
   }

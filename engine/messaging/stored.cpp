@@ -1,6 +1,7 @@
 #include "engine/messaging/stored.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <cstdio>
 #include <set>
 
@@ -119,11 +120,11 @@ std::span<const DailyKind> daily_kinds() {
   return kDailyKinds;
 }
 
-std::vector<Change> erase_everything(Day cleaned_day, Day today) {
+std::vector<Change> erase_account_records(Day cleaned_day, Day today) {
   std::vector<Change> changes;
   for (const std::string_view kind :
        {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind, kNumberOfKind, kGroupKind, kGroupKeyKind,
-        kSenderKeysKind, kOutboxKind, kEventKind, kMessengerKind}) {
+        kSenderKeysKind, kOutboxKind}) {
     changes.emplace_back(Erase{std::string(kind), {}});
   }
   for (const DailyKind& daily : daily_kinds()) {
@@ -147,6 +148,10 @@ std::vector<RecordKey> days_of(std::string_view kind, std::string_view key, Day 
 }
 
 // ---- contents -------------------------------------------------------------------------------
+
+std::vector<Change> erase_events() {
+  return {Erase{std::string(kEventKind), {}}, Erase{std::string(kMessengerKind), {}}};
+}
 
 Bytes Sent::encode() const {
   schema::StoredSent record;
@@ -333,6 +338,18 @@ Result<AppEvent::What> decode_app_event(ByteSpan bytes) {
   if (record.has_outcome()) return read_outcome(record.outcome());
   WA_TRY(wire::Jid account, wire::Jid::parse(record.changed_identity()));
   return IdentityChanged{std::move(account)};
+}
+
+std::vector<AppEvent> read_events(const ResidentRecords::OfKind& records) {
+  std::vector<AppEvent> events;
+  for (const auto& [key, record] : records) {
+    std::uint64_t seq = 0;
+    std::from_chars(key.data(), key.data() + key.size(), seq);
+    auto what = decode_app_event(record);
+    if (seq != 0 && what) events.push_back({seq, std::move(*what), std::nullopt});
+  }
+  std::ranges::sort(events, {}, &AppEvent::seq);
+  return events;
 }
 
 Result<crypto::KeyPair> decode_pre_key(ByteSpan bytes) {

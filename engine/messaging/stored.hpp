@@ -29,9 +29,11 @@ std::span<const DailyKind> daily_kinds();
 /// The record of each day that may hold it, newest first.
 std::vector<RecordKey> days_of(std::string_view kind, std::string_view key, Day today);
 
-/// All that a messenger stores, gone: its kinds, and those of the days that it has written on, of
-/// which `cleaned_day` (of the watermarks) is the last.
-std::vector<Change> erase_everything(Day cleaned_day, Day today);
+/// All that a messenger stores of an account, gone: its kinds, and those of the days that it has
+/// written on, of which `cleaned_day` (of the watermarks) is the last.
+std::vector<Change> erase_account_records(Day cleaned_day, Day today);
+/// What outlives an account, gone as well: events, and the numbers that they have had.
+std::vector<Change> erase_events();
 
 /// A message of ours: not yet acknowledged, or kept for retries.
 struct Sent {
@@ -123,5 +125,8 @@ struct ResidentRecords {
   OfKind events;
   OfKind messenger;
 };
+
+/// The events among them, in order; what is damaged is left out.
+std::vector<AppEvent> read_events(const ResidentRecords::OfKind& records);
 
 }  // namespace wa::messaging

@@ -164,8 +164,11 @@ NodeBuilder PeerDevice::enc(const std::string& text) {
 }
 
 NodeBuilder PeerDevice::enc(const message::Envelope& envelope) {
-  const Bytes padded = signal::pad(message::encode(envelope), random_);
-  const auto ciphertext = session_.encrypt(identity_, padded);
+  return raw_enc(signal::pad(message::encode(envelope), random_));
+}
+
+NodeBuilder PeerDevice::raw_enc(ByteSpan plaintext) {
+  const auto ciphertext = session_.encrypt(identity_, plaintext);
   WA_ASSERT(ciphertext.has_value());
   return NodeBuilder("enc")
       .attr("v", 2)
@@ -355,7 +358,7 @@ bool World::perform_one() {
   if (answer_queries && !answers_.empty()) {
     const auto [id, iq] = std::move(answers_.front());
     answers_.pop_front();
-    const wire::Frame frame = frame_of(answer(iq));
+    const wire::Frame frame = frame_of(answer_instead ? answer_instead(iq) : answer(iq));
     feed(Answered{id, &frame.root()});
     return true;
   }

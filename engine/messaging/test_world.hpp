@@ -75,6 +75,8 @@ class PeerDevice {
   /// `<enc>` with a text inside, or with anything else.
   wire::NodeBuilder enc(const std::string& text);
   wire::NodeBuilder enc(const message::Envelope& envelope);
+  /// `<enc>` around any plaintext, which is not padded.
+  wire::NodeBuilder raw_enc(ByteSpan plaintext);
   /// A stanza as the server hands it on, from the LID with the number beside it.
   wire::NodeBuilder message(const std::string& id, const std::string& text);
   wire::NodeBuilder message(const std::string& id, wire::NodeBuilder enc);
@@ -153,6 +155,9 @@ class World {
   PeerDevice* find(const wire::Jid& jid);
   signal::PreKeyBundle own_bundle() { return keys.bundle(random, store); }
 
+  /// What the server answers to a query.
+  wire::NodeBuilder answer(const wire::NodeBuilder& iq);
+
   // ---- what came out ----
   std::vector<AppEvent> events;
   std::vector<wire::NodeBuilder> sent;
@@ -183,6 +188,8 @@ class World {
   /// Who is in which group; named by LID in an answer.
   std::map<wire::Jid, std::vector<wire::Jid>> groups;
   std::function<void(signal::PreKeyBundle&, const wire::Jid&)> spoil_bundle;
+  /// Instead of the server's own answer to a query, or changed from it.
+  std::function<wire::NodeBuilder(const wire::NodeBuilder& iq)> answer_instead;
   std::function<bool(const wire::Jid&)> has_bundle = [](const wire::Jid&) { return true; };
 
   SeededRandom random;
@@ -194,7 +201,6 @@ class World {
  private:
   void perform(Action& action);
   void load(const Load& action);
-  wire::NodeBuilder answer(const wire::NodeBuilder& iq);
   wire::NodeBuilder answer_group(const wire::Jid& group) const;
   ResidentRecords resident() const;
 
