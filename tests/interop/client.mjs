@@ -5,6 +5,7 @@ import { History } from './history.mjs';
 
 const kHelloWithinMs = 20_000;
 const kAnswerWithinMs = 15_000;
+const kStderrBytes = 1 << 20;  // that are kept
 const kExitWithinMs = 6_000;
 
 export class Client {
@@ -36,18 +37,19 @@ export class Client {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     this.#child.stdin.on('error', () => {});  // it has gone: the exit says so
-    this.#child.stderr.on('data', (bytes) => { this.#stderr = (this.#stderr + bytes).slice(-4000); });
+    this.#child.stderr.on('data', (bytes) => { this.#stderr = (this.#stderr + bytes).slice(-kStderrBytes); });
     createInterface({ input: this.#child.stdout }).on('line', (text) => this.#onLine(text));
     this.#exited = new Promise((resolve) => {
       this.#child.on('error', (error) => resolve(`could not be started: ${error.message}`));
       this.#child.on('close', (code, signal) => resolve(`the process ended (${signal ?? code})`));
     }).then((how) => {
-      this.#events.end(`${how}; its stderr: ${this.#stderr.trim() || 'empty'}`);
+      this.#events.end(`${how}; its stderr: ${this.#stderr.slice(-4000).trim() || 'empty'}`);
       for (const { reject } of this.#answers.values()) reject(new Error(`${this.#name}: ${how}`));
       return how;
     });
   }
 
+  get name() { return this.#name; }
   get stderr() { return this.#stderr; }
   get events() { return this.#events; }
 

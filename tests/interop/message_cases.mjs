@@ -63,26 +63,31 @@ export const messageCases = {
 
   'a group of three hears what each of them says': {
     async run(lane) {
-      const client = await lane.launch('talkers');
-      const kDevices = ['anna', 'bert', 'carl'];
-      const phones = {};
-      for (const device of kDevices) phones[device] = (await lane.pair(client, { device })).phone;
-      const { jid: group } = await client.command('group_create', {
-        device: 'anna', subject: 'Tea', members: [phones.bert.jid, phones.carl.jid],
-      });
+      // Each in a process of its own: in one, accounts of Baileys 7 that deal with the same device get in each other's
+      // way (docs/guides/bad-mac.md).
+      const talkers = {};
+      for (const name of ['anna', 'bert', 'carl']) {
+        const client = await lane.launch(name);
+        talkers[name] = { client, ...await lane.pair(client) };
+      }
+      const { anna, bert, carl } = talkers;
+      const members = [bert.phone.jid, carl.phone.jid];
+      const { jid: group } = await anna.client.command('group_create', { subject: 'Tea', members });
       for (const round of [1, 2]) {
-        for (const speaker of kDevices) {
-          const text = `${speaker} ${round}`;
-          await client.command('send', { device: speaker, to: group, text });
-          const waiting = new Set(kDevices.filter((device) => device !== speaker));
-          while (waiting.size) {
-            const heard = await client.event('message', kTextMs, (event) => event.text === text);
-            assertEqual([heard.chat, waiting.delete(heard.device)], [group, true], `${heard.device} hears ${text}`);
+        for (const [name, speaker] of Object.entries(talkers)) {
+          const text = `${name} ${round}`;
+          await speaker.client.command('send', { to: group, text });
+          for (const [listener, { client }] of Object.entries(talkers)) {
+            if (listener === name) continue;
+            const heard = await client.event('message', kTextMs);
+            assertEqual([heard.chat, heard.text], [group, text], `what ${listener} hears`);
           }
         }
       }
-      assertEqual(client.events.all().filter(({ event }) => event === 'undecryptable'), [], 'what nobody could read');
-      await lane.end(client);
+      for (const { client } of Object.values(talkers)) {
+        assertEqual(client.events.all().filter(({ event }) => event === 'undecryptable'), [], 'what nobody could read');
+        await lane.end(client);
+      }
     },
   },
 

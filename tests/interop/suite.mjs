@@ -2,14 +2,15 @@
  * Interop: unmodified clients against `testline mock`, over real sockets, in real time.
  *
  *   tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] [--lanes N] [--only TEXT]
- *                     [--keep]
+ *                     [--traces DIR] [--keep]
  *
  * Without --client: Baileys 7 and Baileys 6. Without --scheme: both. Every case has a mock, clients and folders of its
  * own, so `lanes` of them run side by side, those first that take longest. Prints one line per case, the slowest ones
- * once more, and `N passed, N failed`. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary,
+ * once more, and `N passed, N failed`. With --traces the events of the mock in a case that failed are in
+ * DIR, and what its clients wrote to stderr. Exit codes: 0 all held, 1 a case failed, 2 usage, 3 the environment (no binary,
  * the mock or a client does not start).
  */
-import { access, constants, mkdtemp, readdir, rm } from 'node:fs/promises';
+import { access, constants, mkdir, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,7 +23,7 @@ import { makePhoneCases } from './phone_cases.mjs';
 
 const kRoot = fileURLToPath(new URL('../..', import.meta.url));
 const kUsage = 'usage: tests/interop/run [--testline PATH] [--client CMD]... [--scheme ws|wss]... [--pairings N] ' +
-  '[--lanes N] [--only TEXT] [--keep]';
+  '[--lanes N] [--only TEXT] [--traces DIR] [--keep]';
 const kSlowestShown = 8;
 
 function readOptions() {
@@ -42,8 +43,9 @@ function readOptions() {
         },
         scheme: { type: 'string', multiple: true, default: ['ws', 'wss'] },
         pairings: { type: 'string', default: '50' },
-        lanes: { type: 'string', default: '3' },
+        lanes: { type: 'string', default: '4' },
         only: { type: 'string', default: '' },
+        traces: { type: 'string' },
         keep: { type: 'boolean', default: false },
       },
     }));
@@ -61,7 +63,7 @@ function readOptions() {
 }
 
 /** Runs one case in a lane of its own; its verdict includes that the mock saw no violation and is still there. */
-async function runCase({ run, allow = [], mock: extra }, surroundings) {
+async function runCase({ run, allow = [], mock: extra }, surroundings, traceFile) {
   const lane = await Lane.open({ ...surroundings, extra });
   try {
     const note = await run(lane);
@@ -69,6 +71,9 @@ async function runCase({ run, allow = [], mock: extra }, surroundings) {
     assert(violations.length === 0, `${violations.length} violations, the first: ${JSON.stringify(violations[0])}`);
     assert(lane.mock.alive, 'the mock has died');
     return note;
+  } catch (error) {
+    if (traceFile) await lane.trace(traceFile);
+    throw error;
   } finally {
     await lane.close();
   }
@@ -100,7 +105,10 @@ async function runJobs(jobs, options, workFolder) {
       let verdict = 'ok';
       let note;
       try {
-        note = await runCase(body, { testline: options.testline, command: client.command, scheme, workFolder });
+        const traceFile = options.traces &&
+          join(options.traces, `${client.name}-${scheme}-${title.slice(0, 50).replace(/[^a-z0-9]+/gi, '-')}.jsonl`);
+        const surroundings = { testline: options.testline, command: client.command, scheme, workFolder };
+        note = await runCase(body, surroundings, traceFile);
       } catch (error) {
         verdict = 'FAILED';
         note = error.message;
@@ -143,6 +151,7 @@ async function main(options, workFolder) {
     console.error(error.message);
     return 3;
   }
+  if (options.traces) await mkdir(options.traces, { recursive: true });
   const began = performance.now();
   const results = await runJobs(makeJobs(chosen, clients, options.scheme), options, workFolder);
   const slowest = [...results].sort((one, other) => other.took - one.took).slice(0, kSlowestShown);
