@@ -27,8 +27,9 @@ if (process.env.TESTLINE_BAILEYS_LENIENT === undefined) installStrictSignatures(
 
 // Timers that Baileys does not clear when a connection ends, by their length. They do nothing any more; unless they are
 // set aside, each stop would look as if something were still running. Baileys 7: the guard of an upload of pre-keys
-// (30 s), and the wait for the first history (20 s).
-const forgotten = new Set(major === 7 ? [30_000, 20_000] : []);
+// (30 s), and the wait for the first history (20 s). Baileys 6: the time before it asks its phone for a message that it
+// cannot read (5 s), and for the phone's answer (15 s).
+const forgotten = new Set(major === 7 ? [30_000, 20_000] : [5000, 15_000]);
 const original = globalThis.setTimeout;
 const setTimeoutAside = (callback, ms, ...args) => {
   const timer = original(callback, ms, ...args);
