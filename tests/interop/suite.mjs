@@ -146,7 +146,7 @@ async function main(options, workFolder) {
   try {
     const probe = await Lane.open({ testline: options.testline, command: [], scheme: 'ws', workFolder });
     await probe.close();
-    for (const text of options.client) clients.push(await introduce(text, workFolder));
+    clients.push(...await Promise.all(options.client.map((text) => introduce(text, workFolder))));
   } catch (error) {
     console.error(error.message);
     return 3;
