@@ -8,9 +8,13 @@
 ///
 /// - one way: a message of 64 bytes encrypted, parsed and decrypted
 /// - round trip: a message each way, so that both ratchets step
-/// - first message: bundle verified, X3DH at both ends, a pkmsg written and read
+/// - first message: bundle verified, X3DH at both ends, a pkmsg written and read (what the reader's
+///   first answer needs is made when it answers)
 /// - group message: encrypted, signed, verified and decrypted
 /// - stored: a session with 20 kept seeds to its stored form and back (no primitives)
+/// - hostile, …: a message of an unknown chain, refused by a session with 41 states in all of which
+///   we wrote last; its number in the chain is 0, 249 or 1999 (no primitives)
+/// - hostile, stored: a session with as many seeds as there may be, to its stored form and back
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -198,8 +202,6 @@ int main(int argc, char** argv) {
         floor.x3dh();
         floor.step();
         floor.message(false);
-        floor.new_pair();
-        floor.step();
       });
 
   auto sender = signal::SenderKey::create(random);
@@ -223,5 +225,30 @@ int main(int argc, char** argv) {
   auto store = [&] { bob.session = signal::Session::decode(bob.session.encode()).value(); };
   timed(500, store);
   std::printf("stored\t%.2f\t-\t%zu bytes\n", timed(2000, store), bob.session.encode().size());
+
+  // The costliest session there is: 41 states, each of which may have a chain that we do not know.
+  alice.session = bob.session = {};
+  for (int i = 0; i < 41; ++i) {
+    WA_ASSERT(alice.session.initiate(alice.local, bundle, random));
+    for (int skipped = 0; skipped < 1000; ++skipped) {
+      WA_ASSERT(alice.session.encrypt(alice.local, plaintext));
+    }
+    deliver(alice, bob, plaintext, random);
+    deliver(bob, alice, plaintext, random);
+  }
+  for (const std::uint32_t counter : {0u, 249u, 1999u}) {
+    const Bytes covered = signal::SignalMessage::serialize_covered(
+        crypto::generate_key_pair(random).public_key, counter, 0, Bytes(80));
+    const Bytes wire = concat(covered, Bytes(signal::SignalMessage::kMacBytes));
+    auto refuse = [&] {
+      const auto message = signal::SignalMessage::parse(wire).value();
+      WA_ASSERT(!bob.session.decrypt(bob.local, message, random));
+    };
+    timed(20, refuse);
+    std::printf("hostile, %u\t%.2f\t-\n", counter, timed(100, refuse));
+  }
+  timed(20, store);
+  std::printf("hostile, stored\t%.2f\t-\t%zu bytes\n", timed(100, store),
+              bob.session.encode().size());
   return check && !good ? 1 : 0;
 }
