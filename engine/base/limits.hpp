@@ -25,6 +25,9 @@ inline constexpr std::size_t kMaxDevicesPerAccount = 64;
 inline constexpr std::size_t kMaxGroupMembers = 5000;
 /// Most messages that one receipt speaks of, ours and theirs.
 inline constexpr std::size_t kMaxIdsPerReceipt = 256;
+/// Most one-time pre-keys of a device that are kept for those who were given them: twice what it
+/// uploads in the beginning.
+inline constexpr std::size_t kMaxStoredPreKeys = 2 * 812;
 /// Largest body of a control or gateway HTTP request, in bytes.
 inline constexpr std::size_t kMaxHttpBodyBytes = 16 * 1024 * 1024;
 /// Largest JSON body of an HTTP request, in bytes.

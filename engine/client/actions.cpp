@@ -66,6 +66,7 @@ class Canonical {
       instant(code.expires_at);
     });
     text(status.pairing_error);
+    text(status.owner);
     optional(status.last_close, [this](const LastClose& close) {
       optional(close.code, [this](int code) { number(code); });
       text(close.cause);

@@ -89,12 +89,13 @@ using messaging::EventTaken;
 using messaging::Loaded;
 using messaging::ReadRequested;
 using messaging::SendRequested;
+using messaging::TrustRequested;
 struct DeadlineReached {};
 
-using Event =
-    std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
-                 DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived, SocketClosed,
-                 Computed, Loaded, SendRequested, ReadRequested, EventTaken, DeadlineReached>;
+using Event = std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
+                           DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived,
+                           SocketClosed, Computed, Loaded, SendRequested, ReadRequested,
+                           TrustRequested, EventTaken, DeadlineReached>;
 
 // ---- actions: what the shell must do, in order ----------------------------------------------
 

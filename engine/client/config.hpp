@@ -60,6 +60,7 @@ struct Config {
   /// "http://[USER:PASSWORD@]HOST:PORT" or "socks5://…", for everything that is dialled; empty:
   /// none.
   std::string proxy = {};
+  bool strict_identity = false;      ///< new keys of a contact are refused until they are accepted
   std::string expected_number = {};  ///< digits; a scan by another number is refused; empty: any
 };
 

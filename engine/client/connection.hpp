@@ -10,6 +10,7 @@
 #include "engine/client/keepalive.hpp"
 #include "engine/client/login_sequence.hpp"
 #include "engine/client/pairing_window.hpp"
+#include "engine/client/pre_key_upload.hpp"
 #include "engine/client/requests.hpp"
 #include "engine/client/stored.hpp"
 #include "engine/client/stream.hpp"
@@ -57,7 +58,10 @@ class Connection {
   bool broken() const { return broken_; }
 
   std::string open_request(Purpose purpose, Now now, std::uint32_t number = 0) {
-    return requests_->open({purpose, number}, now.mono + timings_.request);
+    // Everything waits for the digest, as for a login.
+    const bool urgent = purpose == Purpose::pre_key_digest;
+    return requests_->open({purpose, number},
+                           now.mono + (urgent ? timings_.login : timings_.request));
   }
   std::optional<Requests>& requests() { return requests_; }
   std::vector<Keepalive::Action> wake_keepalive(Now now, Random& random) {
@@ -77,7 +81,10 @@ class Connection {
   Instant asked_at;  ///< the latest question that the server answers with its time
   std::optional<std::uint32_t> key_job;  ///< pre-keys are being made
   std::vector<crypto::KeyPair> made_keys;
-  std::uint32_t uploading_pre_key_id = 0;  ///< the last id of an upload without an answer yet
+  std::optional<std::uint32_t> offered_load;  ///< unconfirmed ones are being read
+  std::vector<OfferedKey> offered_keys;       ///< and are there
+  std::uint32_t wanted_keys = 0;
+  bool talking = false;  ///< the messenger was told that it may
 
  private:
   template <class Node>

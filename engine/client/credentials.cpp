@@ -93,6 +93,10 @@ Bytes Credentials::encode() const {
   record.set_adv_secret(schema::field(adv_secret));
   record.set_next_pre_key_id(next_pre_key_id);
   record.set_uploaded_pre_key_id(uploaded_pre_key_id);
+  if (offered_to != 0) {
+    record.set_offered_from(offered_from);
+    record.set_offered_to(offered_to);
+  }
   record.set_routing_info(schema::field(routing_info));
   if (account) write(*account, *record.mutable_account());
   return seal_record(schema::serialize(record));
@@ -119,6 +123,13 @@ Result<Credentials> Credentials::decode(ByteSpan bytes) {
   }
   credentials.next_pre_key_id = record.next_pre_key_id();
   credentials.uploaded_pre_key_id = record.uploaded_pre_key_id();
+  credentials.offered_from = record.offered_from();
+  credentials.offered_to = record.offered_to();
+  if (credentials.offered_from > credentials.offered_to ||
+      credentials.offered_to >= credentials.next_pre_key_id ||
+      (credentials.offered_from == 0) != (credentials.offered_to == 0)) {
+    return Error{Errc::malformed, "credentials: offered pre-keys out of range"};
+  }
   credentials.routing_info = to_bytes(record.routing_info());
   if (record.has_account()) {
     WA_TRY(credentials.account, read_account(record.account()));

@@ -38,8 +38,12 @@ struct Credentials {
   ByteArray<32> adv_secret{};
   std::uint32_t next_pre_key_id = 1;      ///< of the next key to be made
   std::uint32_t uploaded_pre_key_id = 0;  ///< the highest id the server has acknowledged
-  Bytes routing_info;                     ///< edge routing of the last login; may be empty
-  std::optional<Account> account;         ///< empty until pair-success
+  /// First and last id of an upload that the server has not acknowledged; it is offered again
+  /// before anything new. 0: there is none.
+  std::uint32_t offered_from = 0;
+  std::uint32_t offered_to = 0;
+  Bytes routing_info;              ///< edge routing of the last login; may be empty
+  std::optional<Account> account;  ///< empty until pair-success
   bool operator==(const Credentials&) const = default;
 
   static Credentials generate(std::uint32_t attempt_id, Random& random);

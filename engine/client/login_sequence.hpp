@@ -12,10 +12,16 @@ namespace wa::client {
 ///
 ///           LoggedIn             CountAnswered > 5
 ///   Idle ─────────────▶ Counting ──────────────────────────────────────┐
-///                       ▲  │ CountAnswered ≤ 5                         ▼  SendActive, once
-///                       │  ▼          KeysMade           Uploaded    Ready
-///                       │ Making ─────────────▶ Uploading ───────────▶ │
-///                       └──────────── KeysRunLow (the server says so) ─┘
+///    │                  ▲  │ CountAnswered ≤ 5                         ▼  SendActive, once
+///    │ LoggedIn{check}  │  ▼          KeysMade           Uploaded    Ready
+///    │                  │ Making ─────────────▶ Uploading ───────────▶ │
+///    │                  ├──────────── KeysRunLow (the server says so) ─┤
+///    └──▶ Checking ─────┴ DigestAnswered                               │
+///            ▲                                           RenewalWanted │
+///            └─────────────────────────────────────────────────────────┘
+///
+/// A digest says which keys the server has: that is a count as well, and tells whether what is
+/// stored here is an old copy. Then all keys are made anew, as many as in the beginning.
 ///
 /// Nothing here ends a stream: an answer that is an error or never comes moves on, and the next
 /// login or the server's next warning tries again.
@@ -23,7 +29,13 @@ namespace wa::client {
 /// Source: docs/protocol/connection.md, "After login".
 class LoginSequence {
  public:
-  struct LoggedIn {};
+  struct LoggedIn {
+    bool check = false;  ///< ask for the digest first
+  };
+  struct DigestAnswered {
+    std::optional<std::uint64_t> count;  ///< empty: an error, or no answer
+    bool renew = false;                  ///< the server has keys that we never made
+  };
   struct CountAnswered {
     std::optional<std::uint64_t> count;  ///< empty: an error, or no answer
   };
@@ -32,13 +44,21 @@ class LoginSequence {
     bool accepted = false;
   };
   struct KeysRunLow {};
-  using Event = std::variant<LoggedIn, CountAnswered, KeysMade, UploadAnswered, KeysRunLow>;
+  /// Our keys may have been used by somebody who is not known here any more.
+  struct RenewalWanted {};
+  using Event = std::variant<LoggedIn, DigestAnswered, CountAnswered, KeysMade, UploadAnswered,
+                             KeysRunLow, RenewalWanted>;
 
+  struct AskDigest {
+    bool operator==(const AskDigest&) const = default;
+  };
   struct AskCount {
     bool operator==(const AskCount&) const = default;
   };
+  /// New ones, or those of an upload that the server has not confirmed.
   struct MakeKeys {
     std::uint32_t count = 0;
+    bool renew = false;  ///< new ones only
     bool operator==(const MakeKeys&) const = default;
   };
   /// Store the keys that were made, then send them.
@@ -53,7 +73,8 @@ class LoginSequence {
   struct SendActive {
     bool operator==(const SendActive&) const = default;
   };
-  using Action = std::variant<AskCount, MakeKeys, StoreAndUpload, MarkUploaded, SendActive>;
+  using Action =
+      std::variant<AskDigest, AskCount, MakeKeys, StoreAndUpload, MarkUploaded, SendActive>;
 
   /// The server's count, at or below which more are uploaded.
   static constexpr std::uint64_t kFewPreKeys = 5;
@@ -67,13 +88,18 @@ class LoginSequence {
   std::vector<Action> step(const Event& event);
 
  private:
-  enum class Phase : std::uint8_t { idle, counting, making, uploading, ready };
+  enum class Phase : std::uint8_t { idle, checking, counting, making, uploading, ready };
 
   void become_ready(std::vector<Action>& actions);
+  void check(std::vector<Action>& actions);
+  void count(std::vector<Action>& actions);
+  void make(std::uint32_t count, bool renew, std::vector<Action>& actions);
+  void judge(std::optional<std::uint64_t> count, std::vector<Action>& actions);
 
   std::uint32_t initial_pre_keys_;
   Phase phase_ = Phase::idle;
   bool activated_ = false;
+  bool renewal_wanted_ = false;
 };
 
 }  // namespace wa::client

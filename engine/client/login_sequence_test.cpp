@@ -54,6 +54,45 @@ TEST(LoginSequenceTest, AWarningOfTheServerCountsAgainAndActivatesOnlyOnce) {
   EXPECT_EQ(login.step(L::UploadAnswered{true}), Actions{L::MarkUploaded{}});
 }
 
+TEST(LoginSequenceTest, ADigestIsAskedForFirstAndCounts) {
+  L enough(812);
+  EXPECT_EQ(enough.step(L::LoggedIn{.check = true}), Actions{L::AskDigest{}});
+  EXPECT_EQ(enough.step(L::DigestAnswered{6}), Actions{L::SendActive{}});
+
+  L few(812);
+  few.step(L::LoggedIn{.check = true});
+  EXPECT_EQ(few.step(L::DigestAnswered{5}), Actions{L::MakeKeys{50}});
+
+  L none(812);
+  none.step(L::LoggedIn{.check = true});
+  EXPECT_EQ(none.step(L::DigestAnswered{}), Actions{L::AskCount{}});
+}
+
+TEST(LoginSequenceTest, AllKeysAreMadeAnewWhenTheServerIsAhead) {
+  L login(812);
+  login.step(L::LoggedIn{.check = true});
+  EXPECT_EQ(login.step(L::DigestAnswered{.count = 700, .renew = true}),
+            (Actions{L::MakeKeys{812, true}}));
+  login.step(L::KeysMade{});
+  EXPECT_EQ(login.step(L::UploadAnswered{true}), (Actions{L::MarkUploaded{}, L::SendActive{}}));
+}
+
+TEST(LoginSequenceTest, ARenewalAsksForTheDigestNowOrWhenTheLoginIsThrough) {
+  L ready(30);
+  ready.step(L::LoggedIn{});
+  ready.step(L::CountAnswered{100});
+  EXPECT_EQ(ready.step(L::RenewalWanted{}), Actions{L::AskDigest{}});
+  EXPECT_EQ(ready.step(L::DigestAnswered{100}), (Actions{L::MakeKeys{30, true}}));
+  ready.step(L::KeysMade{});
+  EXPECT_EQ(ready.step(L::UploadAnswered{true}), Actions{L::MarkUploaded{}});
+
+  L busy(30);
+  busy.step(L::LoggedIn{});
+  EXPECT_TRUE(busy.step(L::RenewalWanted{}).empty());
+  EXPECT_EQ(busy.step(L::CountAnswered{100}), (Actions{L::SendActive{}, L::AskDigest{}}));
+  EXPECT_EQ(busy.step(L::DigestAnswered{}), (Actions{L::MakeKeys{30, true}}));
+}
+
 TEST(LoginSequenceTest, EventsOutOfOrderAreIgnored) {
   L login(812);
   EXPECT_TRUE(login.step(L::CountAnswered{0}).empty());

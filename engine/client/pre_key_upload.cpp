@@ -16,16 +16,16 @@ wire::Node branch(std::string_view tag, std::span<const wire::Node> children) {
 }  // namespace
 
 PreKeyUpload::PreKeyUpload(std::string_view iq_id, const Credentials& credentials,
-                           std::uint32_t first_id, std::span<const crypto::KeyPair> keys)
+                           std::span<const OfferedKey> keys)
     : registration_id_(big_endian<4>(credentials.registration_id)),
       signed_id_(big_endian<3>(credentials.signed_pre_key.id)),
       ids_(keys.size()),
       fields_(2 * keys.size()),
       keys_(keys.size()) {
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    ids_[i] = big_endian<3>(first_id + i);
+    ids_[i] = big_endian<3>(keys[i].id);
     fields_[2 * i] = leaf("id", ids_[i]);
-    fields_[2 * i + 1] = leaf("value", keys[i].public_key);
+    fields_[2 * i + 1] = leaf("value", keys[i].key);
     keys_[i] = branch("key", std::span(fields_).subspan(2 * i, 2));
   }
   const auto& signed_pre_key = credentials.signed_pre_key;

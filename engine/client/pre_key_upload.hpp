@@ -9,15 +9,21 @@
 
 namespace wa::client {
 
+/// A one-time pre-key as a server is given it.
+struct OfferedKey {
+  std::uint32_t id = 0;
+  crypto::PublicKey key;
+};
+
 /// The IQ that gives the server one-time pre-keys, with the identity and the signed pre-key they go
 /// with. A view tree over a few arrays: 812 keys cost no allocation each.
 ///
 /// Source: docs/protocol/connection.md, "Pre-keys".
 class PreKeyUpload {
  public:
-  /// `keys` have consecutive ids from `first_id`. All arguments must outlive the upload.
-  PreKeyUpload(std::string_view iq_id, const Credentials& credentials, std::uint32_t first_id,
-               std::span<const crypto::KeyPair> keys);
+  /// All arguments must outlive the upload.
+  PreKeyUpload(std::string_view iq_id, const Credentials& credentials,
+               std::span<const OfferedKey> keys);
   PreKeyUpload(const PreKeyUpload&) = delete;
   PreKeyUpload& operator=(const PreKeyUpload&) = delete;
 

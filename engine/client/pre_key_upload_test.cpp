@@ -10,8 +10,11 @@ namespace {
 TEST(PreKeyUploadTest, HasIdentitySignedKeyAndEveryKeyWithItsThreeByteId) {
   SeededRandom random(4);
   const auto credentials = Credentials::generate(1, random);
-  const auto keys = crypto::generate_key_pairs(3, random);
-  const PreKeyUpload upload("7.7-1", credentials, 0x0102fe, keys);
+  std::vector<OfferedKey> keys;
+  for (const std::uint32_t id : {0x0102feu, 0x0102ffu, 0x010301u}) {
+    keys.push_back({id, crypto::generate_key_pair(random).public_key});
+  }
+  const PreKeyUpload upload("7.7-1", credentials, keys);
   const auto frame = wire::decode(
       [&] {
         Bytes out;
@@ -37,10 +40,10 @@ TEST(PreKeyUploadTest, HasIdentitySignedKeyAndEveryKeyWithItsThreeByteId) {
   const auto list = iq.child("list")->children();
   ASSERT_EQ(list.size(), 3u);
   EXPECT_EQ(to_hex(list[0].child("id")->bytes()), "0102fe");
-  EXPECT_EQ(to_hex(list[2].child("id")->bytes()), "010300");
+  EXPECT_EQ(to_hex(list[2].child("id")->bytes()), "010301");
   for (std::size_t i = 0; i < 3; ++i) {
     EXPECT_EQ(list[i].tag, "key");
-    EXPECT_TRUE(equal(list[i].child("value")->bytes(), keys[i].public_key));
+    EXPECT_TRUE(equal(list[i].child("value")->bytes(), keys[i].key));
   }
 }
 

@@ -30,6 +30,13 @@ void put_pre_keys(std::uint32_t first_id, std::span<const crypto::KeyPair> keys,
   }
 }
 
+void end_old_pre_keys(std::uint32_t first_id, std::uint32_t count, std::vector<Change>& changes) {
+  for (std::uint32_t id = first_id; id < first_id + count; ++id) {
+    if (id <= kMostPreKeys || id - kMostPreKeys >= first_id) continue;
+    changes.emplace_back(Erase{std::string(kPreKeyKind), std::to_string(id - kMostPreKeys)});
+  }
+}
+
 std::vector<Change> erase_account() {
   std::vector<Change> changes;
   changes.emplace_back(Erase{std::string(kCredentialsKind), std::string(kCredentialsKey)});

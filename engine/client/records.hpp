@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/base/limits.hpp"
 #include "engine/client/actions.hpp"
 #include "engine/messaging/kinds.hpp"
 #include "engine/protocol/crypto/keys.hpp"
@@ -36,6 +37,11 @@ inline constexpr std::string_view kPointRefused = "refused";    ///< a scan by a
 inline constexpr std::string_view kPointRemoved =
     "removed";                                              ///< the server has removed a companion
 inline constexpr std::string_view kPointPurged = "purged";  ///< old evidence is gone
+
+/// So many of the latest one-time pre-keys are kept; each new one ends the oldest.
+inline constexpr auto kMostPreKeys = static_cast<std::uint32_t>(limits::kMaxStoredPreKeys);
+/// Erases those that are too old once so many were made from `first_id` on.
+void end_old_pre_keys(std::uint32_t first_id, std::uint32_t count, std::vector<Change>& changes);
 
 /// The private halves of consecutive one-time pre-keys, one Put each, appended to `changes`.
 void put_pre_keys(std::uint32_t first_id, std::span<const crypto::KeyPair> keys,

@@ -14,6 +14,7 @@ namespace wa::client {
 /// What an IQ of ours was for.
 enum class Purpose : std::uint8_t {
   ping,
+  pre_key_digest,
   pre_key_count,
   pre_key_upload,
   passive_active,

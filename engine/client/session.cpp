@@ -104,8 +104,8 @@ std::vector<Action> Session::Impl::step(const Event& event, Now now) {
   if (connection_ && connection_->broken() && connection_->stage() != Stage::ending) {
     end_locally("stream_broken", "a stanza could not be sealed");
   }
-  if (messenger_ready_ && !online()) {
-    messenger_ready_ = false;
+  if (messenger_online_ && !online()) {
+    messenger_online_ = false;
     tell_messenger(messaging::StreamEnded{});
   }
   publish();

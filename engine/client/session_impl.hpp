@@ -17,7 +17,8 @@
 /// (what follows the end of a stream), session_removal.cpp (logout, delete, and what they owe the
 /// server), session_stanzas.cpp (stanzas in general, login), session_pairing.cpp (stanzas of
 /// pairing), session_pairing_code.cpp (the code that is typed instead of a scan),
-/// session_messages.cpp (what its messenger needs).
+/// session_pre_keys.cpp (what the server has of them, and gets), session_messages.cpp (what its
+/// messenger needs).
 namespace wa::client {
 
 class Session::Impl {
@@ -124,9 +125,7 @@ class Session::Impl {
   void note_login(const wire::Node& success);
   void on_stream_error(const wire::Node& stanza);
   void on_failure(const wire::Node& stanza);
-  void run_login(const LoginSequence::Event& event);
-  void perform(const LoginSequence::Action& action);
-  void store_and_upload();
+  void begin_talking();
   void ping();
   void unhandled(const wire::Node& stanza);
   void answer_iq(const wire::Node& iq);
@@ -134,6 +133,16 @@ class Session::Impl {
   void send(const Node& node) {
     connection_->send(node, now_, random_, actions_);
   }
+
+  // ---- session_pre_keys.cpp ----
+  void run_login(const LoginSequence::Event& event);
+  void perform(const LoginSequence::Action& action);
+  void on_digest_answered(const wire::Node* answer);
+  void make_keys();
+  void load_offered_keys();
+  std::uint32_t first_offered() const;
+  void on_offered_keys(const std::vector<std::optional<Bytes>>& records);
+  void store_and_upload();
 
   // ---- session_messages.cpp ----
   class MessengerKeys final : public messaging::OwnKeys {
@@ -164,6 +173,7 @@ class Session::Impl {
   void perform(messaging::Action action);
   void on(const SendRequested& request);
   void on(const ReadRequested& request);
+  void on(const TrustRequested& request);
   void on(const EventTaken& taken);
   void on(const Loaded& loaded);
   void refuse_send(const SendRequested& request);
@@ -244,14 +254,19 @@ class Session::Impl {
   std::string_view code_failure_;  ///< why there is no code; shown as the reason beside a QR
   std::uint32_t pairing_codes_shown_ = 0;
   std::uint32_t next_job_id_ = 1;
+  /// Loads of the session itself, among those of its messenger.
+  static constexpr std::uint32_t kOwnLoads = 0x80000000;
+  std::uint32_t next_load_id_ = 1;
   std::optional<Instant> first_open_;  ///< of an account that was paired in this run
   std::optional<Instant> last_takeover_;
   std::vector<std::string> reported_kinds_;
 
   std::unique_ptr<MessengerKeys> keys_;
   std::unique_ptr<messaging::Messenger> messenger_;  ///< while there is an account
-  bool messenger_ready_ = false;                     ///< it was told that a stream is up
-  messaging::ResidentRecords left_over_;             ///< by messengers of earlier accounts
+  bool messenger_online_ = false;                    ///< StreamEnded is owed to it
+  /// What is stored is no old copy, as far as the server can tell.
+  bool store_checked_ = false;
+  messaging::ResidentRecords left_over_;  ///< by messengers of earlier accounts
   bool begun_ = false;
 
   // Of the current step.

@@ -1,8 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <set>
+#include <map>
 
+#include "engine/client/records.hpp"
 #include "engine/client/test_server.hpp"
 
 namespace wa::client {
@@ -14,6 +15,16 @@ using test::children;
 using test::NodeBuilder;
 using test::stored_credentials;
 using test::World;
+
+/// id → key, in hex
+std::map<std::uint64_t, std::string> uploaded_keys(const NodeBuilder& upload) {
+  std::map<std::uint64_t, std::string> keys;
+  for (const auto& key : children(*child(upload, "list"))) {
+    keys[read_big_endian(std::get<Bytes>(child(key, "id")->content()))] =
+        to_hex(std::get<Bytes>(child(key, "value")->content()));
+  }
+  return keys;
+}
 
 std::size_t stored_pre_keys(const World& world) {
   const auto found = world.store.find("pre_key");
@@ -170,7 +181,7 @@ TEST(SessionLoginTest, AnEmptyServerGetsTheInitialKeysWhichAreDurableBeforeTheyA
   EXPECT_EQ(world.sent_iqs("active").size(), 1u);
 }
 
-TEST(SessionLoginTest, KeyIdsAreNeverUsedTwiceWhateverBecomesOfAnUpload) {
+TEST(SessionLoginTest, AnUploadWithoutAnAnswerIsOfferedAgainAndNoIdEverNamesTwoKeys) {
   World world;
   world.behaviour.pre_key_count = 0;
   world.on_stanza = [](const NodeBuilder& stanza) { return child(stanza, "list") != nullptr; };
@@ -181,16 +192,60 @@ TEST(SessionLoginTest, KeyIdsAreNeverUsedTwiceWhateverBecomesOfAnUpload) {
   }
   // A crash right after the commit: a new session from the store.
   World restarted(World::default_config(), world.stored(), 9);
+  restarted.store = world.store;
   restarted.behaviour.pre_key_count = 0;
   restarted.start();
-  std::set<std::uint64_t> seen;
   auto uploads = world.sent_iqs("list");
   for (const auto& upload : restarted.sent_iqs("list")) uploads.push_back(upload);
   ASSERT_EQ(uploads.size(), 7u);
-  for (const auto& upload : uploads) {
-    for (const auto id : uploaded_ids(upload)) EXPECT_TRUE(seen.insert(id).second) << id;
+  for (const auto& upload : uploads) EXPECT_EQ(uploaded_keys(upload), uploaded_keys(uploads[0]));
+  EXPECT_EQ(stored_credentials(restarted).uploaded_pre_key_id, 30u);
+  EXPECT_EQ(stored_pre_keys(restarted), 30u);
+
+  // Now the server has them; what it wants next is new.
+  restarted.behaviour.pre_key_count = 0;
+  restarted.close_from_server();
+  restarted.advance(2min);
+  ASSERT_EQ(restarted.sent_iqs("list").size(), 2u);
+  EXPECT_EQ(uploaded_ids(restarted.sent_iqs("list")[1]).front(), 31u);
+}
+
+TEST(SessionLoginTest, OfAnUploadThatIsOfferedAgainUsedKeysAreLeftOut) {
+  World world;
+  world.behaviour.pre_key_count = 0;
+  world.on_stanza = [](const NodeBuilder& stanza) { return child(stanza, "list") != nullptr; };
+  world.pair();
+  // The server did get it, and somebody has used one.
+  world.store["pre_key"].erase("3");
+  world.close_from_server();
+  world.advance(2min);
+  auto ids = uploaded_ids(world.sent_iqs("list").at(1));
+  EXPECT_EQ(ids.size(), 29u);
+  EXPECT_EQ(std::ranges::count(ids, 3u), 0);
+
+  world.store.erase("pre_key");
+  world.close_from_server();
+  world.advance(2min);
+  ids = uploaded_ids(world.sent_iqs("list").at(2));
+  EXPECT_EQ(ids.size(), 30u);
+  EXPECT_EQ(ids.front(), 31u) << "all of them are used: new ones";
+}
+
+TEST(SessionLoginTest, TheOldestKeysEndWhenThereAreTooMany) {
+  auto config = World::default_config();
+  config.initial_prekeys = 812;
+  World world(config);
+  world.behaviour.pre_key_count = 0;
+  world.pair();
+  for (int i = 0; i < 3; ++i) {
+    world.behaviour.pre_key_count = 0;
+    world.close_from_server();
+    world.advance(2min);
   }
-  EXPECT_EQ(stored_credentials(restarted).uploaded_pre_key_id, 210u);
+  EXPECT_EQ(world.sent_iqs("list").size(), 4u);
+  EXPECT_EQ(stored_pre_keys(world), kMostPreKeys);
+  EXPECT_FALSE(world.store["pre_key"].contains("1624"));
+  EXPECT_TRUE(world.store["pre_key"].contains("1625"));
 }
 
 TEST(SessionLoginTest, FewKeysAreToppedUpAtLoginAndWhenTheServerWarns) {

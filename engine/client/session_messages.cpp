@@ -37,6 +37,7 @@ signal::PreKeyBundle::OneTime Session::Impl::MessengerKeys::make_pre_key(
   const std::uint32_t id = session_.credentials_->next_pre_key_id++;
   const crypto::KeyPair key = crypto::generate_key_pair(random);
   put_pre_keys(id, std::span(&key, 1), changes);
+  end_old_pre_keys(id, 1, changes);
   changes.emplace_back(session_.put_credentials());
   return {id, key.public_key};
 }
@@ -45,7 +46,8 @@ signal::PreKeyBundle::OneTime Session::Impl::MessengerKeys::make_pre_key(
 
 void Session::Impl::begin_messages(messaging::ResidentRecords stored) {
   keys_ = std::make_unique<MessengerKeys>(*this);
-  messenger_ = std::make_unique<messaging::Messenger>(*keys_, std::move(stored), random_);
+  const messaging::Messenger::Policy policy{.strict_identity = config_.strict_identity};
+  messenger_ = std::make_unique<messaging::Messenger>(*keys_, std::move(stored), random_, policy);
 }
 
 std::vector<Change> Session::Impl::end_messages() {
@@ -55,7 +57,7 @@ std::vector<Change> Session::Impl::end_messages() {
   left_over_ = std::move(parting.left);
   messenger_.reset();
   keys_.reset();
-  messenger_ready_ = false;
+  messenger_online_ = false;
   return std::move(parting.changes);
 }
 
@@ -85,6 +87,7 @@ void Session::Impl::perform(messaging::Action action) {
       [&](messaging::Load& load) {
         actions_.push_back(Load{load.load_id, std::move(load.keys)});
       },
+      [&](const messaging::RenewPreKeys&) { run_login(LoginSequence::RenewalWanted{}); },
       [&](messaging::Publish& publish) {
         actions_.push_back(PublishEvent{std::move(publish.event)});
       },
@@ -104,6 +107,9 @@ void Session::Impl::on(const messaging::SendRequested& request) {
 void Session::Impl::on(const messaging::ReadRequested& request) {
   tell_messenger(request);
 }
+void Session::Impl::on(const messaging::TrustRequested& request) {
+  tell_messenger(request);
+}
 void Session::Impl::on(const messaging::EventTaken& taken) {
   if (messenger_) return tell_messenger(taken);
   const std::string key = std::to_string(taken.seq);
@@ -112,6 +118,13 @@ void Session::Impl::on(const messaging::EventTaken& taken) {
       Commit{{Erase{std::string(messaging::kEventKind), key}}, messaging::kPointTaken});
 }
 void Session::Impl::on(const messaging::Loaded& loaded) {
+  if (loaded.load_id >= kOwnLoads) {
+    if (online() && connection_->offered_load == loaded.load_id) {
+      return on_offered_keys(loaded.values);
+    }
+    ++counters_.stale_events;
+    return;
+  }
   if (!messenger_) {
     ++counters_.stale_events;
     return;

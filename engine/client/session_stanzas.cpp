@@ -2,7 +2,6 @@
 #include <limits>
 
 #include "engine/base/overloaded.hpp"
-#include "engine/client/pre_key_upload.hpp"
 #include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
 #include "engine/messaging/acks.hpp"
@@ -143,6 +142,7 @@ void Session::Impl::on_answer(Requests::Request request, const wire::Node* answe
       return;
     case Purpose::passive_active:
     case Purpose::clean_dirty: return;  // any byte was the sign of life; the rest needs no answer
+    case Purpose::pre_key_digest: return on_digest_answered(answer);
     case Purpose::pre_key_count: {
       const auto* count = accepted ? answer->child("count") : nullptr;
       return run_login(LoginSequence::CountAnswered{count ? count->number("value") : std::nullopt});
@@ -190,16 +190,25 @@ void Session::Impl::on_success(const wire::Node& success) {
   connection_->enter(Stage::online, std::nullopt);
   reconnect_.opened(now_.mono);
   finishing_.reset();
+  // An old copy of what is stored can only be there once something was stored and read again.
+  const bool check = !store_checked_ && !never_logged_in();
   note_login(success);
   status_.state = State::connected;
   status_.reason = farewell_ ? "logging_out" : "";
   if (farewell_) return ask_removal(credentials_->account->jid);
 
-  run_login(LoginSequence::LoggedIn{});
-  messenger_ready_ = true;
-  tell_messenger(messaging::StreamReady{});
+  messenger_online_ = true;
+  run_login(LoginSequence::LoggedIn{check});
+  // With an old copy keys would be used a second time: nothing is said until that is ruled out.
+  if (!check) begin_talking();
   send(wire::NodeBuilder("ib").child(
       wire::NodeBuilder("unified_session").attr("id", unified_session_id(server_time()))));
+}
+
+void Session::Impl::begin_talking() {
+  store_checked_ = true;
+  if (std::exchange(connection_->talking, true)) return;
+  tell_messenger(messaging::StreamReady{});
 }
 
 void Session::Impl::note_login(const wire::Node& success) {
@@ -211,61 +220,6 @@ void Session::Impl::note_login(const wire::Node& success) {
   if (learns_lid) account.lid = *lid;
   account.logged_in = true;
   if (first || learns_lid) store_credentials(kPointLogin);
-}
-
-void Session::Impl::run_login(const LoginSequence::Event& event) {
-  for (const auto& action : connection_->login.step(event)) perform(action);
-}
-
-void Session::Impl::perform(const LoginSequence::Action& action) {
-  const auto query = [this](Purpose purpose, std::string_view xmlns, std::string_view type,
-                            std::string_view child_tag) {
-    const std::string id = connection_->open_request(purpose, now_);
-    const wire::Attribute attributes[] = {
-        {"to", kServer}, {"type", type}, {"xmlns", xmlns}, {"id", id}};
-    const wire::Node child[] = {{child_tag, {}, {}}};
-    send(wire::Node{"iq", attributes, std::span<const wire::Node>(child)});
-  };
-  std::visit(
-      Overloaded{
-          [&](const LoginSequence::AskCount&) {
-            query(Purpose::pre_key_count, "encrypt", "get", "count");
-          },
-          [&](const LoginSequence::MakeKeys& make) {
-            connection_->key_job = next_job_id_++;
-            const auto seed = random_.array<32>();
-            actions_.push_back(Compute{*connection_->key_job, MakePreKeys{seed, make.count}});
-          },
-          [&](const LoginSequence::StoreAndUpload&) { store_and_upload(); },
-          [&](const LoginSequence::MarkUploaded&) {
-            credentials_->uploaded_pre_key_id = connection_->uploading_pre_key_id;
-            store_credentials(kPointUploaded);
-          },
-          [&](const LoginSequence::SendActive&) {
-            query(Purpose::passive_active, "passive", "set", "active");
-          },
-      },
-      action);
-}
-
-void Session::Impl::store_and_upload() {
-  const auto keys = std::exchange(connection_->made_keys, {});
-  const std::uint32_t first_id = credentials_->next_pre_key_id;
-  const auto count = static_cast<std::uint32_t>(keys.size());
-  if (count == 0 || count > kLargestPreKeyId + 1 - first_id) {
-    report(Report::Level::warning, "no pre-key ids are left");
-    return run_login(LoginSequence::UploadAnswered{false});
-  }
-  // The ids are used up before anybody can learn of them: a crash may waste some, never repeat one.
-  credentials_->next_pre_key_id = first_id + count;
-  std::vector<Change> changes;
-  put_pre_keys(first_id, keys, changes);
-  store_credentials(kPointPreKeys, std::move(changes));
-
-  connection_->uploading_pre_key_id = first_id + count - 1;
-  const std::string id = connection_->open_request(Purpose::pre_key_upload, now_);
-  const PreKeyUpload upload(id, *credentials_, first_id, keys);
-  send(upload.node());
 }
 
 void Session::Impl::on_bulletin(const wire::Node& bulletin) {

@@ -79,6 +79,8 @@ struct Status {
   std::optional<std::chrono::seconds> clock_offset;
   /// A companion that was deleted or refused here still has to be removed at the server.
   bool removal_pending = false;
+  /// Of reason `owned_elsewhere`: who runs the device, in words.
+  std::string owner;
   bool operator==(const Status&) const = default;
 };
 

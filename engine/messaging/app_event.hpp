@@ -34,7 +34,8 @@ struct MessageReceived {
 
 /// A message came that cannot be read, and will not be. `reason` is a signal::Failure's word, or:
 /// `unavailable` (the server says that there is nothing for this device), `not_encrypted`,
-/// `unknown_type` (of encryption), `forged` (what only one's own phone may say, said by somebody
+/// `unknown_type` (of encryption), `untrusted_identity` (its author has new keys, and nobody has
+/// accepted them), `forged` (what only one's own phone may say, said by somebody
 /// else).
 struct MessageUnreadable {
   Origin origin;
@@ -69,7 +70,7 @@ struct MessageSent {
 };
 /// It will not be sent. `reason`: `refused` (by the server, with `code`), `timed_out`, `no_devices`
 /// (the account has none, or the server does not say), `no_sessions` (no keys for any of them),
-/// `unsupported` (nobody can be written to under such a JID).
+/// `unsupported` (nobody can be written to under such a JID), `untrusted_identity`.
 struct SendFailed {
   std::string id;
   wire::Jid to;
@@ -78,15 +79,26 @@ struct SendFailed {
   UnixMillis at{};
   bool operator==(const SendFailed&) const = default;
 };
-/// An account has new keys: it was set up anew, or somebody else answers in its name.
+/// An account has new keys: it was set up anew, or somebody else answers in its name. Under a
+/// strict policy nothing is read from it or sent to it until TrustRequested.
 struct IdentityChanged {
   wire::Jid account;  ///< without device
   bool operator==(const IdentityChanged&) const = default;
 };
 
+/// What the device has stored is an older copy of itself: somebody restored a backup. Sessions
+/// begin anew, and messages that others write meanwhile are asked for again; what was sent or
+/// received since the copy was made is not known here. `evidence`: `pre_keys` (the server has keys
+/// of this device that it never made), `message_ids` (somebody tells of a message of this device
+/// that it never sent).
+struct RollbackSuspected {
+  std::string evidence;
+  bool operator==(const RollbackSuspected&) const = default;
+};
+
 struct AppEvent {
   using What = std::variant<MessageReceived, MessageUnreadable, ReceiptReceived, SendAccepted,
-                            MessageSent, SendFailed, IdentityChanged>;
+                            MessageSent, SendFailed, IdentityChanged, RollbackSuspected>;
   std::uint64_t seq = 0;  ///< 0: not stored, and not to be taken
   What what;
   /// Of the SendRequested that it answers, if that was asked for in this life of the process.

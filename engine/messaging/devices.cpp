@@ -81,8 +81,20 @@ Attempt<void> Messenger::Impl::handle(const DevicesArrived& arrived, Work&) {
   std::vector<std::pair<RecordKey, Devices>> lists;
   for (const AccountAnswer& account : arrived.accounts) {
     WA_TRY(const Peer peer, peer_of(account.asked, account.lid));
-    if (account.devices.empty()) continue;
-    lists.emplace_back(devices_key(peer.keys().front()), Devices{account.devices, now_.wall});
+    if (!account.devices.empty()) {
+      lists.emplace_back(devices_key(peer.keys().front()), Devices{account.devices, now_.wall});
+      continue;
+    }
+    // Nobody is without a phone. Whatever else is known stays; that is not believed for long.
+    std::vector<RecordKey> keys;
+    add_device_list_keys(peer, keys);
+    WA_TRY_VOID(records_.need(keys));
+    bool known = false;
+    for (const RecordKey& key : keys) {
+      WA_TRY(const Bytes* record, records_.read(key));
+      known = known || record;
+    }
+    if (!known) lists.emplace_back(keys.front(), Devices{{0}, UnixMillis{0}});
   }
   for (auto& [key, devices] : lists) records_.put(std::move(key), devices.encode());
   return {};
@@ -101,7 +113,9 @@ Attempt<void> Messenger::Impl::handle(const NoticeWork& work, Work&) {
     return {};
   }
   WA_TRY(const Peer peer, peer_of(notice.account, notice.alias));
-  if (notice.what == IncomingNotice::What::identity) {
+  if (notice.what == IncomingNotice::What::identity && policy_.strict_identity) {
+    WA_TRY_VOID(distrust(peer));
+  } else if (notice.what == IncomingNotice::What::identity) {
     WA_TRY_VOID(archive_sessions(peer));
     publish(IdentityChanged{peer.jid()});
   } else {

@@ -91,6 +91,8 @@ Attempt<std::vector<Messenger::Impl::Target>> Messenger::Impl::members_of(const 
   std::vector<Target> targets;
   Blocked blocked;
   for (const Peer& peer : peers) {
+    WA_TRY(const bool distrusted, is_distrusted(peer));
+    if (distrusted) continue;
     const Jid name = peer.jid_like(family);
     WA_TRY(const auto devices, devices_of(peer, name, Belief::recent, work, blocked));
     for (const std::uint16_t device : devices) {
@@ -111,7 +113,7 @@ Attempt<std::optional<Messenger::Impl::OwnGroupKey>> Messenger::Impl::group_key_
   std::optional<OwnGroupKey> none;
   if (!record) return none;
   auto stored = GroupKey::decode(*record);
-  if (!stored) return none;
+  if (!stored || stored->era < watermarks_.era) return none;
   auto key = signal::SenderKey::decode(stored->key);
   if (!key) return none;
   return std::optional(
@@ -120,7 +122,7 @@ Attempt<std::optional<Messenger::Impl::OwnGroupKey>> Messenger::Impl::group_key_
 
 void Messenger::Impl::put(const Jid& group, const OwnGroupKey& key) {
   records_.put(key_record(group),
-               GroupKey{key.key.encode(), key.holders, key.unconfirmed}.encode());
+               GroupKey{key.key.encode(), key.holders, key.unconfirmed, watermarks_.era}.encode());
 }
 
 /// The message that brings the key to a device, and says `inside` besides.

@@ -9,6 +9,7 @@ namespace {
 using test::attr;
 using test::child;
 using test::children;
+using test::kGroup;
 using test::kPeerJid;
 using test::kPeerLid;
 using test::PeerDevice;
@@ -19,7 +20,6 @@ using testing::SizeIs;
 using wire::Jid;
 using wire::NodeBuilder;
 
-const Jid kGroup("120363000000000001", "g.us");
 const Jid kThirdLid("100000000000003", "lid");
 
 class GroupsTest : public testing::Test {

@@ -18,6 +18,18 @@ bool is_private(const message::Content& content) {
          std::holds_alternative<message::HistoryNotice>(content);
 }
 
+bool can_be_read(const IncomingMessage& message) {
+  return std::ranges::any_of(message.encs, [](const IncomingMessage::Enc& enc) {
+    return enc.type == "pkmsg" || enc.type == "msg" || enc.type == "skmsg";
+  });
+}
+
+/// The error in the ack of a message that is encrypted in a way that we do not know.
+std::optional<int> nack_of(const IncomingMessage& message) {
+  if (message.encs.empty() || can_be_read(message)) return std::nullopt;
+  return message.encs.back().type == "msmsg" ? kNackNoSecret : kNackUnknownStanza;
+}
+
 bool says_nothing(const message::Content& content) {
   const auto* other = std::get_if<message::Other>(&content);
   return other && other->protobuf.empty();
@@ -43,7 +55,8 @@ Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
   Seen seen = seen_record ? Seen(*seen_record) : Seen();
   if (seen.has(message.id)) {
     ++counters_.duplicates;
-    acknowledge(message, author, false);
+    // What nobody can read was given up before, and is not delivered the second time either.
+    can_be_read(message) ? acknowledge(message, author, false) : refuse(message);
     return {};
   }
   WA_TRY(Reading reading, read_encs(message, author));
@@ -90,7 +103,6 @@ Attempt<Messenger::Impl::Reading> Messenger::Impl::read_encs(const IncomingMessa
       WA_TRY_VOID(read_group_message(message.from, author, device, enc.body, reading));
     } else if (reading.unreadable.empty()) {
       reading.unreadable = "unknown_type";
-      reading.nack = enc.type == "msmsg" ? kNackNoSecret : kNackUnknownStanza;
     }
     WA_TRY_VOID(take_distributions(message, author, reading));
   }
@@ -136,6 +148,11 @@ Attempt<void> Messenger::Impl::read_pre_key_message(const Peer& author, std::uin
   SessionAt& at = begins ? first_of(sessions, author, device) : *known;
   const auto before = at.session.remote_identity();
   const bool new_identity = begins && before && *before != parsed->identity_key;
+  if (new_identity && policy_.strict_identity && !author.self) {
+    WA_TRY_VOID(distrust(author));
+    reading.unreadable = "untrusted_identity";
+    return {};
+  }
   // Of a change that the server told of, the session is archived by now.
   const bool is_news = new_identity && at.session.has_current();
 
@@ -207,22 +224,26 @@ void Messenger::Impl::deliver(const IncomingMessage& message, const Peer& author
   Origin origin = origin_of(message, author, sent_to);
   const bool phone = author.self && message.author().device == 0;
   if (!reading.unreadable.empty()) {
-    return give_up(message, std::move(origin), std::move(reading.unreadable), reading.nack);
+    return give_up(message, std::move(origin), std::move(reading.unreadable));
   }
   message::Content& content = reading.envelope->content;
-  if (is_private(content) && !phone) return give_up(message, std::move(origin), "forged", {});
+  if (is_private(content) && !phone) return give_up(message, std::move(origin), "forged");
   ++counters_.received;
   acknowledge(message, author, std::holds_alternative<message::HistoryNotice>(content));
   if (!says_nothing(content)) publish(MessageReceived{std::move(origin), std::move(content)});
 }
 
-void Messenger::Impl::give_up(const IncomingMessage& message, Origin origin, std::string reason,
-                              std::optional<int> nack) {
+void Messenger::Impl::give_up(const IncomingMessage& message, Origin origin, std::string reason) {
   complain("a message of " + message.author().to_string() + " cannot be read: " + reason);
   publish(MessageUnreadable{std::move(origin), std::move(reason)});
+  refuse(message);
+}
+
+/// Its ack, which says that nothing was delivered.
+void Messenger::Impl::refuse(const IncomingMessage& message) {
   if (!message.ack) return;
   wire::NodeBuilder ack = *message.ack;
-  if (nack) ack.attr("error", *nack);
+  if (const auto nack = nack_of(message)) ack.attr("error", *nack);
   send(std::move(ack));
 }
 

@@ -6,11 +6,13 @@
 namespace wa::messaging {
 
 // Records that are read when they are needed.
-inline constexpr std::string_view kSessionKind = "session";         ///< key: canonical device
-inline constexpr std::string_view kSeenKind = "seen";               ///< key: canonical device
-inline constexpr std::string_view kDevicesKind = "devices";         ///< key: canonical account
-inline constexpr std::string_view kLidOfKind = "lid_of";            ///< key: phone number
-inline constexpr std::string_view kNumberOfKind = "number_of";      ///< key: LID user
+inline constexpr std::string_view kSessionKind = "session";     ///< key: canonical device
+inline constexpr std::string_view kSeenKind = "seen";           ///< key: canonical device
+inline constexpr std::string_view kDevicesKind = "devices";     ///< key: canonical account
+inline constexpr std::string_view kLidOfKind = "lid_of";        ///< key: phone number
+inline constexpr std::string_view kNumberOfKind = "number_of";  ///< key: LID user
+/// Accounts with new keys that nobody has accepted; key: canonical account.
+inline constexpr std::string_view kDistrustedKind = "distrusted";
 inline constexpr std::string_view kGroupKind = "group";             ///< key: group
 inline constexpr std::string_view kGroupKeyKind = "group_key";      ///< our own; key: group
 inline constexpr std::string_view kSenderKeysKind = "sender_keys";  ///< key: group, device
@@ -34,6 +36,7 @@ inline constexpr std::string_view kPointAccepted = "accepted";    ///< a message
 inline constexpr std::string_view kPointEncrypted = "encrypted";  ///< before it leaves
 inline constexpr std::string_view kPointSent = "sent";            ///< or refused, or too late
 inline constexpr std::string_view kPointLearned = "learned";      ///< devices, bundles
-inline constexpr std::string_view kPointTaken = "taken";          ///< events
+inline constexpr std::string_view kPointRolledBack = "rolled_back";  ///< an old copy is in use
+inline constexpr std::string_view kPointTaken = "taken";             ///< events
 
 }  // namespace wa::messaging

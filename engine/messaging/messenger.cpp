@@ -17,12 +17,16 @@ constexpr auto kEraseTakenAfter = std::chrono::seconds(1);
 constexpr std::size_t kMostWaitingReads = 64;
 /// Of a large group some thousand devices are asked for: by queries of this size.
 constexpr std::ptrdiff_t kMostPerQuery = 250;
+/// So much may have happened since an old copy was made, and is passed over: events and messages
+/// get numbers that were not given out then.
+constexpr std::uint64_t kLostEvents = 1'000'000;
+constexpr std::uint64_t kLostMessages = 100'000;
 const RecordKey kWatermarks{std::string(kMessengerKind), "self"};
 
 }  // namespace
 
-Messenger::Messenger(OwnKeys& keys, ResidentRecords stored, Random& random)
-    : impl_(std::make_unique<Impl>(keys, std::move(stored), random)) {}
+Messenger::Messenger(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy)
+    : impl_(std::make_unique<Impl>(keys, std::move(stored), random, policy)) {}
 Messenger::~Messenger() = default;
 Messenger::Messenger(Messenger&&) noexcept = default;
 Messenger& Messenger::operator=(Messenger&&) noexcept = default;
@@ -51,8 +55,8 @@ Messenger::Residency Messenger::residency() const {
 
 // ---- steps ----------------------------------------------------------------------------------
 
-Messenger::Impl::Impl(OwnKeys& keys, ResidentRecords stored, Random& random)
-    : keys_(keys), random_(random) {
+Messenger::Impl::Impl(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy)
+    : keys_(keys), random_(random), policy_(policy), ids_(keys.identity().identity) {
   if (const auto self = stored.messenger.find(kWatermarks.key); self != stored.messenger.end()) {
     if (const auto watermarks = Watermarks::decode(self->second)) watermarks_ = *watermarks;
   }
@@ -133,7 +137,8 @@ void Messenger::Impl::on(const StreamEnded&) {
   for (auto& [id, outgoing] : outbox_) outgoing.under_way = false;
   // Stanzas come again, and the outbox is sent again. What the application asked for stays.
   const auto comes_again = [](const Work& work) {
-    return !std::holds_alternative<SendRequested>(work.job);
+    return !std::holds_alternative<SendRequested>(work.job) &&
+           !std::holds_alternative<TrustRequested>(work.job);
   };
   std::erase_if(door_, [&](const Arrival& arrival) { return comes_again(arrival.work); });
   for (auto lane = lanes_.begin(); lane != lanes_.end();) {
@@ -207,6 +212,10 @@ void Messenger::Impl::on(const SendRequested& event) {
   arrive(event.to, {}, event);
 }
 
+void Messenger::Impl::on(const TrustRequested& event) {
+  arrive(event.account, {}, event);
+}
+
 void Messenger::Impl::on(const ReadRequested& event) {
   if (streaming_) return say_read(event);
   if (reads_.size() < kMostWaitingReads) reads_.push_back(event);
@@ -241,6 +250,10 @@ void Messenger::Impl::on(const DeadlineReached&) {
   while (!sleeping_.empty() && sleeping_.begin()->first <= now_.mono) {
     wake(sleeping_.extract(sleeping_.begin()).mapped());
   }
+}
+
+void Messenger::Impl::on(const StoreIsOld& event) {
+  change(kPointRolledBack, [&] { effects_.old_copy = event.evidence; });
 }
 
 // ---- the door -------------------------------------------------------------------------------
@@ -430,6 +443,8 @@ void Messenger::Impl::change(std::string_view point, const std::function<void()>
 }
 
 void Messenger::Impl::conclude(std::string_view point) {
+  const bool found_out = !effects_.old_copy.empty() && point != kPointRolledBack;
+  if (!effects_.old_copy.empty()) begin_era(effects_.old_copy);
   for (AppEvent& event : effects_.events) {
     event.seq = ++watermarks_.last_event_seq;
     records_.put({std::string(kEventKind), std::to_string(event.seq)}, encode(event.what));
@@ -437,7 +452,10 @@ void Messenger::Impl::conclude(std::string_view point) {
   }
   if (records_.changed()) {
     const bool cleaned = clean_old_days();
-    if (cleaned || !effects_.events.empty()) records_.put(kWatermarks, watermarks_.encode());
+    const bool accepted = point == kPointAccepted;
+    if (cleaned || accepted || !effects_.events.empty()) {
+      records_.put(kWatermarks, watermarks_.encode());
+    }
     erase_taken();
   }
   std::vector<Change> changes = records_.finish();
@@ -448,7 +466,23 @@ void Messenger::Impl::conclude(std::string_view point) {
   }
   for (AppEvent& event : effects_.replies) actions_.push_back(Publish{std::move(event)});
   for (AppEvent& event : effects_.events) actions_.push_back(Publish{std::move(event)});
+  if (found_out) actions_.push_back(RenewPreKeys{});
   effects_ = {};
+}
+
+void Messenger::Impl::begin_era(const std::string& evidence) {
+  ++watermarks_.era;
+  watermarks_.last_event_seq += kLostEvents;
+  watermarks_.last_order += kLostMessages;
+  publish(RollbackSuspected{evidence});
+  actions_.push_back(
+      Report{Report::Level::warning,
+             "what is stored of this device is an older copy of itself (" + evidence +
+                 "): sessions begin anew. Messages since that copy are not known here"});
+}
+
+void Messenger::Impl::look_for_future(const std::string& id) {
+  if (ids_.is_later(id, watermarks_.last_order)) effects_.old_copy = "message_ids";
 }
 
 void Messenger::Impl::erase_taken_now() {

@@ -47,6 +47,10 @@ struct ReadRequested {
 struct AvailabilityChanged {
   bool available = false;
 };
+/// Whoever has the account now is to be believed: its new keys are accepted.
+struct TrustRequested {
+  wire::Jid account;
+};
 /// What a Load asked for, in its order; empty: there is no such record.
 struct Loaded {
   std::uint32_t load_id = 0;
@@ -57,9 +61,14 @@ struct EventTaken {
   std::uint64_t seq = 0;
 };
 struct DeadlineReached {};
+/// What is stored turned out to be an older copy of itself. `evidence` as of RollbackSuspected.
+struct StoreIsOld {
+  std::string evidence;
+};
 
 using Event = std::variant<StreamReady, StreamEnded, StanzaReceived, Answered, SendRequested,
-                           ReadRequested, AvailabilityChanged, Loaded, EventTaken, DeadlineReached>;
+                           ReadRequested, AvailabilityChanged, Loaded, EventTaken, DeadlineReached,
+                           StoreIsOld, TrustRequested>;
 
 // ---- actions: what the session must do, in order --------------------------------------------
 
@@ -81,6 +90,9 @@ struct Load {
   std::uint32_t load_id = 0;
   std::vector<RecordKey> keys;
 };
+/// The messenger has found out by itself that it works with an old copy: the server is to get new
+/// pre-keys, under ids that it has not heard of.
+struct RenewPreKeys {};
 /// For the application. Held back by a Commit before it.
 struct Publish {
   AppEvent event;
@@ -89,7 +101,7 @@ struct Report {
   enum class Level { debug, info, warning } level = Level::info;
   std::string text;
 };
-using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
+using Action = std::variant<SendStanza, Query, Commit, Load, Publish, RenewPreKeys, Report>;
 
 /// Everything that a device says and hears once it is logged in: messages, receipts, retries, and
 /// what they need (devices of accounts, sessions, pre-keys).
@@ -104,12 +116,21 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, Report>;
 /// keeps nothing. Idle, a messenger holds the messages that are not acknowledged, the events that
 /// are not taken, and nothing of any peer.
 ///
+/// An old copy of what it stores is dangerous: keys would be used a second time. When one is
+/// noticed, a new era begins (signal::Session::enter_era), and the application is told.
+///
 /// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
 /// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/delivery.md.
 class Messenger {
  public:
+  struct Policy {
+    /// New keys of an account are refused until somebody accepts them, and not taken as they come.
+    bool strict_identity = false;
+  };
   /// `keys` and `random` outlive it.
-  Messenger(OwnKeys& keys, ResidentRecords stored, Random& random);
+  Messenger(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy);
+  Messenger(OwnKeys& keys, ResidentRecords stored, Random& random)
+      : Messenger(keys, std::move(stored), random, Policy{}) {}
   ~Messenger();
   Messenger(Messenger&&) noexcept;
   Messenger& operator=(Messenger&&) noexcept;

@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include "engine/messaging/message_ids.hpp"
 #include "engine/messaging/messenger.hpp"
 #include "engine/messaging/peers.hpp"
 #include "engine/messaging/records.hpp"
@@ -14,13 +15,13 @@
 #include "engine/protocol/signal/sender_key.hpp"
 
 /// The inside of Messenger, by file: messenger.cpp (steps, door, lanes, commits, names),
-/// sessions.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, groups.cpp, devices.cpp,
-/// bundles.cpp.
+/// sessions.cpp, identities.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, groups.cpp,
+/// devices.cpp, bundles.cpp.
 namespace wa::messaging {
 
 class Messenger::Impl {
  public:
-  Impl(OwnKeys& keys, ResidentRecords stored, Random& random);
+  Impl(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy);
 
   Parting part(Now now);
   std::vector<Action> step(const Event& event, Now now);
@@ -66,7 +67,8 @@ class Messenger::Impl {
     std::set<std::string> holders;
   };
   using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
-                           Transmission, Completion, KeyGiven, DevicesArrived, GroupArrived>;
+                           TrustRequested, Transmission, Completion, KeyGiven, DevicesArrived,
+                           GroupArrived>;
   struct Work {
     Job job;
     /// What was asked for in its name, and what came; of devices a record tells.
@@ -92,10 +94,12 @@ class Messenger::Impl {
   void on(const Answered& event);
   void on(const SendRequested& event);
   void on(const ReadRequested& event);
+  void on(const TrustRequested& event);
   void on(const AvailabilityChanged& event) { available_ = event.available; }
   void on(const Loaded& event);
   void on(const EventTaken& event);
   void on(const DeadlineReached&);
+  void on(const StoreIsOld& event);
 
   /// Work about a chat comes to its lane in the order in which it came here.
   void arrive(wire::Jid chat, std::optional<wire::Jid> alias, Job job);
@@ -119,6 +123,9 @@ class Messenger::Impl {
   void change(std::string_view point, const std::function<void()>& make);
   /// The handler has come to its end: one commit, and what follows from it.
   void conclude(std::string_view point);
+  void begin_era(const std::string& evidence);
+  /// Told of a message of ours that we never sent: it was sent after what is stored was copied.
+  void look_for_future(const std::string& id);
   void erase_taken_now();
   void erase_taken();
   bool clean_old_days();
@@ -169,14 +176,22 @@ class Messenger::Impl {
   /// The one to write with; null: a bundle is needed.
   static SessionAt* current_of(std::vector<SessionAt>& sessions);
   /// The one where a new session goes.
-  static SessionAt& first_of(std::vector<SessionAt>& sessions, const Peer& peer,
-                             std::uint16_t device);
+  SessionAt& first_of(std::vector<SessionAt>& sessions, const Peer& peer,
+                      std::uint16_t device) const;
   void put(const SessionAt& session) { records_.put(session.at, session.session.encode()); }
   /// In place of the current one, which is archived.
   signal::Outcome<void> begin_session(std::vector<SessionAt>& sessions, const Peer& peer,
                                       std::uint16_t device, const signal::PreKeyBundle& bundle);
+  /// Device 0, and those on its list.
+  Attempt<std::set<std::uint16_t>> known_devices(const Peer& peer);
   /// New sessions are needed with every device of an account, but for one.
   Attempt<void> archive_sessions(const Peer& peer, std::optional<std::uint16_t> except = {});
+
+  // ---- identities.cpp ----
+  /// The account has keys that nobody has accepted; told once.
+  Attempt<void> distrust(const Peer& peer);
+  Attempt<bool> is_distrusted(const Peer& peer);
+  Attempt<void> handle(const TrustRequested& request, Work&);
 
   // ---- incoming.cpp ----
   Attempt<void> handle(const IncomingMessage& message, Work&);
@@ -185,7 +200,6 @@ class Messenger::Impl {
     std::optional<message::Envelope> envelope;
     std::optional<signal::Refusal> refusal;
     std::string unreadable;  ///< nothing that could ever be read
-    std::optional<int> nack;
 
     std::vector<message::KeyDistribution> distributions;  ///< not taken yet
 
@@ -203,8 +217,8 @@ class Messenger::Impl {
   Attempt<void> take_distributions(const IncomingMessage& message, const Peer& author,
                                    Reading& reading);
   void deliver(const IncomingMessage& message, const Peer& author, Reading reading);
-  void give_up(const IncomingMessage& message, Origin origin, std::string reason,
-               std::optional<int> nack);
+  void give_up(const IncomingMessage& message, Origin origin, std::string reason);
+  void refuse(const IncomingMessage& message);
   Origin origin_of(const IncomingMessage& message, const Peer& author,
                    const std::optional<std::string>& sent_to) const;
 
@@ -322,6 +336,7 @@ class Messenger::Impl {
 
   OwnKeys& keys_;
   Random& random_;
+  const Policy policy_;
   Now now_{};
   std::vector<Action> actions_;
   Counters counters_;
@@ -330,6 +345,7 @@ class Messenger::Impl {
   bool streaming_ = false;
   bool available_ = false;
   Watermarks watermarks_;
+  MessageIds ids_;
 
   Records records_;
   std::deque<Arrival> door_;
@@ -353,11 +369,11 @@ class Messenger::Impl {
     std::vector<AppEvent> replies;
     std::vector<Change> changes;  ///< made by OwnKeys
     std::vector<Arrival> next;    ///< work that follows
+    std::string old_copy;         ///< the evidence that we work with one; empty: none
   };
   Effects effects_;
 
   std::map<std::string, Outgoing> outbox_;
-  std::uint64_t last_order_ = 0;
   std::map<std::uint64_t, AppEvent> events_;  ///< not taken
   std::set<std::uint64_t> taken_;             ///< not erased yet
   std::optional<Instant> erase_taken_at_;

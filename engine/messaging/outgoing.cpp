@@ -14,13 +14,6 @@ using wire::NodeBuilder;
 constexpr auto kPatience = std::chrono::seconds(60);
 constexpr std::size_t kSecretBytes = 32;
 
-std::string upper_hex(ByteSpan bytes) {
-  std::string text = to_hex(bytes);
-  std::ranges::transform(text, text.begin(),
-                         [](char c) { return c >= 'a' ? static_cast<char>(c - 'a' + 'A') : c; });
-  return text;
-}
-
 RecordKey outbox_key(const std::string& id) {
   return {std::string(kOutboxKind), id};
 }
@@ -40,7 +33,7 @@ void Messenger::Impl::restore_outbox(const ResidentRecords::OfKind& records) {
   for (const auto& [id, record] : records) {
     auto sent = Sent::decode(record);
     if (!sent) continue;
-    last_order_ = std::max(last_order_, sent->order);
+    watermarks_.last_order = std::max(watermarks_.last_order, sent->order);
     outbox_[id].sent = std::move(*sent);
   }
 }
@@ -71,8 +64,9 @@ Attempt<void> Messenger::Impl::handle(const SendRequested& request, Work&) {
     reply(SendFailed{request.id, request.to, "unsupported", std::nullopt, now_.wall}, request.ref);
     return {};
   }
+  const std::uint64_t order = ++watermarks_.last_order;
   std::string id = request.id;
-  if (id.empty()) id = "3EB0" + upper_hex(random_.array<9>());
+  if (id.empty()) id = ids_.make(order, random_);
   const auto secret = random_.array<kSecretBytes>();
 
   Outgoing outgoing;
@@ -80,7 +74,7 @@ Attempt<void> Messenger::Impl::handle(const SendRequested& request, Work&) {
                    .message = message::encode(
                        {.content = request.content, .secret = to_bytes(ByteSpan(secret))}),
                    .at = now_.wall,
-                   .order = ++last_order_};
+                   .order = order};
   outgoing.deadline = now_.mono + kPatience;
   outgoing.refs.push_back(request.ref);
   records_.put(outbox_key(id), outgoing.sent.encode());
@@ -232,6 +226,12 @@ Attempt<void> Messenger::Impl::handle(const Transmission& transmission, Work& wo
   Outgoing& outgoing = found->second;
   const Jid& to = outgoing.sent.to;
   if (is_many(to)) return transmit_to_group(transmission.id, work);
+  WA_TRY(const Peer peer, peer_of(to));
+  WA_TRY(const bool distrusted, is_distrusted(peer));
+  if (distrusted) {
+    failed(transmission.id, "untrusted_identity", std::nullopt);
+    return {};
+  }
   WA_TRY(std::vector<Target> targets, targets_of(to, Belief::recent, work));
   if (targets.empty() && !is_ours(to)) {
     failed(transmission.id, "no_devices", std::nullopt);

@@ -236,6 +236,30 @@ TEST_F(OutgoingTest, SomebodyWhomTheServerDoesNotKnowHasNoDevices) {
   EXPECT_EQ(world.events_of<SendFailed>().at(1).reason, "unsupported");
 }
 
+TEST_F(OutgoingTest, AListWithoutAnyDeviceIsThePhoneAndIsNotBelieved) {
+  world.answer_queries = false;
+  const auto answer_with = [&](std::uint32_t query) {
+    const auto answer = test::frame_of(
+        NodeBuilder("iq")
+            .attr("type", std::string("result"))
+            .child(NodeBuilder("usync").child(NodeBuilder("list").child(
+                NodeBuilder("user").attr("jid", kPeerJid).child(NodeBuilder("devices"))))));
+    world.step(Answered{query, &answer.root()});
+  };
+  world.send(kPeerJid, "hello");
+  answer_with(1);
+  ASSERT_THAT(world.queries, SizeIs(2));
+  EXPECT_EQ(attr(children(*child(world.queries[1], "key")).front(), "jid"), kPeerJid.to_string());
+  EXPECT_THAT(world.events_of<SendFailed>(), IsEmpty());
+
+  world.queries.clear();
+  world.answer_queries = true;
+  world.kill();
+  world.online();
+  EXPECT_EQ(attr(*child(world.queries.front(), "usync"), "mode"), "query") << "asked for again";
+  EXPECT_THAT(world.sent_with("message"), SizeIs(1));
+}
+
 TEST_F(OutgoingTest, APeerHasOneSessionUnderBothNames) {
   world.send(kPeerJid, "one");
   world.send(kPeerLid, "two");

@@ -43,6 +43,7 @@ Attempt<void> Messenger::Impl::handle(const ReceiptWork& work, Work&) {
   // Between our own devices only reading and playing are worth telling; the rest is about copies.
   const bool copy = reader.self && receipt.kind == ReceiptKind::delivered;
   const UnixMillis at = receipt.at.value_or(now_.wall);
+  for (const std::string& id : receipt.ids) look_for_future(id);
   if (!reader.self) {
     // What has been delivered has been sent, even if the server's word on it was lost.
     for (const std::string& id : receipt.ids) sent(id, at);

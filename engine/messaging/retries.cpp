@@ -89,6 +89,7 @@ Attempt<void> Messenger::Impl::handle(const RetryWork& request, Work& work) {
   WA_TRY(const Peer reader, peer_of(retry.reader()));
   WA_TRY(const std::optional<Sent> sent, find_sent(retry.id));
   if (!sent) {
+    look_for_future(retry.id);
     ++counters_.retry_misses;
     complain("asked again for a message that is not kept");
     send_if(request.ack);

@@ -21,6 +21,7 @@ Attempt<std::vector<Messenger::Impl::SessionAt>> Messenger::Impl::sessions_with(
     if (!record) continue;
     auto session = signal::Session::decode(*record);
     if (session) {
+      session->enter_era(watermarks_.era);
       sessions.push_back({std::move(key), std::move(*session)});
     } else {
       complain("the session with " + key.key + " is damaged and begins anew");
@@ -37,9 +38,11 @@ Messenger::Impl::SessionAt* Messenger::Impl::current_of(std::vector<SessionAt>& 
 }
 
 Messenger::Impl::SessionAt& Messenger::Impl::first_of(std::vector<SessionAt>& sessions,
-                                                      const Peer& peer, std::uint16_t device) {
+                                                      const Peer& peer,
+                                                      std::uint16_t device) const {
   if (sessions.empty()) {
     sessions.push_back({{std::string(kSessionKind), peer.keys(device).front()}, {}});
+    sessions.front().session.enter_era(watermarks_.era);
   }
   return sessions.front();
 }
@@ -49,13 +52,16 @@ signal::Outcome<void> Messenger::Impl::begin_session(std::vector<SessionAt>& ses
                                                      const signal::PreKeyBundle& bundle) {
   SessionAt* current = current_of(sessions);
   SessionAt& at = current ? *current : first_of(sessions, peer, device);
+  const auto known = at.session.remote_identity();
+  if (policy_.strict_identity && !peer.self && known && *known != bundle.identity) {
+    return signal::Refusal{signal::Failure::invalid_key, "new keys, which nobody has accepted"};
+  }
   return at.session.initiate(keys_.identity(), bundle, random_);
 }
 
-Attempt<void> Messenger::Impl::archive_sessions(const Peer& peer,
-                                                std::optional<std::uint16_t> except) {
+Attempt<std::set<std::uint16_t>> Messenger::Impl::known_devices(const Peer& peer) {
   std::vector<RecordKey> lists;
-  for (std::string& key : peer.keys()) lists.push_back({std::string(kDevicesKind), std::move(key)});
+  add_device_list_keys(peer, lists);
   WA_TRY_VOID(records_.need(lists));
   std::set<std::uint16_t> devices{0};
   for (const RecordKey& list : lists) {
@@ -65,6 +71,14 @@ Attempt<void> Messenger::Impl::archive_sessions(const Peer& peer,
       devices.insert(known->numbers.begin(), known->numbers.end());
     }
   }
+  return devices;
+}
+
+Attempt<void> Messenger::Impl::archive_sessions(const Peer& peer,
+                                                std::optional<std::uint16_t> except) {
+  std::vector<RecordKey> lists;
+  add_device_list_keys(peer, lists);
+  WA_TRY(const std::set<std::uint16_t> devices, known_devices(peer));
   std::vector<RecordKey> keys;
   for (const std::uint16_t device : devices) {
     if (device != except) add_session_keys(peer, device, keys);

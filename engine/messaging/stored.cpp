@@ -123,8 +123,8 @@ std::span<const DailyKind> daily_kinds() {
 std::vector<Change> erase_account_records(Day cleaned_day, Day today) {
   std::vector<Change> changes;
   for (const std::string_view kind :
-       {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind, kNumberOfKind, kGroupKind, kGroupKeyKind,
-        kSenderKeysKind, kOutboxKind}) {
+       {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind, kNumberOfKind, kDistrustedKind,
+        kGroupKind, kGroupKeyKind, kSenderKeysKind, kOutboxKind}) {
     changes.emplace_back(Erase{std::string(kind), {}});
   }
   for (const DailyKind& daily : daily_kinds()) {
@@ -228,6 +228,7 @@ Bytes GroupKey::encode() const {
   record.set_key(schema::field(key));
   for (const std::string& holder : holders) record.add_holder(holder);
   for (const std::string& holder : unconfirmed) record.add_unconfirmed(holder);
+  if (era != 0) record.set_era(era);
   return schema::serialize(record);
 }
 
@@ -235,7 +236,8 @@ Result<GroupKey> GroupKey::decode(ByteSpan bytes) {
   WA_TRY(const auto record, schema::parse<schema::StoredGroupKey>(bytes, "group key"));
   return GroupKey{to_bytes(record.key()),
                   {record.holder().begin(), record.holder().end()},
-                  {record.unconfirmed().begin(), record.unconfirmed().end()}};
+                  {record.unconfirmed().begin(), record.unconfirmed().end()},
+                  record.era()};
 }
 
 Bytes Retries::encode() const {
@@ -279,12 +281,15 @@ Bytes Watermarks::encode() const {
   record.set_last_event_seq(last_event_seq);
   record.set_cleaned_day(cleaned_day);
   record.set_boots(boots);
+  record.set_last_order(last_order);
+  if (era != 0) record.set_era(era);
   return schema::serialize(record);
 }
 
 Result<Watermarks> Watermarks::decode(ByteSpan bytes) {
   WA_TRY(const auto record, schema::parse<schema::StoredMessenger>(bytes, "messenger"));
-  return Watermarks{record.last_event_seq(), record.cleaned_day(), record.boots()};
+  return Watermarks{record.last_event_seq(), record.cleaned_day(), record.boots(),
+                    record.last_order(), record.era()};
 }
 
 Bytes encode(const AppEvent::What& what) {
@@ -325,6 +330,7 @@ Bytes encode(const AppEvent::What& what) {
       [&](const IdentityChanged& changed) {
         record.set_changed_identity(changed.account.to_string());
       },
+      [&](const RollbackSuspected& suspected) { record.set_rollback(suspected.evidence); },
       [](const SendAccepted&) { WA_UNREACHABLE("an acceptance is not stored"); },
   };
   std::visit(rows, what);
@@ -336,6 +342,7 @@ Result<AppEvent::What> decode_app_event(ByteSpan bytes) {
   if (record.has_message()) return read_message(record.message());
   if (record.has_receipt()) return read_receipt(record.receipt());
   if (record.has_outcome()) return read_outcome(record.outcome());
+  if (record.has_rollback()) return RollbackSuspected{record.rollback()};
   WA_TRY(wire::Jid account, wire::Jid::parse(record.changed_identity()));
   return IdentityChanged{std::move(account)};
 }

@@ -40,7 +40,7 @@ struct Sent {
   wire::Jid to;
   Bytes message;  ///< a protobuf, as recipients get it
   UnixMillis at{};
-  std::uint64_t order = 0;
+  std::uint64_t order = 0;  ///< among all that this device has sent
   struct Outcome {
     std::optional<UnixMillis> sent_at;
     std::string failure;
@@ -75,6 +75,7 @@ struct GroupKey {
   std::set<std::string> holders;  ///< devices that have it, by their canonical names
   /// It was sent to them; the server has not said yet that it has the message.
   std::set<std::string> unconfirmed;
+  std::uint32_t era = 0;  ///< that it was written in
 
   Bytes encode() const;
   static Result<GroupKey> decode(ByteSpan record);
@@ -107,6 +108,8 @@ struct Watermarks {
   std::uint64_t last_event_seq = 0;
   Day cleaned_day = 0;
   std::uint32_t boots = 0;
+  std::uint64_t last_order = 0;  ///< of what was sent
+  std::uint32_t era = 0;         ///< how often all this turned out to be an old copy
 
   Bytes encode() const;
   static Result<Watermarks> decode(ByteSpan record);

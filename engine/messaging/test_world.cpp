@@ -382,6 +382,7 @@ void World::perform(Action& action) {
         events.push_back(std::move(one.event));
         if (take_events && seq != 0) feed(EventTaken{seq});
       },
+      [&](const RenewPreKeys&) { ++renewals; },
       [&](Report& one) { reports.push_back(std::move(one.text)); },
   };
   std::visit(rows, action);
@@ -401,7 +402,7 @@ void World::kill() {
   actions_.clear();
   loaded_.clear();
   answers_.clear();
-  messenger = std::make_unique<Messenger>(keys, resident(), random);
+  messenger = std::make_unique<Messenger>(keys, resident(), random, policy);
 }
 
 void World::pass(Duration time) {

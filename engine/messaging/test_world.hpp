@@ -18,6 +18,7 @@ inline const wire::Jid kOwnJid("15550100001", "s.whatsapp.net", 3);
 inline const wire::Jid kOwnLid("100000000000001", "lid", 3);
 inline const wire::Jid kPeerJid("15550100002", "s.whatsapp.net");
 inline const wire::Jid kPeerLid("100000000000002", "lid");
+inline const wire::Jid kGroup("120363000000000001", "g.us");
 
 /// What is durable of a device.
 using Store = std::map<RecordKey, Bytes>;
@@ -137,6 +138,7 @@ class World {
   void feed_stanza(const wire::NodeBuilder& stanza);
   /// The process dies: what is not performed is lost, what is durable comes back.
   void kill();
+  Messenger::Policy policy;  ///< from the next kill() on
   void pass(Duration time);
   void online() { step(StreamReady{}); }
   void offline();
@@ -165,6 +167,7 @@ class World {
   std::vector<std::string> reports;
   std::size_t loads = 0;
   std::size_t commits = 0;
+  std::size_t renewals = 0;  ///< of pre-keys, that were asked for
   /// Stanzas with this tag.
   std::vector<wire::NodeBuilder> sent_with(std::string_view tag, std::string_view type = {}) const;
   template <class What>

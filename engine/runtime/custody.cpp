@@ -269,9 +269,13 @@ void Custody::on(DeadlineReached) {
 
 /// It does nothing more in the device's name.
 void Custody::show_elsewhere(std::string why) {
-  if (shown_.reason == kOwnedElsewhere) why.clear();
   client::Status status = without_machine();
   status.reason = kOwnedElsewhere;
+  status.owner = why;
+  if (shown_.reason == kOwnedElsewhere) {
+    status.owner = shown_.owner;  // it differs in the age of the lease alone
+    why.clear();
+  }
   auto* closed = std::get_if<Closed>(&state_);
   if (closed && wants_to_run()) {
     closed->ask_again_at = now_.mono + config_.owned_retry;

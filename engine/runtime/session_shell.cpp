@@ -443,6 +443,9 @@ void SessionShell::send(client::SendRequested request, Done done) {
 void SessionShell::read(client::ReadRequested request, Done done) {
   impl_->tell_running(std::move(request), std::move(done));
 }
+void SessionShell::trust(client::TrustRequested request, Done done) {
+  impl_->tell_running(std::move(request), std::move(done));
+}
 void SessionShell::taken(std::uint64_t seq) {
   impl_->tell_running(client::EventTaken{seq}, {});
 }

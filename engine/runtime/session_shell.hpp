@@ -86,6 +86,8 @@ class SessionShell {
   void send(client::SendRequested request, Done done);
   /// The user has read something. Errors: `conflict`.
   void read(client::ReadRequested request, Done done);
+  /// A contact's new keys are accepted. Errors: `conflict`.
+  void trust(client::TrustRequested request, Done done);
   /// The application has this event, and will not forget it.
   void taken(std::uint64_t seq);
 

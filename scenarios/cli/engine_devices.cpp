@@ -76,6 +76,14 @@ Result<std::string> text(const json::object& object, std::string_view name) {
   return std::string(value->get_string());
 }
 
+Result<bool> flag(const json::object& object, std::string_view name) {
+  const json::value* value = object.if_contains(name);
+  if (!value) return false;
+  if (!value->is_bool())
+    return wrong(std::string(name) + " is neither true nor false: " + json::serialize(*value));
+  return value->get_bool();
+}
+
 /// The digits of `pairing_number`; empty when it is not there.
 Result<std::string> pairing_number(const json::object& command) {
   WA_TRY(const std::string written, text(command, "pairing_number"));
@@ -206,7 +214,8 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   const json::object& options = given->get_object();
   constexpr std::string_view kKnown[] = {"auto_renew_qr",   "unpaired_limit", "takeover_after_ms",
                                          "initial_prekeys", "qr_first_ms",    "qr_rest_ms",
-                                         "version",         "proxy",          "expected_number"};
+                                         "version",         "proxy",          "expected_number",
+                                         "strict_identity"};
   for (const auto& member : options) {
     if (std::ranges::find(kKnown, std::string_view(member.key())) == std::end(kKnown)) {
       return wrong("there is no option \"" + std::string(member.key()) + "\"");
@@ -229,6 +238,7 @@ Result<client::Config> device_config(const EngineSettings& settings, const json:
   set(config.timings.qr_rest, qr_rest);
   WA_TRY(config.takeover_after, duration(options, "takeover_after_ms"));
   WA_TRY(config.expected_number, text(options, "expected_number"));
+  WA_TRY(config.strict_identity, flag(options, "strict_identity"));
   WA_TRY(config.proxy, text(options, "proxy"));
   if (!config.proxy.empty()) {
     WA_TRY_VOID(net::Proxy::parse(config.proxy));
@@ -287,6 +297,7 @@ void EngineDevices::perform(const json::object& command, Request request) {
   if (cmd == "inspect") return inspect(device, request);
   if (cmd == "send") return send(device, command, request);
   if (cmd == "read") return read(device, command, request);
+  if (cmd == "trust") return trust(device, command, request);
   if (cmd == "hold") return hold(device, command, request);
   if (cmd == "release") {
     store_.release(device.name);

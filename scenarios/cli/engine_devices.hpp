@@ -74,6 +74,7 @@ class EngineDevices {
   void host_fault(Device& device, const boost::json::object& command, const Request& request);
   void send(Device& device, const boost::json::object& command, const Request& request);
   void read(Device& device, const boost::json::object& command, const Request& request);
+  void trust(Device& device, const boost::json::object& command, const Request& request);
   void inspect(const Device& device, const Request& request);
   void hold(const Device& device, const boost::json::object& command, const Request& request);
   void read_stored(const Device& device, const Request& request);

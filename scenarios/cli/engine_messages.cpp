@@ -52,6 +52,17 @@ void EngineDevices::read(Device& device, const json::object& command, const Requ
   done(request);
 }
 
+void EngineDevices::trust(Device& device, const json::object& command, const Request& request) {
+  if (!device.shell) return error(request, "not_running", kNotRunning);
+  const json::value* account = command.if_contains("account");
+  const auto jid = account && account->is_string()
+                       ? wire::Jid::parse(std::string_view(account->get_string()))
+                       : Error{Errc::usage, "trust takes an account (a JID)"};
+  if (!jid) return error(request, "bad_request", jid.error().detail);
+  device.shell->trust({*jid}, {});
+  done(request);
+}
+
 void EngineDevices::on_event(Device& device, const messaging::AppEvent& event, Now now) {
   device.correspondence.note(event);
   const bool answers = event.ref && answer_send(device, *event.ref, event.what);

@@ -23,6 +23,7 @@ json::object start_options(const stage::DeviceOptions& options, const stage::Tim
   if (options.version) fields["version"] = *options.version;
   if (!options.proxy.empty()) fields["proxy"] = options.proxy;
   if (!options.expected_number.empty()) fields["expected_number"] = options.expected_number;
+  if (options.strict_identity) fields["strict_identity"] = true;
   return fields;
 }
 
@@ -102,6 +103,19 @@ Result<std::string> Device::stored_digest() {
   WA_TRY(const StoredDevice place, records());
   WA_TRY(const stage::StoredRecords stored, read_records(place));
   return stage::digest_of(stored);
+}
+
+Result<std::size_t> Device::copy_stored() {
+  WA_TRY(const StoredDevice place, records());
+  WA_TRY(StoredCopy copy, copy_records(place));
+  copies_.push_back(std::move(copy));
+  return copies_.size();
+}
+
+Result<void> Device::do_restore(std::size_t copy) {
+  if (copy == 0 || copy > copies_.size()) return stage::no_such_copy(copy, copies_.size());
+  WA_TRY(const StoredDevice place, records());
+  return restore_records(place, copies_[copy - 1]);
 }
 
 // ---- its host -----------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ class Device final : public stage::Device {
   stage::Ref release() override;
   stage::Ref inspect() override;
   Result<std::string> stored_digest() override;
+  Result<std::size_t> copy_stored() override;
 
   /// Switches a fault of its host; answered in the history.
   void host_fault(const boost::json::object& record, bool on);
@@ -54,7 +55,11 @@ class Device final : public stage::Device {
     ask(ref, "send", "send", std::move(message));
   }
   void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
+  void do_trust(stage::Ref ref, std::string account) override {
+    ask(ref, "trust", "trust", {{"account", account}});
+  }
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
+  Result<void> do_restore(std::size_t copy) override;
   /// What the client keeps of it. Errors: `environment` (nobody knows how).
   Result<StoredDevice> records();
   Instant now() const override { return world_.now().mono; }
@@ -70,6 +75,7 @@ class Device final : public stage::Device {
   ClientSurroundings& world_;
   Client& client_;
   Setup setup_;
+  std::vector<StoredCopy> copies_;
   std::function<void()> on_death_;  ///< it is to die when it is held next
 };
 

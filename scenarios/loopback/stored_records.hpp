@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "scenarios/stage/damage.hpp"
 
@@ -24,5 +25,24 @@ struct StoredDevice {
 Result<stage::StoredRecords> read_records(const StoredDevice& device);
 /// Also `not_found`, as stage::damaged. Nothing else in the file changes.
 Result<stage::DamagedRecord> damage_record(const StoredDevice& device, const stage::Damage& damage);
+
+/// All that a file keeps of one device, byte by byte.
+struct StoredCopy {
+  struct Record {
+    std::string kind;
+    std::string key;
+    Bytes bytes;
+    Bytes checksum;
+  };
+  std::vector<Record> records;
+  // Of the device's row, but for its owner.
+  std::int64_t generation = 0;
+  std::int64_t count = 0;
+  Bytes digest;
+  Bytes seal;
+};
+Result<StoredCopy> copy_records(const StoredDevice& device);
+/// In the place of what is there, as when somebody restores a backup.
+Result<void> restore_records(const StoredDevice& device, const StoredCopy& copy);
 
 }  // namespace wa::loopback

@@ -118,6 +118,34 @@ TEST_F(StoredRecordsTest, WhatIsNotThereCannotBeDamaged) {
   EXPECT_EQ(digest("shop-1"), whole);
 }
 
+TEST_F(StoredRecordsTest, ACopyThatIsRestoredIsAsGoodAsWhatItWasMadeOf) {
+  store_some("shop-1");
+  store_some("shop-2");
+  const std::string then = digest("shop-1");
+  const auto copy = copy_records(place("shop-1"));
+  ASSERT_TRUE(copy) << copy.error();
+  std::uint64_t generation = 0;
+  {
+    const auto made = store();
+    auto opened = open(*made, "shop-1");
+    ASSERT_TRUE(opened) << opened.error();
+    generation = opened->stored.generation;
+    opened->device->commit("",
+                           {store::Put{"session", "1", bytes({9})}, store::Erase{"pre_key", {}}},
+                           [](Result<void> committed) { EXPECT_TRUE(committed); });
+    run();
+  }
+  EXPECT_NE(digest("shop-1"), then);
+  ASSERT_TRUE(restore_records(place("shop-1"), *copy));
+  EXPECT_EQ(digest("shop-1"), then);
+  EXPECT_EQ(digest("shop-2"), then) << "the other one has the same records, and still has";
+  const auto made = store();
+  const auto opened = open(*made, "shop-1");
+  ASSERT_TRUE(opened) << opened.error();
+  EXPECT_EQ(opened->stored.generation, generation) << "as it was then";
+  EXPECT_EQ(copy_records(place("shop-3")).error().code, Errc::not_found);
+}
+
 TEST_F(StoredRecordsTest, AFileThatIsNoDatabaseIsMalformed) {
   std::ofstream(path(), std::ios::binary) << std::string(4096, 'x');
   EXPECT_EQ(read_records(place("shop-1")).error().code, Errc::malformed);

@@ -97,6 +97,17 @@ int device_damage_stored(lua_State* L) {
   return 0;
 }
 
+int device_copy_stored(lua_State* L) {
+  return push_count(L, unwrap(L, device_at(L).copy_stored()));
+}
+int device_restore_stored(lua_State* L) {
+  const lua_Integer copy = luaL_checkinteger(L, 2);
+  if (copy < 1) lua::raise(L, "usage", "device:restore_stored takes what copy_stored returned");
+  unwrap(L,
+         device_at(L).restore_stored(static_cast<std::size_t>(copy), Impl::world_of(L).devices()));
+  return 0;
+}
+
 int push_inspected(lua_State* L, const Wait& wait) {
   json::object data = wait.entry()->data;
   data.erase("ref");
@@ -133,7 +144,7 @@ int device_await(lua_State* L) {
   return Impl::of(L).wait_for(L, std::move(wait), [](lua_State* S, const Wait& ended) {
     push_strict(S, ended.entry()->data,
                 {"state", "reason", "attempts", "code", "cause", "next_attempt_ms", "jid",
-                 "until_ms", "pairing_error"});
+                 "until_ms", "pairing_error", "owner"});
     return 1;
   });
 }
@@ -218,6 +229,8 @@ constexpr Member kDevice[] = {
     {"release", device_release},
     {"await_held", device_await_held},
     {"damage_stored", device_damage_stored},
+    {"copy_stored", device_copy_stored},
+    {"restore_stored", device_restore_stored},
     {"inspect", device_inspect},
     {"await", device_await},
     {"await_qr", device_await_qr},
@@ -225,6 +238,7 @@ constexpr Member kDevice[] = {
     {"history", device_history},
     {"send", device_send},
     {"read", device_read},
+    {"trust", device_trust},
     {"await_sent", device_await_sent},
     {"await_message", device_await_message},
     {"await_undecryptable", device_await_undecryptable},
@@ -315,7 +329,7 @@ int engine_device(lua_State* L) {
   const Options options(
       L, 3, "engine:device",
       {"auto_renew_qr", "clone_of", "expected_number", "initial_prekeys", "on_replaced", "proxy",
-       "qr_first", "qr_rest", "unpaired_limit", "version"});
+       "qr_first", "qr_rest", "strict_identity", "unpaired_limit", "version"});
   stage::DeviceOptions wanted;
   wanted.auto_renew_qr = options.count("auto_renew_qr");
   wanted.unpaired_limit = options.count("unpaired_limit");
@@ -325,6 +339,7 @@ int engine_device(lua_State* L) {
   wanted.qr_rest = options.duration("qr_rest");
   wanted.version = options.text("version");
   wanted.clone_of = options.text("clone_of").value_or("");
+  wanted.strict_identity = options.flag("strict_identity").value_or(false);
   wanted.expected_number = options.text("expected_number").value_or("");
   wanted.proxy = options.text("proxy").value_or("");
   push_object(L, kDeviceType, unwrap(L, world.device(engine, name, wanted)));

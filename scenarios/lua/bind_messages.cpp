@@ -220,6 +220,16 @@ int device_read(lua_State* L) {
                          {});
 }
 
+int device_trust(lua_State* L) {
+  stage::Device& device = device_at(L);
+  const char* const kUsage = "device:trust takes whom: a phone, a device, a number or a JID";
+  const json::value who = to_json(L, 2);
+  if (!who.is_string()) raise(L, "usage", kUsage);
+  std::string account =
+      unwrap(L, Impl::world_of(L).server().address(std::string_view(who.get_string())));
+  return wait_for_answer(L, device, device.trust(std::move(account)), "trust", {});
+}
+
 int device_await_message(lua_State* L) {
   return await_of_device(L, "device:await_message", "message",
                          {"from", "chat", "kind", "text", "id", "about", "from_me", "offline"});

@@ -66,6 +66,7 @@ stage::Phone& phone_at(lua_State* L);
 // Messages, of devices and of phones: bind_messages.cpp.
 int device_send(lua_State* L);
 int device_read(lua_State* L);
+int device_trust(lua_State* L);
 int device_await_sent(lua_State* L);
 int device_await_message(lua_State* L);
 int device_await_undecryptable(lua_State* L);

@@ -12,7 +12,10 @@ using stage::Ref;
 namespace {
 
 constexpr std::string_view kDamaged = "what is stored of the device is damaged";
-constexpr const char* kOwnedElsewhere = "another process runs the device";
+
+std::string owned_elsewhere(const Store& store) {
+  return "the device is run by " + std::string(store.owner());
+}
 
 constexpr const char* kNotRunning = "the device does not run: start it first";
 
@@ -132,6 +135,14 @@ void Device::do_read(Ref ref, std::string chat, std::vector<std::string> ids) {
   auto wanted = correspondence_.read(chat, ids);
   if (!wanted) return error(ref, code_for(wanted.error()), wanted.error().detail);
   for (client::ReadRequested& one : *wanted) feed(std::move(one));
+  done(ref);
+}
+
+void Device::do_trust(Ref ref, std::string account) {
+  if (!session_) return error(ref, "not_running", kNotRunning);
+  const auto jid = wire::Jid::parse(account);
+  if (!jid) return error(ref, "bad_request", jid.error().detail);
+  feed(client::TrustRequested{*jid});
   done(ref);
 }
 
@@ -259,6 +270,17 @@ Result<stage::DamagedRecord> Device::do_damage(const stage::Damage& damage) {
   return left;
 }
 
+Result<std::size_t> Device::copy_stored() {
+  copies_.push_back(setup_.store->copy());
+  return copies_.size();
+}
+
+Result<void> Device::do_restore(std::size_t copy) {
+  if (copy == 0 || copy > copies_.size()) return stage::no_such_copy(copy, copies_.size());
+  setup_.store->restore(copies_[copy - 1]);
+  return {};
+}
+
 Result<std::string> Device::stored_digest() {
   return stage::digest_of(setup_.store->kinds());
 }
@@ -284,7 +306,7 @@ void Device::open() {
     return;
   }
   if (!store.acquire(owner(), now) && !setup_.sabotage->ignores_lease) {
-    return failed(Errc::fenced, kOwnedElsewhere);
+    return failed(Errc::fenced, owned_elsewhere(store));
   }
   opening_since_.reset();
   if (epoch_ != store.epoch()) session_.reset();  // another process has written since
@@ -302,7 +324,7 @@ void Device::erase(Ref ref) {
   if (failure) {
     erased = Error{Errc::environment, *failure};
   } else if (!store.acquire(owner(), world_.now().mono)) {
-    erased = Error{Errc::fenced, kOwnedElsewhere};
+    erased = Error{Errc::fenced, owned_elsewhere(store)};
   } else {
     store.erase();
     store.release(owner());

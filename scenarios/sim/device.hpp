@@ -79,6 +79,7 @@ class Device final : public stage::Device {
   stage::Ref release() override;
   stage::Ref inspect() override;
   Result<std::string> stored_digest() override;
+  Result<std::size_t> copy_stored() override;
 
   /// Dies at this commit, when it comes. `on_death`: just before.
   void kill_at(std::string point, stage::HoldPhase phase, std::function<void()> on_death);
@@ -109,7 +110,9 @@ class Device final : public stage::Device {
   void do_remove(stage::Ref ref) override;
   void do_send(stage::Ref ref, boost::json::object message) override;
   void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
+  void do_trust(stage::Ref ref, std::string account) override;
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
+  Result<void> do_restore(std::size_t copy) override;
   Instant now() const override { return world_.now().mono; }
   void was_asked(const Asked& asked) override { world_.asked(*this, asked); }
   void pushed(const stage::Entry& entry) override { world_.said(*this, entry); }
@@ -170,6 +173,7 @@ class Device final : public stage::Device {
   Duration wall_offset_{};
   std::map<std::uint32_t, runtime::Custody::Lookup> looking_up_;  ///< by load
   std::map<std::uint32_t, client::ComputeJob> computing_;
+  std::vector<Store::Copy> copies_;
   stage::Correspondence correspondence_;
   std::map<stage::Ref, client::SendRequested> sends_;  ///< that are not answered yet
 };

@@ -69,6 +69,12 @@ void Store::copy_records(const Store& from) {
   ++generation_;
 }
 
+void Store::restore(const Copy& copy) {
+  kinds_ = copy.kinds;
+  intact_ = copy.intact;
+  generation_ = copy.generation;
+}
+
 void Store::damage(stage::DamagedRecord left) {
   intact_ = false;
   auto& of_kind = kinds_[left.kind];

@@ -47,18 +47,28 @@ class Store {
   /// True: `owner` has it now. A process that comes back may have its own lease again.
   bool acquire(std::string_view owner, Instant now);
   void release(std::string_view owner);
+  std::string_view owner() const { return owner_; }  ///< empty: nobody
   /// The owner died: nobody renews its lease.
   void abandon(std::string_view owner, Instant now);
   /// Grows whenever another owner takes over: what an earlier one remembers is out of date.
   std::uint32_t epoch() const { return epoch_; }
 
   void apply(const std::vector<client::Change>& changes);
-  /// Grows with every commit, and never falls.
+  /// Grows with every commit, and never falls but by restore().
   std::uint64_t generation() const { return generation_; }
   /// No records any more.
   void erase();
   /// Damaged ones are as damaged in the copy.
   void copy_records(const Store& from);
+  /// All of it as it was, as somebody has put it aside: records, and how many commits they had
+  /// seen. Who owns it is not in there.
+  struct Copy {
+    stage::StoredRecords kinds;
+    bool intact = true;
+    std::uint64_t generation = 0;
+  };
+  Copy copy() const { return {kinds_, intact_, generation_}; }
+  void restore(const Copy& copy);
   /// Somebody who knows nothing of checksums has changed this record.
   void damage(stage::DamagedRecord left);
   /// Whether all is there as it was written. What is not stays so until erase().

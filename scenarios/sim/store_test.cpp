@@ -26,6 +26,18 @@ TEST(SimStoreTest, GenerationsGrowWithEveryCommitAndNeverFall) {
   EXPECT_TRUE(store.kinds().empty());
 }
 
+TEST(SimStoreTest, ARestoredCopyIsWhatTheStoreWasWhenItWasMade) {
+  Store store;
+  store.apply({client::Put{"k", "1", to_bytes("ab")}});
+  const Store::Copy copy = store.copy();
+  store.apply({client::Put{"k", "2", to_bytes("cd")}});
+  store.damage({"k", "1", {}});
+  store.restore(copy);
+  EXPECT_TRUE(store.intact());
+  EXPECT_EQ(store.kinds(), copy.kinds);
+  EXPECT_EQ(store.generation(), 1u);
+}
+
 TEST(SimStoreTest, DamageStaysUntilAllIsErased) {
   Store store;
   store.apply({client::Put{"k", "1", to_bytes("ab")}, client::Put{"k", "2", to_bytes("cd")}});

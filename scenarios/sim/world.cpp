@@ -233,6 +233,7 @@ Result<stage::Device*> World::Impl::device(std::string_view engine, std::string_
   config.timings.qr_rest = device_options.qr_rest.value_or(options.settings.refs_rest);
 
   config.expected_number = device_options.expected_number;
+  config.strict_identity = device_options.strict_identity;
   config.proxy = proxy_url(device_options.proxy);
   if (options.sabotage.config) options.sabotage.config(config);
 

@@ -90,6 +90,9 @@ std::vector<Entry> entries_of(const AppEvent& event, Instant at) {
                  [&](const messaging::IdentityChanged& changed) {
                    add("identity_changed", {{"account", changed.account.to_string()}});
                  },
+                 [&](const messaging::RollbackSuspected& suspected) {
+                   add("rollback_suspected", {{"evidence", suspected.evidence}});
+                 },
              },
              event.what);
   return entries;

@@ -87,6 +87,11 @@ Result<DamagedRecord> damaged(const StoredRecords& records, const Damage& damage
   return left;
 }
 
+Error no_such_copy(std::size_t copy, std::size_t copies) {
+  return {Errc::not_found, "there is no copy " + std::to_string(copy) + " of what it has stored, " +
+                               (copies == 0 ? "and no other" : "but " + std::to_string(copies))};
+}
+
 std::string digest_of(const StoredRecords& records) {
   Bytes all;
   for (const auto& [kind, of_kind] : records) {

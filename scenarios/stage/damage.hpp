@@ -39,6 +39,9 @@ struct DamagedRecord {
 /// no bytes in it; the message says what there is).
 Result<DamagedRecord> damaged(const StoredRecords& records, const Damage& damage);
 
+/// What is told of a copy that was never made, when there are so many.
+Error no_such_copy(std::size_t copy, std::size_t copies);
+
 /// Hex SHA-256 over kinds, keys and bytes: equal digests are equal records. Empty: there are none.
 std::string digest_of(const StoredRecords& records);
 

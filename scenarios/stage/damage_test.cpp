@@ -102,6 +102,23 @@ TEST_F(DamagedDeviceTest, IsRefusedWhileAProcessRunsTheDevice) {
   EXPECT_EQ(damage_it().error().code, Errc::conflict) << "before it has said anything";
 }
 
+TEST_F(DamagedDeviceTest, ACopyIsMadeAtAnyTimeAndRestoredOnceNobodyRunsIt) {
+  device_.records = records();
+  device_.start();
+  EXPECT_EQ(*device_.copy_stored(), 1u);
+  device_.records["credentials"]["self"] = bytes({9});
+  EXPECT_EQ(*device_.copy_stored(), 2u);
+  EXPECT_EQ(device_.restore_stored(1, world_.devices()).error().code, Errc::conflict);
+  device_.push({Instant(2ms), "killed", {}, {}});
+  ASSERT_TRUE(device_.restore_stored(1, world_.devices()));
+  EXPECT_EQ(device_.records, records());
+  EXPECT_EQ(describe(device_.history().back()), R"(restored {"copy":1})");
+  EXPECT_THAT(device_.restore_stored(3, world_.devices()).error().detail,
+              HasSubstr("there is no copy 3"));
+  ASSERT_TRUE(device_.restore_stored(2, world_.devices()));
+  EXPECT_EQ(device_.records["credentials"]["self"], bytes({9}));
+}
+
 TEST_F(DamagedDeviceTest, IsRefusedWhileAnotherProcessRunsIt) {
   device_.records = records();
   ScriptedDevice& second = world_.add_device("shop-1", "second");

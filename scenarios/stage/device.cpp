@@ -82,6 +82,7 @@ std::vector<Entry> entries_of(const client::Status& before, const client::Status
       data["next_attempt_ms"] = milliseconds(*after.next_attempt_at - now.mono);
     if (!after.jid.empty()) data["jid"] = after.jid;
     if (!after.pairing_error.empty()) data["pairing_error"] = after.pairing_error;
+    if (!after.owner.empty()) data["owner"] = after.owner;
     if (after.until) data["until_ms"] = after.until->value - now.wall.value;
     const bool other_state = after.state != before.state || after.reason != before.reason;
     entries.push_back({now.mono, other_state ? "state" : "status", std::move(data), {}});
@@ -250,6 +251,12 @@ Ref Device::read(std::string chat, std::vector<std::string> ids) {
   return ref;
 }
 
+Ref Device::trust(std::string account) {
+  const Ref ref = next_ref();
+  do_trust(ref, std::move(account));
+  return ref;
+}
+
 std::vector<const Entry*> Device::said(std::string_view kind) const {
   std::vector<const Entry*> entries;
   for (const Entry& entry : history_) {
@@ -305,12 +312,26 @@ void Device::end_sending(Sending& sending, const Entry& entry) {
   }
 }
 
-Result<void> Device::damage_stored(const Damage& damage, const std::vector<Device*>& devices) {
+Result<void> Device::check_ended(const std::vector<Device*>& devices) const {
   for (const Device* device : devices) {
     if (device->name() != name_ || !device->runs()) continue;
     return Error{Errc::conflict, "device " + name_ + " runs, in the process of " +
                                      device->engine() + ": end it before, with device:kill()"};
   }
+  return {};
+}
+
+Result<void> Device::restore_stored(std::size_t copy, const std::vector<Device*>& devices) {
+  WA_TRY_VOID(check_ended(devices));
+  if (const auto restored = do_restore(copy); !restored) {
+    return Error{restored.error().code, "device " + name_ + ": " + restored.error().detail};
+  }
+  push({now(), "restored", {{"copy", copy}}, {}});
+  return {};
+}
+
+Result<void> Device::damage_stored(const Damage& damage, const std::vector<Device*>& devices) {
+  WA_TRY_VOID(check_ended(devices));
   auto left = do_damage(damage);
   if (!left) return Error{left.error().code, "device " + name_ + ": " + left.error().detail};
   push({now(),

@@ -53,6 +53,7 @@ class QrPicture {
 /// - `held`: {point, phase}; it stands still until release()
 /// - `killed`, `exited`: the process ended, by the scenario or by itself {status}
 /// - `damaged`: {record, how}; the scenario changed what it has stored
+/// - `restored`: {copy}; the scenario put an older copy of it in its place
 /// - `message`: {id, chat, from, kind, text, about?, from_me?, offline?, seq?}; in `inbox()`
 /// - `undecryptable`: {id, from, text}; a message that could not be read
 /// - `receipt`: {id, kind, from?, chat?}; somebody has a message of this device, or has read it
@@ -81,6 +82,7 @@ struct DeviceOptions {
   std::optional<Duration> qr_first;  ///< overrides what the server's settings say
   std::optional<Duration> qr_rest;
   std::optional<std::string> version;  ///< "2.3000.1043857760"
+  bool strict_identity = false;        ///< new keys of contacts are refused until trust()
   std::string expected_number;         ///< digits; a scan by another number is refused; empty: any
   /// "http" or "socks5": through a proxy of the world's own; or a proxy's URL. Empty: none.
   std::string proxy;
@@ -157,6 +159,8 @@ class Device {
   Ref send(boost::json::object message);
   /// Its user has read these messages of a chat, a JID.
   Ref read(std::string chat, std::vector<std::string> ids);
+  /// Its user accepts the new keys of a contact, a JID.
+  Ref trust(std::string account);
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
@@ -170,6 +174,12 @@ class Device {
   /// Errors: `conflict` (a process runs it, in whatever engine: it may know better), `not_found`
   /// (no such record), `environment` (also: the client stores in a way that is not known here).
   Result<void> damage_stored(const Damage& damage, const std::vector<Device*>& devices);
+  /// Keeps a copy of what it has stored, as a backup would have it, also while it runs. Yields the
+  /// copy's number, from 1. Errors: `environment`, `malformed`.
+  virtual Result<std::size_t> copy_stored() = 0;
+  /// A copy takes the place of what it has stored, as when somebody restores a backup. `devices`
+  /// and errors as of damage_stored(); `not_found`: there is no such copy.
+  Result<void> restore_stored(std::size_t copy, const std::vector<Device*>& devices);
   /// Hex SHA-256 over its records as they lie there, damaged or not; empty: there are none.
   /// Errors: `environment`, `malformed` (not even the file can be read).
   virtual Result<std::string> stored_digest() = 0;
@@ -226,8 +236,11 @@ class Device {
   virtual void do_remove(Ref ref) = 0;
   virtual void do_send(Ref ref, boost::json::object message) = 0;
   virtual void do_read(Ref ref, std::string chat, std::vector<std::string> ids) = 0;
+  virtual void do_trust(Ref ref, std::string account) = 0;
   /// Nothing runs it. Yields the record that was changed.
   virtual Result<DamagedRecord> do_damage(const Damage& damage) = 0;
+  /// The same. `copy` as copy_stored() numbers them. Errors: `not_found`, `environment`.
+  virtual Result<void> do_restore(std::size_t copy) = 0;
   virtual Instant now() const = 0;
   /// For worlds that look at once.
   virtual void was_asked(const Asked&) {}
@@ -239,6 +252,8 @@ class Device {
 
  private:
   Ref begin(std::string pairing_number);
+  /// Errors: `conflict`, when a process runs it.
+  Result<void> check_ended(const std::vector<Device*>& devices) const;
   void note(std::string_view what);
   std::vector<const Entry*> said(std::string_view kind) const;
   /// What the entry says of a message that is being sent.

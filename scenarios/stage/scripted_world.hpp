@@ -22,6 +22,10 @@ class ScriptedDevice final : public Device {
   Ref hold(std::string, HoldPhase, std::uint32_t) override { return next_ref(); }
   Ref release() override { return next_ref(); }
   Ref inspect() override { return next_ref(); }
+  Result<std::size_t> copy_stored() override {
+    copies_.push_back(records);
+    return copies_.size();
+  }
   Result<std::string> stored_digest() override { return digest_of(records); }
 
   StoredRecords records;
@@ -45,14 +49,21 @@ class ScriptedDevice final : public Device {
     asked_to_read.emplace_back(std::move(chat), std::move(ids));
     push({now_, "done", {{"ref", ref}}, {}});
   }
+  void do_trust(Ref ref, std::string) override { push({now_, "done", {{"ref", ref}}, {}}); }
   Result<DamagedRecord> do_damage(const Damage& damage) override {
     auto left = damaged(records, damage);
     if (left && left->bytes) records[left->kind][left->key] = *left->bytes;
     return left;
   }
+  Result<void> do_restore(std::size_t copy) override {
+    if (copy == 0 || copy > copies_.size()) return no_such_copy(copy, copies_.size());
+    records = copies_[copy - 1];
+    return {};
+  }
   Instant now() const override { return now_; }
 
   const Instant& now_;
+  std::vector<StoredRecords> copies_;
 };
 
 class ScriptedWorld final : public World, public ServerPort {

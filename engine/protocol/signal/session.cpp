@@ -1,7 +1,6 @@
 #include "engine/protocol/signal/session.hpp"
 
 #include <algorithm>
-#include <limits>
 
 #include "engine/protocol/schema/serialize.hpp"
 #include "engine/protocol/schema/stored.pb.h"
@@ -55,6 +54,7 @@ Result<Session> Session::decode(ByteSpan stored) {
     session.states_.push_back(std::move(state));
   }
   session.current_ = record.current();
+  session.era_ = record.era();
   if (session.current_ && session.states_.empty()) {
     return Error{Errc::malformed, "session: the current state is missing"};
   }
@@ -70,6 +70,7 @@ Bytes Session::encode() const {
   record.set_version(kStoredVersion);
   for (const SessionState& state : states_) state.write(*record.add_states());
   record.set_current(current_);
+  if (era_ != 0) record.set_era(era_);
   return schema::serialize(record);
 }
 
@@ -96,6 +97,12 @@ void Session::make_current(SessionState state) {
 void Session::archive_current() {
   current_ = false;
   if (archived() > kMaxArchived) states_.erase(states_.begin());
+}
+
+void Session::enter_era(std::uint32_t era) {
+  if (era_ >= era) return;
+  era_ = era;
+  for (SessionState& state : states_) state.give_up_sender();
 }
 
 Outcome<void> Session::initiate(const LocalIdentity& local, const PreKeyBundle& bundle,
@@ -131,10 +138,10 @@ Outcome<void> Session::initiate(const LocalIdentity& local, const PreKeyBundle& 
 Outcome<Session::Ciphertext> Session::encrypt(const LocalIdentity& local, ByteSpan plaintext) {
   if (!current_) return Refusal{Failure::no_session, "no current session: fetch a bundle"};
   SessionState& state = states_.back();
-  Chain& chain = state.sending();
-  if (chain.index == std::numeric_limits<std::uint32_t>::max()) {
+  if (!state.can_send()) {
     return Refusal{Failure::too_far, "the sending chain is used up"};
   }
+  Chain& chain = state.sending();
   const std::uint32_t counter = chain.index;
   const MessageKeys keys(chain.next_seed());
   Bytes message = SignalMessage::serialize_covered(state.ratchet.public_key, counter,

@@ -54,7 +54,7 @@ class Session {
   Bytes encode() const;
 
   /// Whether `encrypt` works without a new bundle.
-  bool has_current() const { return current_; }
+  bool has_current() const { return current_ && states_.back().can_send(); }
   std::size_t archived() const { return states_.size() - (current_ ? 1 : 0); }
 
   /// Of the current state, else of the newest archived one.
@@ -70,6 +70,12 @@ class Session {
 
   /// The next `encrypt` needs a new bundle; late messages are still read.
   void archive_current();
+
+  /// A new era begins whenever the caller learns that it works with an old copy of what it has
+  /// stored: sessions of an earlier one may have been used further than they show, so nothing is
+  /// encrypted with a chain from then. What the peer writes is still read, and a chain that it
+  /// begins makes the session good again. Does nothing in the era that the session is of.
+  void enter_era(std::uint32_t era);
 
   /// With the current state. Draws nothing. Errors: `no_session`, `too_far` (2^32 - 1 messages).
   Outcome<Ciphertext> encrypt(const LocalIdentity& local, ByteSpan plaintext);
@@ -103,6 +109,7 @@ class Session {
 
   std::vector<SessionState> states_;  ///< oldest first
   bool current_ = false;              ///< whether the last of them is the current one
+  std::uint32_t era_ = 0;
 };
 
 }  // namespace wa::signal

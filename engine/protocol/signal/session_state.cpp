@@ -113,10 +113,16 @@ void SessionState::begin_chain(const SignalMessage& message, const RootAndChain&
   if (receivers.size() == kMaxChains) receivers.erase(receivers.begin());
   receivers.push_back({message.ratchet_key, Chain{step.chain, 0}, false, {}});
 
-  previous_counter = awaits_chain() ? sender->index - 1 : 0;
+  previous_counter = !sender_lost && awaits_chain() ? sender->index - 1 : 0;
   ratchet = {crypto::generate_private_key(random), {}};
   root = step.root;
   sender.reset();
+  sender_lost = false;
+}
+
+void SessionState::give_up_sender() {
+  if (sender) sender->key.clear();
+  sender_lost = true;
 }
 
 void SessionState::apply(const SignalMessage& message, const Reading& reading, Random& random) {
@@ -150,6 +156,7 @@ void SessionState::write(schema::StoredSession_State& record) const {
     record.set_sender_index(sender->index);
     record.set_sender_chain_key(schema::field(sender->key));
   }
+  if (sender_lost) record.set_sender_lost(true);
   record.set_previous_counter(previous_counter);
   for (const ReceiverChain& receiver : receivers) {
     auto& one = *record.add_receivers();
@@ -182,6 +189,7 @@ Result<SessionState> SessionState::from(const schema::StoredSession_State& recor
   } else if (record.receivers_size() == 0) {
     return Error{Errc::malformed, "neither a sender chain nor one that it would follow"};
   }
+  state.sender_lost = record.sender_lost();
   state.previous_counter = record.previous_counter();
   if (static_cast<std::size_t>(record.receivers_size()) > kMaxChains) {
     return Error{Errc::malformed, "receiver chains: " + std::to_string(record.receivers_size())};

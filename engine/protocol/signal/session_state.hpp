@@ -41,6 +41,7 @@ struct SessionState {
   /// Empty while a step is owed: the chain that follows the peer's newest one is made when there is
   /// something to write.
   std::optional<Chain> sender;
+  bool sender_lost = false;  ///< nobody knows how far it was used
   std::uint32_t previous_counter = 0;
   std::vector<ReceiverChain> receivers;  ///< oldest first
   std::optional<Pending> pending;
@@ -50,6 +51,11 @@ struct SessionState {
   Chain& sending();
   /// Whether the peer may have a ratchet key of ours to which it has not answered yet.
   bool awaits_chain() const { return sender && sender->index > 0; }
+  /// Whether there are keys left to send with.
+  bool can_send() const { return !sender_lost && !(sender && sender->index == kUsedUp); }
+  /// Its chain to send with, made or owed, is not used any more; the next one of the peer brings a
+  /// new one.
+  void give_up_sender();
 
   /// Which of `receivers` a message with this ratchet key belongs to.
   std::optional<std::size_t> chain_of(const crypto::PublicKey& ratchet_key) const;
@@ -76,6 +82,8 @@ struct SessionState {
   static Result<SessionState> from(const schema::StoredSession_State& record);
 
  private:
+  static constexpr std::uint32_t kUsedUp = 0xffffffff;
+
   /// The seed for a message of a chain that we have, and the chain behind it.
   struct Seed {
     Key key;

@@ -396,6 +396,34 @@ TEST(SessionTest, AnArchivedSessionNeedsABundleToWriteAndStillReads) {
   EXPECT_TRUE(both.alice.session.has_current());
 }
 
+TEST(SessionTest, InANewEraNothingIsWrittenWithAChainFromBefore) {
+  Conversation talk;
+  talk.alice.session.enter_era(1);
+  EXPECT_FALSE(talk.alice.session.has_current());
+  EXPECT_FALSE(talk.alice.session.encrypt(talk.alice.local, {}));
+  EXPECT_EQ(talk.alice.read(talk.bob.send("on the chain that there is")),
+            "on the chain that there is");
+  EXPECT_FALSE(talk.alice.session.has_current());
+  talk.alice.initiate(talk.bob, 2);
+  EXPECT_EQ(talk.bob.read(talk.alice.send("anew")), "anew");
+  talk.alice.session.enter_era(1);
+  EXPECT_TRUE(talk.alice.session.has_current()) << "it is of this era";
+  talk.alice.session.enter_era(2);
+  EXPECT_FALSE(talk.alice.session.has_current());
+}
+
+TEST(SessionTest, AChainOfThePeerMakesASessionGoodForTheNewEra) {
+  Peer alice(1);
+  Peer bob(2);
+  alice.initiate(bob, 1);
+  EXPECT_EQ(bob.read(alice.send("one")), "one");
+  alice.session.enter_era(1);
+  EXPECT_FALSE(alice.session.has_current());
+  EXPECT_EQ(alice.read(bob.send("two")), "two");
+  ASSERT_TRUE(alice.session.has_current());
+  EXPECT_EQ(bob.read(alice.send("three")), "three") << "with a ratchet key of its own";
+}
+
 TEST(SessionTest, AnotherIdentityBeginsAnotherSession) {
   Conversation both;
   Peer reinstalled(7);
