@@ -14,8 +14,8 @@ local phone  = server:phone { number = "15550100001" }
 local other  = server:phone { number = "15550100002" }
 local device = engine:device "shop-1"
 device:start()
-phone:scan(device:await_qr())
-device:await("connected", { within = "20s" })
+phone:scan(device:await_qr { within = "1m" }, { within = "1m" })
+device:await("connected", { within = "1m" })
 device:await_message { id = other:send(phone, "before"), within = "20s" }
 device:await_sent(device:send(other, "hello"), { within = "20s" })
 

@@ -14,8 +14,8 @@ local peer   = server:phone { number = "15550100002" }
 local other  = server:phone { number = "15550100003" }
 local device = engine:device "shop-1"
 device:start()
-phone:scan(device:await_qr())
-device:await("connected", { within = "20s" })
+phone:scan(device:await_qr { within = "1m" }, { within = "1m" })
+device:await("connected", { within = "1m" })
 device:await_message { id = other:send(phone, "somebody else"), within = "20s" }
 
 -- Every second message of it names its author by the number, with the LID beside it: also the very first ones.

@@ -25,14 +25,14 @@ local function burst(texts)
   return last
 end
 device:start()
-phone:scan(device:await_qr())
-device:await("connected", { within = "20s" })
+phone:scan(device:await_qr { within = "1m" }, { within = "1m" })
+device:await("connected", { within = "1m" })
 device:await_message { id = burst(kMany / 6), within = "20s" }
 expect(device.inbox[1].from:find("@s.whatsapp.net", 1, true)):is_not_nil()
 expect(device.stored.number_of or 0):equals(0)         -- nobody has told it a LID
 device:kill()
 device:start()
-device:await("connected", { within = "20s" })
+device:await("connected", { within = "1m" })
 
 -- The switch, while messages are on their way: by LID with the number beside it, by number again, by LID alone.
 parallel(
@@ -48,7 +48,7 @@ expect(device.inbox[#device.inbox].from:find("@lid", 1, true)):is_not_nil()
 local alone = server:fault { fault = "lid", args = { kind = "missing" }, where = at_peer }
 device:kill()
 device:start()
-device:await("connected", { within = "20s" })
+device:await("connected", { within = "1m" })
 device:await_message { id = burst(kMany / 6), within = "1m" }
 local answer = device:send(peer, "answer")
 device:await_sent(answer, { within = "20s" })

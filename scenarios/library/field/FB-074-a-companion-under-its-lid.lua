@@ -24,11 +24,11 @@ local by_number = server:fault {
   where = { device = device, direction = "to_client", stanza = { tag = "message" } },
 }
 device:start()
-phone:scan(device:await_qr())
+phone:scan(device:await_qr { within = "1m" }, { within = "1m" })
 desk:start()
-peer:scan(desk:await_qr())
-parallel(function() device:await("connected", { within = "20s" }) end,
-         function() desk:await("connected", { within = "20s" }) end)
+peer:scan(desk:await_qr { within = "1m" }, { within = "1m" })
+parallel(function() device:await("connected", { within = "1m" }) end,
+         function() desk:await("connected", { within = "1m" }) end)
 device:await_message { id = other:send(phone, "somebody else"), within = "20s" }
 
 local chat

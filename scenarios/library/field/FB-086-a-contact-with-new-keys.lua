@@ -1,5 +1,5 @@
 -- FB-086: a contact has installed anew: what is sent to it is "sent" and never read, since the old session is kept.
--- Left to later: the strict policy.
+-- The strict policy is in FB-086-strict-about-identities.lua.
 scenario {
   name = "a contact with new keys is read at once, written to with them, and reported",
   tags = { "signal", "identity", "FB-086" },
