@@ -197,7 +197,9 @@ void World::perform(Action action) {
             }
           },
           [&](const SendBytes& send) {
-            if (open_socket != send.generation || !behaviour.answer_hello) return;
+            if (open_socket != send.generation) return;
+            // Only the hello: a frame that vanished in between would be one that does not open.
+            if (!behaviour.answer_hello && !server->established()) return;
             Bytes reply = server->receive(send.bytes);
             if (!reply.empty()) events_.push_back(BytesReceived{send.generation, reply});
             serve();
