@@ -193,7 +193,7 @@ Settings Settings::scaled(double factor) const {
     if (!member) continue;
     Duration& duration = result.**member;
     if (duration == Duration::zero() || factor == 1) continue;
-    const Duration floor = row.is_deadline ? Duration(1s) : Duration(20ms);
+    const Duration floor = row.is_deadline ? Duration(250ms) : Duration(20ms);
     const auto product = static_cast<double>(duration.count()) * factor;
     duration = std::max(floor, Duration(std::llround(product)));
   }

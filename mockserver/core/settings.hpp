@@ -39,8 +39,7 @@ struct Settings {
   /// "2m", "1h"). Errors: `usage`; an unknown key names the nearest one.
   Result<void> set(std::string_view key, std::string_view value);
 
-  /// Every duration multiplied: delays not below 20 ms unless zero, deadlines not below 1 s, since
-  /// the computing and the disk of a client are as slow as ever.
+  /// Every duration multiplied: delays not below 20 ms unless zero, deadlines not below 250 ms.
   Settings scaled(double factor) const;
 };
 
