@@ -3,6 +3,7 @@
 #include <openssl/evp.h>
 
 #include <limits>
+#include <memory>
 
 namespace wa::crypto {
 namespace {
@@ -57,32 +58,33 @@ bool run(const EVP_CIPHER* cipher, const ByteArray<32>& key, const ByteArray<16>
   return ok;
 }
 
-}  // namespace
+/// The thread's context under a key and a nonce, until the end of the scope: the key does not stay
+/// behind.
+class GcmContext {
+ public:
+  GcmContext(ByteSpan key, ByteSpan nonce, bool encrypt) {
+    static const EVP_CIPHER* const cipher = fetch("AES-256-GCM");
+    WA_ASSERT(EVP_CipherInit_ex(get(), cipher, nullptr, raw(key), raw(nonce), encrypt ? 1 : 0) ==
+              1);
+  }
+  ~GcmContext() { EVP_CIPHER_CTX_reset(get()); }
+  GcmContext(const GcmContext&) = delete;
+  GcmContext& operator=(const GcmContext&) = delete;
 
-struct AesGcm::Impl {
-  Context context = new_context();
+  static EVP_CIPHER_CTX* get() {
+    thread_local const Context context = new_context();
+    return context.get();
+  }
 };
 
-AesGcm::AesGcm(const Key& key) : impl_(std::make_unique<Impl>()) {
-  static const EVP_CIPHER* const cipher = fetch("AES-256-GCM");
-  WA_ASSERT(EVP_CipherInit_ex(impl_->context.get(), cipher, nullptr, raw(ByteSpan(key)), nullptr,
-                              1) == 1);
-}
+}  // namespace
 
-AesGcm::~AesGcm() = default;
-AesGcm::AesGcm(AesGcm&&) noexcept = default;
-AesGcm& AesGcm::operator=(AesGcm&&) noexcept = default;
-
-void AesGcm::rekey(const Key& key) {
-  WA_ASSERT(EVP_CipherInit_ex(impl_->context.get(), nullptr, nullptr, raw(ByteSpan(key)), nullptr,
-                              1) == 1);
-}
-
-void AesGcm::seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext, Bytes& out) {
-  EVP_CIPHER_CTX* const context = impl_->context.get();
+void AesGcm::seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext,
+                  Bytes& out) const {
+  const GcmContext in_use(key_, nonce, true);
+  EVP_CIPHER_CTX* const context = in_use.get();
   const int ad_bytes = count(associated_data.size());
   const int plain_bytes = count(plaintext.size());
-  WA_ASSERT(EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, raw(ByteSpan(nonce)), 1) == 1);
   int written = 0;
   if (ad_bytes > 0) {
     WA_ASSERT(EVP_CipherUpdate(context, nullptr, &written, raw(associated_data), ad_bytes) == 1);
@@ -100,18 +102,18 @@ void AesGcm::seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plainte
 }
 
 Result<void> AesGcm::open(const Nonce& nonce, ByteSpan associated_data, ByteSpan sealed,
-                          Bytes& out) {
+                          Bytes& out) const {
   if (sealed.size() < kTagBytes) {
     return Error{Errc::truncated, "AES-GCM: " + std::to_string(sealed.size()) +
                                       " bytes are shorter than the 16-byte tag"};
   }
-  EVP_CIPHER_CTX* const context = impl_->context.get();
+  const GcmContext in_use(key_, nonce, false);
+  EVP_CIPHER_CTX* const context = in_use.get();
   const ByteSpan ciphertext = sealed.first(sealed.size() - kTagBytes);
   auto tag = ByteArray<kTagBytes>{};  // OpenSSL takes the expected tag through a non-const pointer
   std::memcpy(tag.data(), sealed.data() + ciphertext.size(), kTagBytes);
   const int ad_bytes = count(associated_data.size());
   const int cipher_bytes = count(ciphertext.size());
-  WA_ASSERT(EVP_CipherInit_ex(context, nullptr, nullptr, nullptr, raw(ByteSpan(nonce)), 0) == 1);
   WA_ASSERT(EVP_CIPHER_CTX_ctrl(context, EVP_CTRL_AEAD_SET_TAG, int{kTagBytes}, tag.data()) == 1);
   int written = 0;
   if (ad_bytes > 0) {

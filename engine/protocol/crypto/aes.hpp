@@ -1,37 +1,31 @@
 #pragma once
 
-#include <memory>
-
-#include "engine/base/bytes.hpp"
+#include "engine/protocol/crypto/secret.hpp"
 
 namespace wa::crypto {
 
-/// AES-256-GCM under one key, 12-byte nonces, 16-byte tags appended to the ciphertext. The cipher
-/// context is kept, so that a call costs the encryption and no set-up.
+/// AES-256-GCM under one key, 12-byte nonces, 16-byte tags appended to the ciphertext. Holds the
+/// key and nothing else: the cipher context is the thread's, so that an idle connection costs none.
 class AesGcm {
  public:
   static constexpr std::size_t kTagBytes = 16;
   using Key = ByteArray<32>;
   using Nonce = ByteArray<12>;
 
-  explicit AesGcm(const Key& key);
-  ~AesGcm();
-  AesGcm(AesGcm&&) noexcept;
-  AesGcm& operator=(AesGcm&&) noexcept;
+  explicit AesGcm(const Key& key) : key_(key) {}
 
-  /// Replaces the key without a new context.
-  void rekey(const Key& key);
+  void rekey(const Key& key) { key_ = Secret<32>(key); }
 
   /// Ciphertext and tag are appended to `out`, which holds none of the inputs (it may grow).
-  void seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext, Bytes& out);
+  void seal(const Nonce& nonce, ByteSpan associated_data, ByteSpan plaintext, Bytes& out) const;
 
   /// The plaintext is appended to `out`; on an error `out` is as before.
   /// Errors: `truncated` (shorter than a tag), `auth_failed`.
-  Result<void> open(const Nonce& nonce, ByteSpan associated_data, ByteSpan sealed, Bytes& out);
+  Result<void> open(const Nonce& nonce, ByteSpan associated_data, ByteSpan sealed,
+                    Bytes& out) const;
 
  private:
-  struct Impl;
-  std::unique_ptr<Impl> impl_;
+  Secret<32> key_;
 };
 
 /// AES-256-CBC with PKCS#7 padding. Key 32 bytes, IV 16 bytes.
