@@ -29,8 +29,6 @@ struct Companion {
   Mailbox mailbox;                                     ///< not saved
 };
 
-/// The two names of an account: by phone number, and hidden.
-enum class Addressing { pn, lid };
 /// The family that a JID is of; PN unless its server is `lid`.
 Addressing addressing_of(const wire::Jid& jid);
 

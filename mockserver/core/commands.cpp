@@ -61,6 +61,10 @@ void Tenant::Impl::on_command(RequestId request, const Command& command, Now now
       },
       [&](const SendMessage& send) { send_message(request, send, now); },
       [&](const ReadMessages& read) { read_messages(request, read, now); },
+      [&](const CreateGroup& asked) { create_group(request, asked, now); },
+      [&](const ChangeGroup& asked) { change_group(request, asked, now); },
+      [&](const ShowPresence& shown) { show_presence(request, shown, now); },
+      [&](const ShowTyping& shown) { show_typing(request, shown, now); },
       [&](const Reset&) {
         reset(now);
         answer(request, CommandResult{});

@@ -6,6 +6,9 @@
 
 namespace wa::mock {
 
+/// The two names of an account: by phone number, and hidden.
+enum class Addressing { pn, lid };
+
 /// Names one device of an account; stays valid while the device may come and go. Device 0 is the
 /// phone itself.
 struct DeviceKey {

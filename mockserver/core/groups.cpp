@@ -28,6 +28,7 @@ json::object save_group(const Group& group) {
                         {"expiration", group.expiration},
                         {"invite_code", group.invite_code},
                         {"version", group.version}};
+  if (group.addressing) saved["by_number"] = *group.addressing == Addressing::pn;
   if (group.description) {
     saved["description"] = json::object{{"id", group.description->id},
                                         {"text", group.description->text},
@@ -59,6 +60,10 @@ Result<Group> load_group(const json::object& object) {
       return Error{Errc::malformed, "accounts: a member of group " + group.id + " has no role"};
     }
     group.members.emplace(member.key(), static_cast<Role>(role));
+  }
+  if (object.contains("by_number")) {
+    WA_TRY(const bool by_number, SavedMember(object, "by_number").flag());
+    group.addressing = by_number ? Addressing::pn : Addressing::lid;
   }
   if (object.contains("description")) {
     WA_TRY(const json::object saved, SavedMember(object, "description").object());
@@ -151,6 +156,7 @@ bool Groups::remove(Group& group, const std::string& phone_id) {
 }
 
 Addressing Groups::form_of(const Group& group, const Accounts& accounts) {
+  if (group.addressing) return *group.addressing;
   for (const auto& [phone_id, role] : group.members) {
     const Phone* phone = accounts.find(phone_id);
     if (phone == nullptr) continue;

@@ -24,12 +24,13 @@ struct Group {
   std::int64_t creation_seconds = 0;
   std::optional<Description> description;
   std::map<std::string, Role> members;
-  bool announcement = false;     ///< only admins write
-  bool locked = false;           ///< only admins change subject and description
-  bool admins_add = false;       ///< only admins add members
-  std::uint32_t expiration = 0;  ///< of its messages, in seconds; 0: they stay
-  std::string invite_code;       ///< empty until it is asked for
-  std::uint64_t version = 1;     ///< grows with every change of the members
+  bool announcement = false;             ///< only admins write
+  bool locked = false;                   ///< only admins change subject and description
+  bool admins_add = false;               ///< only admins add members
+  std::uint32_t expiration = 0;          ///< of its messages, in seconds; 0: they stay
+  std::string invite_code;               ///< empty until it is asked for
+  std::uint64_t version = 1;             ///< grows with every change of the members
+  std::optional<Addressing> addressing;  ///< how its members are called, whatever they speak
 
   wire::Jid jid() const { return {id, wire::kServerGroup}; }
   bool has(const std::string& phone_id) const { return members.contains(phone_id); }
@@ -56,8 +57,8 @@ class Groups {
   /// is gone afterwards, and false is answered.
   bool remove(Group& group, const std::string& phone_id);
 
-  /// By number if any device of a member speaks dictionary 2, else by LID: one form for all, since
-  /// sender keys are known by it.
+  /// As the group says, else by number if any device of a member speaks dictionary 2, else by LID:
+  /// one form for all, since sender keys are known by it.
   static Addressing form_of(const Group& group, const Accounts& accounts);
   /// All devices of all members, phones too.
   static std::vector<DeviceKey> devices(const Group& group, const Accounts& accounts);

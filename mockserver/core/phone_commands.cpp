@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "engine/protocol/pairing/pairing_code.hpp"
 #include "mockserver/core/json_members.hpp"
 
 namespace wa::mock {
@@ -108,6 +109,12 @@ Result<SendMessage> SendMessage::parse(std::string phone, const json::object& ob
     }
   }
   return send;
+}
+
+Result<wire::Jid> recipient_of(const std::string& to) {
+  if (to.find('@') != std::string::npos) return wire::Jid::parse(to);
+  WA_TRY(const std::string number, pairing::parse_phone_number(to));
+  return wire::Jid(number, wire::kServerPn);
 }
 
 }  // namespace wa::mock

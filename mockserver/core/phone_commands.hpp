@@ -1,11 +1,16 @@
 #pragma once
 
 #include <boost/json/object.hpp>
+#include <optional>
 #include <variant>
+#include <vector>
 
 #include "engine/protocol/message/content.hpp"
+#include "engine/protocol/wire/jid.hpp"
+#include "mockserver/core/device_key.hpp"
 
-/// What a phone's user does with messages. Lua and the control API share the JSON form.
+/// What a phone's user does with messages, groups and presence. Lua and the control API share the
+/// JSON form of messages.
 namespace wa::mock {
 
 struct SayText {
@@ -58,5 +63,40 @@ struct ReadMessages {
   std::string phone;
   std::vector<std::string> ids;
 };
+
+/// A phone makes a group, whose founder and admin it is. Answered with its JID.
+struct CreateGroup {
+  std::string phone;  ///< id or number
+  std::string subject;
+  std::vector<std::string> members;  ///< numbers or JIDs, beside the phone itself
+  /// How its members are called; empty: as their devices want it.
+  std::optional<Addressing> addressing;
+};
+
+/// An admin adds members to a group, or removes them. Fails for the first that cannot be.
+struct ChangeGroup {
+  enum class What { add, remove };
+  std::string phone;  ///< the admin
+  std::string group;  ///< its JID
+  What what = What::add;
+  std::vector<std::string> members;
+};
+
+/// The phone's user has the app open, or no longer.
+struct ShowPresence {
+  std::string phone;
+  bool available = false;
+};
+
+/// The phone's user writes in a chat, records, or pauses.
+struct ShowTyping {
+  enum class What { composing, recording, paused };
+  std::string phone;
+  std::string to;  ///< a number, or the JID of an account or a group
+  What what = What::composing;
+};
+
+/// A number as people write it, or a JID. Errors: `usage`.
+Result<wire::Jid> recipient_of(const std::string& to);
 
 }  // namespace wa::mock

@@ -1,7 +1,6 @@
 // Phones in the tenant: what reaches them, what they send, what their users do.
 
 #include "engine/base/overloaded.hpp"
-#include "engine/protocol/pairing/pairing_code.hpp"
 #include "mockserver/core/history.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
@@ -25,13 +24,6 @@ std::string_view word_of(PhonePeer::Note::What what) {
     case What::failed: return "failed";
   }
   WA_UNREACHABLE("a note without a word");
-}
-
-/// A number as people write it, or a JID. Errors: `usage`.
-Result<Jid> recipient_of(const std::string& to) {
-  if (to.find('@') != std::string::npos) return Jid::parse(to);
-  WA_TRY(const std::string number, pairing::parse_phone_number(to));
-  return Jid(number, wire::kServerPn);
 }
 
 }  // namespace
@@ -68,10 +60,7 @@ void Tenant::Impl::carry(const Phone& phone, PhonePeer::Output output, Now now) 
   const DeviceKey device{phone.id, 0};
   for (const PhonePeer::Note& note : output.notes) tell(phone, note, now);
   for (const wire::NodeBuilder& stanza : output.stanzas) {
-    const auto frame =
-        wire::decode(wire::encode(stanza, wire::Dictionary::v3), wire::Dictionary::v3);
-    WA_ASSERT(frame.has_value());
-    submit(device, frame->root(), now);
+    submit(device, frame_of(stanza).root(), now);
   }
 }
 

@@ -140,4 +140,30 @@ void Tenant::Impl::on_chatstate(const DeviceKey& sender, const Node& chatstate, 
   }
 }
 
+// ---- what users of phones show -----------------------------------------------------------------
+
+void Tenant::Impl::show_presence(RequestId request, const ShowPresence& shown, Now now) {
+  const Phone* phone = find_phone_for(request, shown.phone);
+  if (phone == nullptr) return;
+  set_presence({phone->id, 0}, shown.available, now);
+  answer(request, CommandResult{});
+}
+
+void Tenant::Impl::show_typing(RequestId request, const ShowTyping& shown, Now now) {
+  using What = ShowTyping::What;
+  const Phone* phone = find_phone_for(request, shown.phone);
+  if (phone == nullptr) return;
+  const auto chat = recipient_of(shown.to);
+  if (!chat) {
+    answer(request, Problem{422, "bad_recipient", chat.error().detail,
+                            "\"to\" is a number or a JID, such as 15550100002@s.whatsapp.net"});
+    return;
+  }
+  NodeBuilder state(shown.what == What::paused ? "paused" : "composing");
+  if (shown.what == What::recording) state.attr("media", "audio");
+  const NodeBuilder stanza = NodeBuilder("chatstate").attr("to", *chat).child(std::move(state));
+  on_chatstate({phone->id, 0}, frame_of(stanza).root(), now);
+  answer(request, CommandResult{});
+}
+
 }  // namespace wa::mock

@@ -87,16 +87,19 @@ void Tenant::Impl::flush_mailbox(Peer& peer, Now now) {
   }
 }
 
+wire::Frame Tenant::Impl::frame_of(const NodeBuilder& stanza) {
+  auto frame = wire::decode(wire::encode(stanza, wire::Dictionary::v3), wire::Dictionary::v3);
+  WA_ASSERT(frame.has_value());
+  return std::move(*frame);
+}
+
 void Tenant::Impl::serve_phones(Now now) {
   while (!to_phones_.empty()) {
     const auto [phone_id, stanza] = std::move(to_phones_.front());
     to_phones_.pop_front();
     Phone* phone = accounts.find(phone_id);
     if (phone == nullptr) continue;
-    const auto frame =
-        wire::decode(wire::encode(stanza, wire::Dictionary::v3), wire::Dictionary::v3);
-    WA_ASSERT(frame.has_value());
-    deliver_to_phone(*phone, frame->root(), now);
+    deliver_to_phone(*phone, frame_of(stanza).root(), now);
   }
 }
 

@@ -110,6 +110,9 @@ std::optional<PhoneInfo> Tenant::phone(std::string_view id_or_number) const {
 const std::deque<PhoneMessage>* Tenant::messages(std::string_view id_or_number) const {
   return impl_->messages_of(id_or_number);
 }
+std::optional<GroupInfo> Tenant::group(std::string_view jid) const {
+  return impl_->describe_group(jid);
+}
 const Bytes* Tenant::media(std::string_view target) const {
   return impl_->media(target);
 }

@@ -79,7 +79,8 @@ struct HealFault {
 /// Close streams; forget accounts, faults and violations.
 struct Reset {};
 using Command = std::variant<AddPhone, Scan, EnterPairingCode, Unlink, CloseConnection, AddFault,
-                             RemoveFault, FireFault, HealFault, SendMessage, ReadMessages, Reset>;
+                             RemoveFault, FireFault, HealFault, SendMessage, ReadMessages,
+                             CreateGroup, ChangeGroup, ShowPresence, ShowTyping, Reset>;
 
 /// Why a command failed, as the control API and Lua say it.
 struct Problem {
@@ -92,8 +93,8 @@ struct Problem {
 /// What a picture that the camera cannot use is called: no_qr, several_qrs or bad_picture.
 Problem picture_problem(const Error& camera_error);
 
-/// What a command yields: the phone's id, the device JID, the fault's id, the message's id, or
-/// nothing.
+/// What a command yields: the phone's id, the device JID, the fault's id, the message's id, the
+/// group's JID, or nothing.
 struct CommandResult {
   std::string value;
 };
@@ -168,6 +169,11 @@ struct PhoneInfo {
   std::string lid;
   std::vector<CompanionInfo> devices;
 };
+struct GroupInfo {
+  std::string jid;
+  std::string subject;
+  std::vector<std::string> members;  ///< numbers
+};
 struct ConnectionInfo {
   ConnectionId id = 0;
   std::string label;
@@ -223,6 +229,8 @@ class Tenant {
   std::size_t phone_count() const;
   /// By id or number.
   std::optional<PhoneInfo> phone(std::string_view id_or_number) const;
+  /// By its JID.
+  std::optional<GroupInfo> group(std::string_view jid) const;
   /// What the phone has sent and received, oldest first; null when there is no such phone.
   const std::deque<PhoneMessage>* messages(std::string_view id_or_number) const;
   /// A file that a client fetches from the host of its phone's media, by path and query; null when

@@ -21,7 +21,8 @@ namespace wa::mock {
 /// The insides of a Tenant, spread over tenant.cpp (connections), tenant_faults.cpp,
 /// registration.cpp (refs, scan, pair-success), link_code.cpp (codes instead of scans), login.cpp
 /// (success, IQs, acks) and router.cpp (stanzas between devices; messages.cpp, receipts.cpp,
-/// presence.cpp). Private to mockserver/core.
+/// presence.cpp), and what users do: phone_routes.cpp, group_commands.cpp. Private to
+/// mockserver/core.
 class Tenant::Impl {
  public:
   Impl(Settings tenant_settings, const ServerKeys& server_keys, std::uint64_t tenant_seed,
@@ -175,6 +176,7 @@ class Tenant::Impl {
   std::optional<Instant> next_deadline() const;
   std::vector<ConnectionInfo> connections() const;
   PhoneInfo describe(const Phone& phone);
+  std::optional<GroupInfo> describe_group(std::string_view jid) const;
   std::vector<CoverageRow> coverage() const;
 
   // registration.cpp
@@ -223,6 +225,8 @@ class Tenant::Impl {
   void deliver(const DeviceKey& to, wire::NodeBuilder stanza, Now now);
   /// Hands a device what is worth nothing later: acks, presence. Lost when it is not there.
   void deliver_now(const DeviceKey& to, wire::NodeBuilder stanza, Now now);
+  /// A stanza as if it had come over a wire.
+  static wire::Frame frame_of(const wire::NodeBuilder& stanza);
   /// Gives phones what came for them, until nothing is left.
   void serve_phones(Now now);
   /// Begins, and goes on with, what waited for a login; `<offline/>` is the end of it.
@@ -285,6 +289,13 @@ class Tenant::Impl {
   std::optional<DeviceBundle> take_bundle(const DeviceKey& device, Now now);
   std::optional<GroupDevices> group_devices(const wire::Jid& group, const std::string& phone_id);
 
+  // group_commands.cpp
+  void create_group(RequestId request, const CreateGroup& asked, Now now);
+  void change_group(RequestId request, const ChangeGroup& asked, Now now);
+  /// The accounts that members of a group are to be. Null in it: answered with what is wrong.
+  std::optional<std::vector<const Phone*>> members_for(RequestId request,
+                                                       const std::vector<std::string>& members);
+
   // receipts.cpp
   void on_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
   void route_receipt(const DeviceKey& reader, const wire::Node& receipt, Now now);
@@ -307,6 +318,8 @@ class Tenant::Impl {
   void tell_presence(const DeviceKey& follower, const std::string& phone_id,
                      const wire::Jid& asked_for, Now now);
   void on_chatstate(const DeviceKey& sender, const wire::Node& chatstate, Now now);
+  void show_presence(RequestId request, const ShowPresence& shown, Now now);
+  void show_typing(RequestId request, const ShowTyping& shown, Now now);
 
   // link_faults.cpp
   /// A link that faults touch. It stays until nothing is on its way, also after its connection.

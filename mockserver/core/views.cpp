@@ -51,6 +51,17 @@ PhoneInfo Tenant::Impl::describe(const Phone& phone) {
   return info;
 }
 
+std::optional<GroupInfo> Tenant::Impl::describe_group(std::string_view jid) const {
+  const auto parsed = wire::Jid::parse(jid);
+  const Group* group = parsed ? groups.find(*parsed) : nullptr;
+  if (group == nullptr) return std::nullopt;
+  GroupInfo info{group->jid().to_string(), group->subject, {}};
+  for (const auto& [phone_id, role] : group->members) {
+    if (const Phone* member = accounts.find(phone_id)) info.members.push_back(member->number);
+  }
+  return info;
+}
+
 void Tenant::Impl::cover(std::string stanza, std::string_view route) {
   ++coverage_[{std::move(stanza), std::string(route)}];
 }
