@@ -4,6 +4,7 @@
 
 #include "engine/protocol/pairing/device_identity.hpp"
 #include "engine/protocol/signal/phash.hpp"
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/saved_member.hpp"
 
 namespace wa::mock {
@@ -74,22 +75,47 @@ Result<PhoneKeys> load_phone_keys(const json::object& object) {
   return keys;
 }
 
+json::array save_mailbox(const Mailbox& mailbox) {
+  json::array saved;
+  for (const Mailbox::Kept& kept : mailbox.kept()) {
+    const Bytes bytes = wire::encode(kept.stanza, wire::Dictionary::v3);
+    saved.push_back(json::object{{"stanza", to_base64(bytes)}, {"sent", kept.ever_sent}});
+  }
+  return saved;
+}
+
+Result<void> load_mailbox(const json::array& saved, Mailbox& mailbox) {
+  for (const json::value& entry : saved) {
+    if (!entry.is_object()) {
+      return Error{Errc::malformed, "accounts: what waits in a mailbox is no object"};
+    }
+    WA_TRY(const std::string text, SavedMember(entry.get_object(), "stanza").text());
+    WA_TRY(const bool sent, SavedMember(entry.get_object(), "sent").flag());
+    auto bytes = from_base64(text);
+    if (!bytes) return Error{Errc::malformed, "accounts: a \"stanza\" is no base64"};
+    WA_TRY(const wire::Frame frame, wire::decode(std::move(*bytes), wire::Dictionary::v3));
+    mailbox.restore(wire::NodeBuilder::copy_of(frame.root()), sent);
+  }
+  return {};
+}
+
 json::object save_companion(const Companion& companion) {
   const pairing::Registration& registration = companion.registration;
   return {{"device", companion.device},
           {"key_index", companion.key_index},
-          {"label", companion.label},
+          {"label", legible(companion.label)},
           {"noise_key", to_hex(companion.noise_key.bytes)},
           {"registration_id", registration.registration_id},
           {"identity", to_hex(registration.identity.bytes)},
           {"signed_prekey_id", registration.signed_pre_key_id},
           {"signed_prekey", to_hex(registration.signed_pre_key.bytes)},
           {"signed_prekey_signature", to_hex(registration.signed_pre_key_signature)},
-          {"os", registration.os},
+          {"os", legible(registration.os)},
           {"device_identity", to_hex(companion.device_identity)},
           {"dictionary", static_cast<int>(companion.dictionary)},
           {"prekeys", save_keys(companion.prekeys.offered())},
-          {"prekeys_handed_out", save_keys(companion.prekeys.handed_out())}};
+          {"prekeys_handed_out", save_keys(companion.prekeys.handed_out())},
+          {"waiting", save_mailbox(companion.mailbox)}};
 }
 
 Result<Companion> load_companion(const json::object& object) {
@@ -127,6 +153,10 @@ Result<Companion> load_companion(const json::object& object) {
                                            [&](std::uint32_t id, const crypto::PublicKey& key) {
                                              companion.prekeys.set_handed_out(id, key);
                                            }));
+  if (object.contains("waiting")) {
+    WA_TRY(const json::array waiting, SavedMember(object, "waiting").list());
+    WA_TRY_VOID(load_mailbox(waiting, companion.mailbox));
+  }
   return companion;
 }
 
@@ -146,6 +176,16 @@ Result<Phone> load_phone(const json::object& object) {
     if (!memory->is_object())
       return Error{Errc::malformed, "accounts: \"memory\" is not an object"};
     WA_TRY(phone.memory, PhoneMemory::load(memory->get_object()));
+  }
+  if (object.contains("push_name")) {
+    WA_TRY(phone.push_name, SavedMember(object, "push_name").text());
+  }
+  if (object.contains("contacts")) {
+    WA_TRY(const json::array contacts, SavedMember(object, "contacts").list());
+    for (const json::value& contact : contacts) {
+      if (!contact.is_string()) return Error{Errc::malformed, "accounts: a contact is no text"};
+      phone.contacts.emplace(contact.get_string());
+    }
   }
   WA_TRY(phone.raw_id, SavedMember(object, "raw_id").number());
   WA_TRY(phone.next_key_index, SavedMember(object, "next_key_index").number());
@@ -332,6 +372,8 @@ json::array Accounts::save() const {
                           {"next_device", phone.next_device},
                           {"companions", std::move(companions)}};
     if (phone.keys) saved["keys"] = save_phone_keys(*phone.keys);
+    saved["push_name"] = phone.push_name;
+    saved["contacts"] = json::array(phone.contacts.begin(), phone.contacts.end());
     saved["memory"] = phone.memory.save();
     phones.push_back(std::move(saved));
   }

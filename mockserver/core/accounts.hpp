@@ -26,7 +26,7 @@ struct Companion {
   Bytes device_identity;  ///< ADVSignedDeviceIdentity as it countersigned it, without account key
   PreKeyStock prekeys;
   wire::Dictionary dictionary = wire::Dictionary::v3;  ///< of its last connection
-  Mailbox mailbox;                                     ///< not saved
+  Mailbox mailbox;
 };
 
 /// The family that a JID is of; PN unless its server is `lid`.

@@ -82,6 +82,7 @@ const std::vector<ViolationRule>& violation_rules() {
       {"message-identity", "a message that begins a session carries the device identity",
        "routing.md, Sending"},
       {"enc-shape", "an enc has v=2, a known type and contents", "routing.md, Sending"},
+      {"stanza-size", "what goes to another device is at most 1 MiB", "routing.md, Sending"},
       {"receipt-shape", "a receipt has an id, a retry its count and the registration id",
        "routing.md, Receipts"},
       {"presence-shape", "presence is available, unavailable, or subscribes to somebody",

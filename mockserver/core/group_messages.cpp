@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "engine/base/limits.hpp"
 #include "engine/protocol/signal/phash.hpp"
 #include "mockserver/core/group_routes.hpp"
 #include "mockserver/core/tenant_impl.hpp"
@@ -47,8 +48,20 @@ void Tenant::Impl::route_group(const DeviceKey& sender, const SentMessage& messa
     acknowledge(sender, node, {ack_errors::kStaleAddressing, {}}, now);
     return;
   }
-  remember(message, sender);
   const std::vector<DeviceKey> devices = Groups::devices(*group, accounts);
+  std::size_t for_all = 0;
+  for (const auto* nodes : {&message.encs, &message.passed_on}) {
+    for (const Node* one : *nodes) for_all += bytes_of(*one);
+  }
+  if (for_all * devices.size() > limits::kMaxFanOutBytes) {
+    blame(sender, "stanza-size",
+          std::to_string(for_all) + " bytes to each of " + std::to_string(devices.size()) +
+              " devices",
+          node);
+    acknowledge(sender, node, {ack_errors::kBadStanza, {}}, now);
+    return;
+  }
+  remember(message, sender);
   Verdict verdict;
   // Some clients count the sending device, some do not.
   const std::string hash = hash_of(devices, nullptr, form, accounts);

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "engine/base/limits.hpp"
+#include "mockserver/core/legible.hpp"
 
 namespace wa::mock {
 namespace {
@@ -15,6 +16,9 @@ using Role = Group::Role;
 
 constexpr std::size_t kMaxSubject = 100;       // characters
 constexpr std::size_t kMaxDescription = 2048;  // characters
+constexpr std::size_t kMaxWord = 128;          // bytes of an id or a key that a client chose
+/// Members in one answer about all groups; the groups behind that are left out.
+constexpr std::size_t kMaxListedMembers = 50'000;
 
 // Errors, of an iq as a whole or of one participant of it.
 constexpr int kForbidden = 403;
@@ -117,7 +121,7 @@ int change_member(IqContext& context, Group& group, std::string_view action, con
 }
 
 Result<std::string> subject_of(std::string_view text) {
-  if (text.empty() || length_of(text) > kMaxSubject) {
+  if (text.empty() || length_of(text) > kMaxSubject || legible(text) != text) {
     return Error{Errc::malformed, "a subject has 1 to 100 characters"};
   }
   return std::string(text);
@@ -174,7 +178,10 @@ NodeBuilder group_node(const Group& group, const Accounts& accounts) {
 
 NodeBuilder answer_participating(IqContext& context) {
   NodeBuilder groups("groups");
+  std::size_t members = 0;
   for (const Group* group : context.groups.of(context.device.phone_id)) {
+    members += group->members.size();
+    if (members > kMaxListedMembers) break;
     groups.child(group_node(*group, context.accounts));
   }
   return empty_result(context.iq).attr("t", context.now.wall.seconds()).child(std::move(groups));
@@ -189,7 +196,10 @@ NodeBuilder answer_group_query(IqContext& context) {
 NodeBuilder answer_group_create(IqContext& context) {
   const Node& create = *context.iq.first_child();
   const auto subject = subject_of(create.printed("subject"));
-  if (!subject) return refuse(context, kNotAcceptable);
+  if (!subject || create.children().size() > limits::kMaxAskedNames) {
+    return refuse(context, kNotAcceptable);
+  }
+  if (context.groups.size() >= limits::kMaxGroups) return refuse(context, kTooMany);
   Group& group =
       context.groups.create(context.device.phone_id, *subject, context.now, context.random);
   std::vector<NodeBuilder> refused;
@@ -212,7 +222,7 @@ NodeBuilder answer_group_create(IqContext& context) {
   for (NodeBuilder& participant : refused) answer.child(std::move(participant));
   NodeBuilder news("create");
   news.attr("type", "new");
-  if (create.has_attr("key")) news.attr("key", create.printed("key"));
+  if (create.has_attr("key")) news.attr("key", legible(create.printed("key"), kMaxWord));
   tell_all(context, group, std::move(news.child(group_node(group, context.accounts))));
   return empty_result(context.iq).child(std::move(answer));
 }
@@ -313,16 +323,19 @@ NodeBuilder answer_group_description(IqContext& context) {
   if (asked.has_attr("prev") && asked.printed("prev") != known) return refuse(context, kConflict);
   const Node* body = asked.child("body");
   const bool erase = asked.attr("delete") == "true" || body == nullptr;
+  const std::string id = legible(asked.printed("id"), kMaxWord);
   NodeBuilder news("description");
-  if (asked.has_attr("id")) news.attr("id", asked.printed("id"));
+  if (!id.empty()) news.attr("id", id);
   if (erase) {
     group->description.reset();
     news.attr("delete", "true");
   } else {
     const std::string text(as_text(body->bytes()));
-    if (length_of(text) > kMaxDescription) return refuse(context, kNotAcceptable);
-    group->description = Group::Description{asked.printed("id"), text, context.device.phone_id,
-                                            context.now.wall.seconds()};
+    if (length_of(text) > kMaxDescription || legible(text, text.size()) != text) {
+      return refuse(context, kNotAcceptable);
+    }
+    group->description =
+        Group::Description{id, text, context.device.phone_id, context.now.wall.seconds()};
     news.child(NodeBuilder("body").bytes(as_bytes(text)));
   }
   tell_all(context, *group, std::move(news));
@@ -346,7 +359,10 @@ NodeBuilder answer_group_setting(IqContext& context) {
     if (mode != "admin_add" && mode != "all_member_add") return refuse(context, kNotAcceptable);
     group->admins_add = mode == "admin_add";
   }
-  tell_all(context, *group, NodeBuilder::copy_of(asked));
+  NodeBuilder news{std::string(what)};
+  if (what == "ephemeral") news.attr("expiration", group->expiration);
+  if (what == "member_add_mode") news.bytes(asked.bytes());
+  tell_all(context, *group, std::move(news));
   return empty_result(context.iq);
 }
 

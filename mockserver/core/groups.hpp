@@ -50,6 +50,7 @@ class Groups {
   std::vector<const Group*> of(const std::string& phone_id) const;
   void erase(const Group& group) { groups_.erase(group.id); }
   void clear() { groups_.clear(); }
+  std::size_t size() const { return groups_.size(); }
 
   /// The code of its invite link; another one with `anew`.
   const std::string& invite_code(Group& group, bool anew, Random& random);

@@ -56,6 +56,17 @@ void Mailbox::add(NodeBuilder stanza) {
   }
 }
 
+std::vector<Mailbox::Kept> Mailbox::kept() const {
+  std::vector<Kept> kept;
+  for (const Entry& entry : entries_) kept.push_back({entry.stanza, entry.ever_sent});
+  return kept;
+}
+
+void Mailbox::restore(NodeBuilder stanza, bool ever_sent) {
+  add(std::move(stanza));
+  entries_.back().ever_sent = ever_sent;
+}
+
 void Mailbox::begin_session() {
   sent_ = 0;
   for (Entry& entry : entries_) entry.waited = true;

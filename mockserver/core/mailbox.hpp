@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "engine/base/limits.hpp"
 #include "engine/protocol/wire/node.hpp"
@@ -29,6 +30,14 @@ class Mailbox {
   /// A message, receipt, notification or call, behind all others. Too many, or too many bytes: the
   /// oldest is given up.
   void add(wire::NodeBuilder stanza);
+
+  /// What is in it, oldest first, for saving; and back, at the end.
+  struct Kept {
+    const wire::NodeBuilder& stanza;
+    bool ever_sent = false;
+  };
+  std::vector<Kept> kept() const;
+  void restore(wire::NodeBuilder stanza, bool ever_sent);
 
   /// A new connection: nothing has been sent on it.
   void begin_session();

@@ -96,6 +96,38 @@ Result<message::AppStateKeys::One> load_key(const json::object& object) {
   return key;
 }
 
+json::object save_sent(const std::string& id, const PhoneMemory::Sent& sent) {
+  json::array resent;
+  for (const auto& [device, times] : sent.resent) {
+    json::object one = {{"times", times}};
+    save_device(device, one);
+    resent.push_back(std::move(one));
+  }
+  return {{"id", id},
+          {"chat", sent.chat.to_string()},
+          {"message", to_base64(message::encode(sent.envelope))},
+          {"peer", sent.peer},
+          {"resent", std::move(resent)}};
+}
+
+Result<PhoneMemory::Sent> load_sent(const json::object& object) {
+  PhoneMemory::Sent sent;
+  WA_TRY(const std::string chat, text_of(object, "chat"));
+  WA_TRY(sent.chat, wire::Jid::parse(chat));
+  WA_TRY(const Bytes bytes, bytes_of(object, "message"));
+  WA_TRY(sent.envelope, message::decode(bytes));
+  const json::value* peer = object.if_contains("peer");
+  if (peer == nullptr || !peer->is_bool()) return bad("\"peer\" is not true or false");
+  sent.peer = peer->get_bool();
+  WA_TRY_VOID(each(object, "resent", [&](const json::object& one) -> Result<void> {
+    WA_TRY(DeviceKey device, load_device(one));
+    WA_TRY(const std::uint64_t times, number_of(one, "times", 0xffff'ffff));
+    sent.resent[std::move(device)] = static_cast<std::uint32_t>(times);
+    return {};
+  }));
+  return sent;
+}
+
 }  // namespace
 
 void PhoneMemory::remember(const std::string& id, Sent message) {
@@ -143,6 +175,9 @@ json::object PhoneMemory::save() const {
                         {"own_sender_keys", std::move(saved_own)},
                         {"sender_keys", std::move(saved_others)},
                         {"welcomed", std::move(saved_welcomed)}};
+  json::array saved_sent;
+  for (const std::string& id : sent_order) saved_sent.push_back(save_sent(id, sent.at(id)));
+  saved["sent"] = std::move(saved_sent);
   if (app_state_key) saved["app_state_key"] = save_key(*app_state_key);
   return saved;
 }
@@ -175,6 +210,12 @@ Result<PhoneMemory> PhoneMemory::load(const json::object& object) {
     WA_TRY(const Bytes bytes, bytes_of(saved, "keys"));
     WA_TRY(signal::SenderKeys keys, signal::SenderKeys::decode(bytes));
     memory.sender_keys.insert_or_assign({group, device}, std::move(keys));
+    return {};
+  }));
+  WA_TRY_VOID(each(object, "sent", [&](const json::object& saved) -> Result<void> {
+    WA_TRY(const std::string id, text_of(saved, "id"));
+    WA_TRY(Sent sent, load_sent(saved));
+    memory.remember(id, std::move(sent));
     return {};
   }));
   if (const json::value* welcomed = object.if_contains("welcomed")) {

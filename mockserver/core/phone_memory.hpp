@@ -45,16 +45,17 @@ struct PhoneMemory {
     bool peer = false;           ///< to a companion of its own, as its phone
     std::map<DeviceKey, std::uint32_t> resent;
   };
-  /// The newest first in `sent_order`. Not saved, nor is the log.
+  /// The oldest first in `sent_order`.
   std::map<std::string, Sent> sent;
   std::deque<std::string> sent_order;
-  PhoneLog log{limits::kMaxPhoneMessages};
+  PhoneLog log{limits::kMaxPhoneMessages};  ///< not saved
 
   void remember(const std::string& id, Sent message);
   /// The device is gone for good.
   void forget(const DeviceKey& device);
 
-  /// What survives a restart: sessions, sender keys, the app-state key, who was welcomed.
+  /// What survives a restart: sessions, sender keys, the app-state key, who was welcomed, and what
+  /// may be asked for again.
   boost::json::object save() const;
   /// Errors: `malformed`, naming the member.
   static Result<PhoneMemory> load(const boost::json::object& object);

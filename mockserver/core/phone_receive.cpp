@@ -1,6 +1,7 @@
 // What a phone makes of what it is sent.
 
 #include "engine/base/overloaded.hpp"
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/phone_peer.hpp"
 #include "mockserver/core/prekeys.hpp"
 
@@ -18,6 +19,8 @@ constexpr std::size_t kMostEncs = 4;
 /// So often is a message asked for again.
 constexpr std::uint32_t kMostRetries = 5;
 constexpr std::size_t kMostReceiptItems = 1000;
+/// Of a text in the log.
+constexpr std::size_t kMostTextBytes = 64 * 1024;
 
 bool says_nothing(const message::Content& content) {
   const auto* other = std::get_if<message::Other>(&content);
@@ -159,7 +162,10 @@ void PhonePeer::on_message(const Node& stanza, Now now) {
       refusal = Refusal{Failure::malformed, envelope.error().detail};
       continue;
     }
-    if (envelope->sender_key) learn_sender_key(incoming.author, *envelope->sender_key);
+    // Keys for other groups nobody needs.
+    if (envelope->sender_key && envelope->sender_key->group == incoming.from.to_string()) {
+      learn_sender_key(incoming.author, *envelope->sender_key);
+    }
     const bool only_key = envelope->sender_key && says_nothing(envelope->content);
     if (!only_key) read = std::move(*envelope);
   }
@@ -188,8 +194,8 @@ void PhonePeer::on_message(const Node& stanza, Now now) {
   message->chat = chat_of(incoming, &*read);
   message->from = shown(incoming.author);
   message->kind = message::kind_of(read->content);
-  message->text = text_of(read->content);
-  message->about = subject_of(read->content);
+  message->text = legible(text_of(read->content), kMostTextBytes);
+  message->about = legible(subject_of(read->content));
   message->at = now.wall;
   note(Note::What::received, *message, incoming.author);
   if (incoming.own && incoming.peer &&
@@ -324,7 +330,7 @@ void PhonePeer::on_receipt(const Node& stanza) {
   const std::string_view type = stanza.attr("type");
   const std::string word = type.empty()         ? "delivered"
                            : type == "inactive" ? "delivered"
-                                                : std::string(type);
+                                                : std::string(type.substr(0, 32));
   std::vector<std::string> ids = {std::string(stanza.attr("id"))};
   if (const Node* list = stanza.child("list")) {
     for (const Node& item : list->children()) {

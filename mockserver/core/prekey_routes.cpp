@@ -2,6 +2,7 @@
 
 #include <set>
 
+#include "engine/base/limits.hpp"
 #include "engine/protocol/crypto/hash.hpp"
 #include "mockserver/core/prekeys.hpp"
 
@@ -13,8 +14,6 @@ using wire::Node;
 using wire::NodeBuilder;
 
 constexpr std::size_t kMaxUploadedKeys = 2000;
-/// Devices of one query: those of a large group, and some.
-constexpr std::size_t kMaxAskedBundles = 10'000;
 
 struct UploadedKey {
   std::uint32_t id = 0;
@@ -72,6 +71,10 @@ Result<void> store_upload(IqContext& context) {
   if (list->children().size() > kMaxUploadedKeys) {
     return Error{Errc::too_large,
                  "<list> has " + std::to_string(list->children().size()) + " keys"};
+  }
+  if (companion.prekeys.size() + list->children().size() > limits::kMaxOfferedKeys) {
+    return Error{Errc::too_large,
+                 std::to_string(companion.prekeys.size()) + " keys are there already"};
   }
   std::vector<UploadedKey> keys;
   for (const Node& entry : list->children()) {
@@ -170,7 +173,7 @@ NodeBuilder answer_digest(IqContext& context) {
 
 NodeBuilder answer_bundles(IqContext& context) {
   const std::span<const Node> asked = context.iq.child("key")->children();
-  if (asked.size() > kMaxAskedBundles) return iq_error(context.iq, 400, "bad-request");
+  if (asked.size() > limits::kMaxAskedNames) return iq_error(context.iq, 400, "bad-request");
   NodeBuilder list("list");
   std::set<Jid> served;  // who names a device twice does not get two of its keys
   for (const Node& user : asked) {

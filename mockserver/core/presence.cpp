@@ -4,6 +4,7 @@
 #include "mockserver/core/presence.hpp"
 
 #include "engine/base/limits.hpp"
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
 namespace wa::mock {
@@ -91,7 +92,9 @@ void Tenant::Impl::on_presence(const DeviceKey& sender, const Node& presence, No
   const std::string_view type = presence.attr("type");
   if (type.empty() || type == "available" || type == "unavailable") {
     Phone* phone = accounts.find(sender.phone_id);
-    if (const std::string name = presence.printed("name"); !name.empty()) phone->push_name = name;
+    if (const std::string name = presence.printed("name"); !name.empty()) {
+      phone->push_name = legible(name, limits::kMaxPhoneNameBytes);
+    }
     set_presence(sender, type != "unavailable", now);
     return;
   }

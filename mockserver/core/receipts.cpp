@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
 namespace wa::mock {
@@ -40,6 +41,7 @@ bool is_chat_of_many(const Jid& jid) {
 /// What is wrong with the shape of a receipt; empty: nothing.
 std::string flaw_of(const Node& receipt) {
   if (receipt.attr("id").empty()) return "a receipt without id";
+  if (!is_word(receipt.attr("id"))) return "a receipt whose id is no text, or endless";
   if (receipt.attr("type") != "retry") return {};
   const Node* retry = receipt.child("retry");
   const Node* registration = receipt.child("registration");
@@ -68,7 +70,7 @@ std::vector<std::string> ids_of(const Node& receipt) {
 void Tenant::Impl::on_receipt(const DeviceKey& reader, const Node& receipt, Now now) {
   if (std::string flaw = flaw_of(receipt); !flaw.empty()) {
     blame(reader, "receipt-shape", std::move(flaw), receipt);
-    if (receipt.attr("id").empty()) return;
+    if (receipt.attr("id").empty() || !is_word(receipt.attr("id"))) return;
   }
   std::optional<int> error;
   if (Peer* peer = online(reader)) error = ack_error(*peer, receipt, now);

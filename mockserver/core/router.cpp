@@ -1,5 +1,6 @@
 // Stanzas between devices: what one hands the server, and how another gets it.
 
+#include "engine/base/limits.hpp"
 #include "engine/protocol/wire/node_codec.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
@@ -24,6 +25,11 @@ NodeBuilder bulletin(NodeBuilder child) {
 
 void Tenant::Impl::submit(const DeviceKey& sender, const Node& stanza, Now now) {
   const std::string_view tag = stanza.tag;
+  // Of a message each copy is looked at by itself.
+  if (const std::size_t bytes = tag == "message" ? 0 : bytes_of(stanza);
+      bytes > limits::kMaxPassedOnBytes) {
+    return blame(sender, "stanza-size", std::to_string(bytes) + " bytes", stanza);
+  }
   if (tag == "message") {
     on_message(sender, stanza, now);
   } else if (tag == "receipt") {

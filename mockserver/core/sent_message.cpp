@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <set>
 
+#include "engine/base/limits.hpp"
+#include "mockserver/core/legible.hpp"
+
 namespace wa::mock {
 namespace {
 
@@ -29,6 +32,21 @@ bool is_pkmsg(const Node& enc) {
 void blame(SentMessage& message, std::string_view rule, std::string detail) {
   constexpr std::size_t kMostFlaws = 8;
   if (message.flaws.size() < kMostFlaws) message.flaws.push_back({rule, std::move(detail)});
+}
+
+/// What one reader gets of a message: its own encs and those for all, and what is handed on.
+Result<void> check_size(const std::vector<const Node*>& own, const SentMessage& message) {
+  std::size_t bytes = message.device_identity == nullptr ? 0 : bytes_of(*message.device_identity);
+  for (const auto* nodes : {&own, &message.encs, &message.passed_on}) {
+    for (const Node* node : *nodes) bytes += bytes_of(*node);
+  }
+  if (own.size() > limits::kMaxEncPerMessage) {
+    return Error{Errc::too_large, std::to_string(own.size()) + " <enc> for one device"};
+  }
+  if (bytes > limits::kMaxPassedOnBytes) {
+    return Error{Errc::too_large, std::to_string(bytes) + " bytes for one device"};
+  }
+  return {};
 }
 
 /// False, and a flaw, for an `<enc>` that nobody could read.
@@ -71,11 +89,24 @@ void read_copies(const Node& participants, SentMessage& message) {
 
 }  // namespace
 
+std::size_t bytes_of(const Node& node) {
+  constexpr std::size_t kPerNode = 64;
+  constexpr std::size_t kPerAttribute = 48;
+  std::size_t bytes = kPerNode + node.tag.size();
+  for (const auto& attribute : node.attributes) {
+    bytes += kPerAttribute + node.printed(attribute.key).size();
+  }
+  bytes += node.bytes().size();
+  for (const Node& child : node.children()) bytes += bytes_of(child);
+  return bytes;
+}
+
 Result<SentMessage> take_apart(const Node& node) {
   SentMessage message;
   message.id = node.attr("id");
   const auto to = node.jid("to");
   if (message.id.empty()) return Error{Errc::malformed, "a message without id"};
+  if (!is_word(message.id)) return Error{Errc::malformed, "an id that is no text, or endless"};
   if (!to || to->user.empty()) {
     return Error{Errc::malformed, "to \"" + node.printed("to") + "\" is nobody's JID"};
   }
@@ -98,6 +129,16 @@ Result<SentMessage> take_apart(const Node& node) {
   }
   if (message.encs.empty() && message.copies.empty()) {
     return Error{Errc::malformed, "a message without an <enc> that can be read"};
+  }
+  if (message.passed_on.size() > limits::kMaxPassedOnChildren) {
+    return Error{Errc::too_large, std::to_string(message.passed_on.size()) + " children"};
+  }
+  WA_TRY_VOID(check_size({}, message));
+  if (message.encs.size() > limits::kMaxEncPerMessage) {
+    return Error{Errc::too_large, std::to_string(message.encs.size()) + " <enc> for all"};
+  }
+  for (const SentMessage::Copy& copy : message.copies) {
+    WA_TRY_VOID(check_size(copy.encs, message));
   }
   if (node.attr("type").empty()) blame(message, "message-shape", "a message without type");
   const auto has_pkmsg = [](const std::vector<const Node*>& encs) {

@@ -9,6 +9,9 @@
 
 namespace wa::mock {
 
+/// What a node takes up, roughly.
+std::size_t bytes_of(const wire::Node& node);
+
 /// Values of an ack's `error`.
 namespace ack_errors {
 inline constexpr int kNotAllowed = 403;

@@ -5,6 +5,7 @@
 
 #include "engine/base/limits.hpp"
 #include "mockserver/core/iq_routes.hpp"
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
 namespace wa::mock {
@@ -442,6 +443,7 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
 
 void Tenant::Impl::record(EventKind kind, ConnectionId id, std::string device,
                           std::vector<std::pair<std::string_view, std::string>> data) {
+  for (auto& [key, text] : data) text = legible(text);
   actions_.push_back({id, Record{TenantEvent{kind, id, std::move(device), std::move(data)}}});
 }
 
@@ -456,8 +458,8 @@ void Tenant::Impl::notice(EventKind kind, Peer& peer,
 void Tenant::Impl::violate(const Peer& peer, std::string_view rule, std::string detail,
                            const Node* node) {
   if (violations.size() < kMaxViolations) {
-    violations.push_back(Violation{std::string(rule), peer.id, peer.device_name(), detail,
-                                   node == nullptr ? std::string() : wire::to_xml(*node)});
+    violations.push_back(Violation{std::string(rule), peer.id, peer.device_name(), legible(detail),
+                                   node == nullptr ? std::string() : legible(wire::to_xml(*node))});
   }
   record(EventKind::violation, peer.id, peer.device_name(),
          {{"rule", std::string(rule)}, {"detail", std::move(detail)}});

@@ -264,6 +264,13 @@ class Tenant::Impl {
   void remember(const SentMessage& message, const DeviceKey& sender);
   const Sent* find_sent(const std::string& id, const Phone* account) const;
 
+  // saved_state.cpp
+  std::string save() const;
+  Result<void> load(std::string_view text);
+  boost::json::array save_sent() const;
+  /// Errors: `malformed`.
+  Result<void> load_sent(const boost::json::array& saved);
+
   // group_messages.cpp
   void route_group(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
                    Now now);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/base/limits.hpp"
 namespace wa::mock {
 namespace {
 
@@ -73,6 +74,9 @@ NodeBuilder answer_usync(IqContext& context) {
   const Protocols protocols = protocols_of(usync);
   NodeBuilder list("list");
   const Node* asked = usync.child("list");
+  if (asked != nullptr && asked->children().size() > limits::kMaxAskedNames) {
+    return iq_error(context.iq, 400, "bad-request");
+  }
   for (const Node& user : asked == nullptr ? std::span<const Node>() : asked->children()) {
     const auto jid = asked_jid(user);
     if (!jid) continue;

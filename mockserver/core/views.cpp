@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/base/limits.hpp"
+#include "mockserver/core/legible.hpp"
 #include "mockserver/core/tenant_impl.hpp"
 
 namespace wa::mock {
@@ -63,7 +65,11 @@ std::optional<GroupInfo> Tenant::Impl::describe_group(std::string_view jid) cons
 }
 
 void Tenant::Impl::cover(std::string stanza, std::string_view route) {
-  ++coverage_[{std::move(stanza), std::string(route)}];
+  std::pair row(legible(stanza, 128), std::string(route));
+  if (coverage_.size() >= limits::kMaxCoverageRows && !coverage_.contains(row)) {
+    row.first = "others";
+  }
+  ++coverage_[row];
 }
 
 std::vector<CoverageRow> Tenant::Impl::coverage() const {
