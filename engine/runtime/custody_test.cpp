@@ -33,6 +33,7 @@ std::string name(const client::Action& action) {
                         [](const client::SendBytes&) { return "send"; },
                         [](const client::Commit&) { return "commit"; },
                         [](const client::PublishStatus&) { return "publish"; },
+                        [](const client::PublishEvent&) { return "event"; },
                         [](const auto&) { return "other"; },
                     },
                     action);
@@ -165,6 +166,50 @@ TEST_F(CustodyTest, AFailedCommitDropsTheMachineAndWhatItHeldBack) {
   EXPECT_THAT(commit(), ElementsAre("commit"));
   EXPECT_THAT(commit_ended({}), ElementsAre("send")) << "of the new machine alone";
 }
+
+/// What becomes of a store in the middle of messages.
+struct StoreState {
+  const char* name;
+  Error error;
+};
+void PrintTo(const StoreState& state, std::ostream* out) {
+  *out << state.name;
+}
+class MessagesTest : public CustodyTest, public testing::WithParamInterface<StoreState> {
+ protected:
+  /// A message came: what it changes, its receipt, and what the application is told.
+  Names received() {
+    return step(Custody::Stepped{{client::Commit{}, client::SendBytes{}, client::PublishEvent{}}});
+  }
+};
+
+TEST_P(MessagesTest, NeitherReceiptNorEventComesBeforeItsCommitAndBothComeAfterTheRepair) {
+  run();
+  EXPECT_THAT(received(), ElementsAre("commit"));
+  EXPECT_THAT(received(), IsEmpty());
+  const auto no_word = testing::Not(testing::AnyOf("send", "event"));
+  EXPECT_THAT(commit_ended(GetParam().error), testing::Each(no_word));
+  EXPECT_THAT(open_failed(GetParam().error), testing::Each(no_word));
+  const bool shown = !custody_.busy();
+  if (!shown) open_failed(GetParam().error);
+  EXPECT_FALSE(custody_.busy()) << "it rests until somebody starts it";
+  EXPECT_THAT(received(), IsEmpty()) << "of a machine that is gone";
+
+  start();
+  EXPECT_THAT(opened(), ElementsAre("feed start"));
+  EXPECT_THAT(received(), ElementsAre("commit"));
+  EXPECT_THAT(commit_ended({}), ElementsAre("send", "event"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    StoreStates, MessagesTest,
+    testing::Values(StoreState{"full", kFull},
+                    StoreState{"read_only",
+                               {Errc::environment, "attempt to write a readonly database"}},
+                    StoreState{"locked", {Errc::timed_out, "testline.db is locked"}},
+                    StoreState{"newer", {Errc::environment, "written by a newer version"}},
+                    StoreState{"damaged", kDamaged}),
+    [](const auto& state) { return std::string(state.param.name); });
 
 TEST_F(CustodyTest, AStoppedMachineWhoseCommitFailedDoesNotClaimToConnect) {
   run();
