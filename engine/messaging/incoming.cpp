@@ -60,15 +60,18 @@ Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
     return {};
   }
   WA_TRY(Reading reading, read_encs(message, author));
-  if (reading.refusal && reading.refusal->why != signal::Failure::duplicate) {
+  // A used key: a message that we have had, if it can have been forgotten since. Else it is another
+  // one, whose author has gone back to an older session, and gets it across by sending it again.
+  const bool had = reading.refusal && reading.refusal->why == signal::Failure::duplicate &&
+                   message.replayed && seen.is_full();
+  if (reading.refusal && !had) {
     WA_TRY(const bool again, ask_again(message, author, *reading.refusal));
     if (again) return {};
     reading.unreadable = std::string(signal::to_string(reading.refusal->why));
   }
   seen.add(message.id);
   records_.put(seen_key, seen.encode());
-  if (reading.refusal && reading.unreadable.empty()) {
-    // Its key was used up: we have had it, though longer ago than is remembered.
+  if (had) {
     ++counters_.duplicates;
     acknowledge(message, author, false);
     return {};

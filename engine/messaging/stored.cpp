@@ -269,8 +269,12 @@ bool Seen::has(std::string_view id) const {
   return false;
 }
 
+bool Seen::is_full() const {
+  return hashes_.size() == kMaxIds * kHashBytes;
+}
+
 void Seen::add(std::string_view id) {
-  if (hashes_.size() == kMaxIds * kHashBytes) {
+  if (is_full()) {
     hashes_.erase(hashes_.begin(), hashes_.begin() + kHashBytes);
   }
   append(hashes_, hash_of(id));

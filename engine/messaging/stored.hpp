@@ -98,6 +98,8 @@ class Seen {
   explicit Seen(ByteSpan record);
   bool has(std::string_view id) const;
   void add(std::string_view id);
+  /// There may have been more than it knows.
+  bool is_full() const;
   const Bytes& encode() const { return hashes_; }
 
  private:

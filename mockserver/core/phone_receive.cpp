@@ -169,17 +169,6 @@ void PhonePeer::on_message(const Node& stanza, Now now) {
     const bool only_key = envelope->sender_key && says_nothing(envelope->content);
     if (!only_key) read = std::move(*envelope);
   }
-  if (!read && refusal && refusal->why == Failure::duplicate) {
-    // Not a message that came before, as far as anybody remembers: another one with its key.
-    note(Note::What::unreadable,
-         {.id = incoming.id,
-          .from_me = incoming.own,
-          .chat = chat_of(incoming, nullptr),
-          .from = shown(incoming.author),
-          .kind = std::string(kUnreadable)},
-         incoming.author, signal::to_string(*refusal));
-    return confirm(incoming);
-  }
   if (!read && (refusal || encs == 0)) {
     return on_unreadable(
         incoming, refusal ? *refusal : Refusal{Failure::malformed, "a message without <enc>"}, now);
