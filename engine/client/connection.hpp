@@ -71,10 +71,10 @@ class Connection {
   std::optional<Instant> next_deadline() const;
 
   // What the session remembers with the socket.
-  std::optional<Tombstone> errand;  ///< it was opened to have this companion removed
+  std::unique_ptr<const Tombstone> errand;  ///< it was opened to have this companion removed
   std::optional<PairingWindow> window;
   std::optional<Instant> code_changes_at;
-  std::optional<CodePairing> code;
+  std::unique_ptr<CodePairing> code;
   bool offered_qr = false;  ///< a ref came on this socket
   bool saw_pair_success = false;
   LoginSequence login;

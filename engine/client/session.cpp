@@ -77,7 +77,8 @@ Session::Impl::Impl(Config config, Stored stored, Random& random)
   if (auto& close = stored.last_close) {
     // A store that is no transaction may have kept both. The end of an account is final.
     if (paired() && credentials_->attempt_id == close->attempt_id) {
-      dead_ = std::exchange(credentials_, std::nullopt);
+      dead_ = std::make_unique<Credentials>(std::move(*credentials_));
+      credentials_.reset();
     }
     if (!paired()) {
       status_.state = close->state;
@@ -160,7 +161,7 @@ void Session::Impl::on(const StartRequested&) {
     return;
   }
   if (dead_) {
-    credentials_ = std::exchange(dead_, std::nullopt);
+    credentials_ = *std::exchange(dead_, nullptr);
     bury_account({status_.state, status_.reason, {}});
   }
   purge_evidence();

@@ -106,7 +106,7 @@ Session::Impl::Verdict Session::Impl::judge(const StreamEnd& end, const ClosePol
 }
 
 Session::Impl::Verdict Session::Impl::judge_refs_ended(const ClosePolicy& policy) {
-  while (!renewals_.empty() && now_.mono - renewals_.front() >= kHour) renewals_.pop_front();
+  std::erase_if(renewals_, [&](Instant at) { return now_.mono - at >= kHour; });
   if (windows_renewed_ >= config_.auto_renew_qr || renewals_.size() >= kRenewalsPerHour) {
     return {policy.state, std::string(policy.reason), std::nullopt};
   }

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -240,7 +239,7 @@ class Session::Impl {
   std::vector<Tombstone> tombstones_;
   std::vector<Stored::Evidence> quarantine_;
   /// Dead credentials that were found beside the record of their end: to be buried.
-  std::optional<Credentials> dead_;
+  std::unique_ptr<const Credentials> dead_;
   Reconnect errand_backoff_;
   std::optional<Instant> errand_at_;  ///< the next try, once nothing else wants the socket
   std::optional<Instant> errand_deadline_;
@@ -248,7 +247,7 @@ class Session::Impl {
   bool renew_keys_ = false;
   std::uint32_t fruitless_ = 0;  ///< unpaired ends in a row without any new QR
   std::uint32_t windows_renewed_ = 0;
-  std::deque<Instant> renewals_;  ///< of windows, within the last hour
+  std::vector<Instant> renewals_;  ///< of windows, within the last hour
   std::uint32_t codes_shown_ = 0;
   std::optional<CodeWanted> code_wanted_;
   std::string_view code_failure_;  ///< why there is no code; shown as the reason beside a QR

@@ -33,8 +33,8 @@ void Session::Impl::on(const PairingCodeRequested& asked) {
 void Session::Impl::begin_code() {
   code_wanted_->begin_by.reset();
   drop_code();
-  connection_->code.emplace(code_wanted_->number, now_.mono + config_.timings.pairing_code,
-                            random_);
+  connection_->code = std::make_unique<CodePairing>(
+      code_wanted_->number, now_.mono + config_.timings.pairing_code, random_);
   derive_link_key();
 }
 

@@ -106,7 +106,7 @@ void Session::Impl::begin_errand() {
   errand_at_.reset();
   errand_deadline_ = now_.mono + config_.timings.removal;
   open_connection();
-  connection_->errand = tombstones_.front();
+  connection_->errand = std::make_unique<Tombstone>(tombstones_.front());
 }
 
 void Session::Impl::on_errand_stanza(const wire::Node& stanza) {

@@ -8,8 +8,8 @@ namespace {
 
 constexpr auto kDictionary = wire::Dictionary::v3;
 constexpr std::array kRoutingMagic{std::byte{'E'}, std::byte{'D'}, std::byte{0}, std::byte{1}};
-/// Bytes that the sealing buffer may keep between nodes: what ordinary stanzas need.
-constexpr std::size_t kKeptPlaintextBytes = 4096;
+/// Room for an ordinary stanza.
+constexpr std::size_t kUsualPlaintextBytes = 512;
 
 noise::Prologue our_prologue() {
   return noise::prologue(static_cast<std::uint8_t>(kDictionary));
@@ -19,11 +19,11 @@ noise::Prologue our_prologue() {
 
 Stream::Stream(Config config, Random& random)
     : splitter_(limits::kMaxFrameBytesBeforeLogin),
-      state_(Handshaking{noise::Initiator(our_prologue(), config.static_key, random),
-                         std::move(config)}) {}
+      state_(std::make_unique<Handshaking>(Handshaking{
+          noise::Initiator(our_prologue(), config.static_key, random), std::move(config)})) {}
 
 Bytes Stream::hello() {
-  auto& handshake = std::get<Handshaking>(state_);
+  auto& handshake = *std::get<std::unique_ptr<Handshaking>>(state_);
   const Bytes client_hello = handshake.initiator.client_hello();
   Bytes out;
   if (!handshake.config.routing_info.empty()) {
@@ -42,7 +42,7 @@ void Stream::feed(ByteSpan bytes) {
 }
 
 Result<std::optional<Stream::Item>> Stream::next(UnixMillis wall) {
-  const bool handshaking = std::holds_alternative<Handshaking>(state_);
+  const bool handshaking = std::holds_alternative<std::unique_ptr<Handshaking>>(state_);
   failure_ = handshaking ? Failure::handshake : Failure::frame;
   WA_TRY(const auto payload, splitter_.next());
   if (!payload) return std::optional<Item>();
@@ -55,7 +55,7 @@ Result<std::optional<Stream::Item>> Stream::next(UnixMillis wall) {
 }
 
 Result<Stream::Established> Stream::on_server_hello(ByteSpan message, UnixMillis wall) {
-  auto& [initiator, config] = std::get<Handshaking>(state_);
+  auto& [initiator, config] = *std::get<std::unique_ptr<Handshaking>>(state_);
   WA_TRY(const auto answer, initiator.on_server_hello(message));
   failure_ = Failure::certificate;
   WA_TRY_VOID(
@@ -82,21 +82,20 @@ void Stream::login_succeeded() {
   splitter_.set_max_frame_bytes(limits::kMaxFrameBytes);
 }
 
-Result<void> Stream::seal_plaintext(Bytes& out) {
-  auto result = std::get<Transport>(state_).sealing.seal_frame(plaintext_, out);
-  plaintext_.clear();
-  if (plaintext_.capacity() > kKeptPlaintextBytes) plaintext_ = Bytes();
-  return result;
+template <class Node>
+Result<void> Stream::encode_and_seal(const Node& node, Bytes& out) {
+  Bytes plaintext;
+  plaintext.reserve(kUsualPlaintextBytes);
+  wire::encode(node, kDictionary, plaintext);
+  return std::get<Transport>(state_).sealing.seal_frame(plaintext, out);
 }
 
 Result<void> Stream::seal(const wire::Node& node, Bytes& out) {
-  wire::encode(node, kDictionary, plaintext_);
-  return seal_plaintext(out);
+  return encode_and_seal(node, out);
 }
 
 Result<void> Stream::seal(const wire::NodeBuilder& node, Bytes& out) {
-  wire::encode(node, kDictionary, plaintext_);
-  return seal_plaintext(out);
+  return encode_and_seal(node, out);
 }
 
 }  // namespace wa::client

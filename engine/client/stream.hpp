@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -75,11 +76,12 @@ class Stream {
 
   Result<Established> on_server_hello(ByteSpan message, UnixMillis wall);
   Result<wire::Frame> on_frame(ByteSpan payload);
-  Result<void> seal_plaintext(Bytes& out);
+  template <class Node>
+  Result<void> encode_and_seal(const Node& node, Bytes& out);
 
   wire::FrameSplitter splitter_;
-  std::variant<Handshaking, Transport> state_;
-  Bytes plaintext_;  ///< of the node being sealed; kept for its capacity
+  /// The handshake is large and soon over.
+  std::variant<std::unique_ptr<Handshaking>, Transport> state_;
   Failure failure_ = Failure::handshake;
 };
 

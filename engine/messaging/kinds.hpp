@@ -39,4 +39,10 @@ inline constexpr std::string_view kPointLearned = "learned";      ///< devices, 
 inline constexpr std::string_view kPointRolledBack = "rolled_back";  ///< an old copy is in use
 inline constexpr std::string_view kPointTaken = "taken";             ///< events
 
+/// Whether a commit of this name is a messenger's.
+inline constexpr bool is_point(std::string_view word) {
+  return word == kPointReceived || word == kPointAccepted || word == kPointEncrypted ||
+         word == kPointSent || word == kPointLearned || word == kPointTaken;
+}
+
 }  // namespace wa::messaging

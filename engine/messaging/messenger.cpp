@@ -106,14 +106,17 @@ Messenger::Parting Messenger::Impl::part(Now now) {
 }
 
 void Messenger::Impl::begin() {
-  for (auto& [id, outgoing] : outbox_) outgoing.deadline = deadline_of(outgoing.sent);
+  for (auto& [id, outgoing] : outbox_) {
+    outgoing.deadline = deadline_of(outgoing.sent);
+    outbox_deadlines_.emplace(outgoing.deadline, id);
+  }
   for (const auto& [seq, event] : events_) actions_.push_back(Publish{event});
 }
 
 std::optional<Instant> Messenger::Impl::next_deadline() const {
   std::optional<Instant> next = erase_taken_at_;
   const auto consider = [&next](Instant at) { next = next ? std::min(*next, at) : at; };
-  for (const auto& [id, outgoing] : outbox_) consider(outgoing.deadline);
+  if (!outbox_deadlines_.empty()) consider(outbox_deadlines_.begin()->first);
   if (!sleeping_.empty()) consider(sleeping_.begin()->first);
   return next;
 }
@@ -239,11 +242,8 @@ void Messenger::Impl::on(const EventTaken& event) {
 }
 
 void Messenger::Impl::on(const DeadlineReached&) {
-  std::vector<std::string> late;
-  for (const auto& [id, outgoing] : outbox_) {
-    if (outgoing.deadline <= now_.mono) late.push_back(id);
-  }
-  for (const std::string& id : late) {
+  while (!outbox_deadlines_.empty() && outbox_deadlines_.begin()->first <= now_.mono) {
+    const std::string id = outbox_deadlines_.begin()->second;
     change(kPointSent, [&] { failed(id, "timed_out", std::nullopt); });
   }
   if (erase_taken_at_ && *erase_taken_at_ <= now_.mono) erase_taken_now();

@@ -2,6 +2,7 @@
 
 #include <deque>
 #include <functional>
+#include <list>
 #include <map>
 #include <set>
 
@@ -348,13 +349,13 @@ class Messenger::Impl {
   MessageIds ids_;
 
   Records records_;
-  std::deque<Arrival> door_;
+  std::list<Arrival> door_;
   Records::Pins door_pins_;
   /// Number → LID, as stanzas said that are still worked on. For the order of work only: handlers
   /// go by what is stored.
   std::map<std::string, std::string> joined_;
   std::map<std::string, Lane> lanes_;
-  std::deque<std::string> ready_;
+  std::list<std::string> ready_;
   std::uint32_t last_load_id_ = 0;
 
   std::map<Fetch, std::set<std::string>> fetches_;  ///< under way → lanes that wait
@@ -374,10 +375,11 @@ class Messenger::Impl {
   Effects effects_;
 
   std::map<std::string, Outgoing> outbox_;
+  std::set<std::pair<Instant, std::string>> outbox_deadlines_;  ///< by id
   std::map<std::uint64_t, AppEvent> events_;  ///< not taken
   std::set<std::uint64_t> taken_;             ///< not erased yet
   std::optional<Instant> erase_taken_at_;
-  std::deque<ReadRequested> reads_;  ///< wait for a stream
+  std::vector<ReadRequested> reads_;  ///< wait for a stream
 
   Suppressor complaints_;
   /// Many at once, since a whole group may have lost its sessions; then slowly.

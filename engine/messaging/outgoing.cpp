@@ -78,6 +78,7 @@ Attempt<void> Messenger::Impl::handle(const SendRequested& request, Work&) {
   outgoing.deadline = now_.mono + kPatience;
   outgoing.refs.push_back(request.ref);
   records_.put(outbox_key(id), outgoing.sent.encode());
+  outbox_deadlines_.emplace(outgoing.deadline, id);
   outbox_[id] = std::move(outgoing);
   reply(SendAccepted{id}, request.ref);
   effects_.next.push_back({request.to, {}, {Transmission{std::move(id)}}});
@@ -329,6 +330,7 @@ void Messenger::Impl::failed(const std::string& id, std::string reason, std::opt
 void Messenger::Impl::settle_outgoing(const std::string& id, Sent::Outcome outcome,
                                       AppEvent::What what) {
   auto outgoing = outbox_.extract(id);
+  outbox_deadlines_.erase({outgoing.mapped().deadline, id});
   Sent sent = std::move(outgoing.mapped().sent);
   sent.outcome = std::move(outcome);
   records_.erase(outbox_key(id));

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 #include <variant>
 
 #include "engine/base/overloaded.hpp"
+#include "engine/messaging/kinds.hpp"
 
 namespace wa::runtime {
 
@@ -13,8 +15,13 @@ using client::State;
 
 namespace {
 
-/// Joins the commits behind the first one to it, as far as they are of its kind.
-void merge_commits(std::deque<Action>& actions) {
+/// Commits of messages, whatever made them, and others of one kind.
+bool join(std::string_view point, std::string_view other) {
+  return point == other || (messaging::is_point(point) && messaging::is_point(other));
+}
+
+/// Joins the commits behind the first one to it, as far as they may.
+void merge_commits(std::vector<Action>& actions) {
   const auto is_commit = [](const Action& action) {
     return std::holds_alternative<client::Commit>(action);
   };
@@ -24,15 +31,15 @@ void merge_commits(std::deque<Action>& actions) {
   std::size_t merged = 1;
   const auto joins = [&](Action& action) {
     auto* commit = std::get_if<client::Commit>(&action);
-    if (!commit || commit->point != into.point || merged == ActionGate::kMostMerged) return false;
+    if (!commit || merged == ActionGate::kMostMerged) return false;
     ++merged;
     std::ranges::move(commit->changes, std::back_inserter(into.changes));
     return true;
   };
   auto rest = std::next(first);
-  // What is of another kind ends it: its commit must not come before theirs.
+  // One that may not join ends it: its commit must not come before theirs.
   auto end = std::find_if(rest, actions.end(), [&](const Action& action) {
-    return is_commit(action) && std::get<client::Commit>(action).point != into.point;
+    return is_commit(action) && !join(std::get<client::Commit>(action).point, into.point);
   });
   actions.erase(std::remove_if(rest, end, joins), end);
 }
@@ -60,9 +67,8 @@ std::vector<Action> ActionGate::admit(std::vector<Action> actions) {
 std::vector<Action> ActionGate::durable() {
   WA_ASSERT(committing_);
   committing_ = false;
-  under_way_.clear();
-  std::deque<Action> waiting;
-  waiting.swap(held_);
+  under_way_ = {};  // an idle session keeps no memory for it
+  std::vector<Action> waiting = std::exchange(held_, {});
   merge_commits(waiting);
   std::vector<Action> out;
   for (Action& action : waiting) admit_one(std::move(action), out);

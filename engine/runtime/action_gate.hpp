@@ -1,6 +1,5 @@
 #pragma once
 
-#include <deque>
 #include <optional>
 #include <vector>
 
@@ -22,8 +21,9 @@ namespace wa::runtime {
 ///   out early replaces the held ones: an older status never follows a newer one.
 ///
 /// One commit is under way at a time: the next one comes out of durable(). Commits of one kind
-/// (their point) that wait in a row become one, with what stood between them behind it: so a burst
-/// costs a few writes, and no more than `kMostMerged` commits stand or fall together.
+/// (their point) that wait in a row become one, and so do all that a messenger made; what stood
+/// between them comes behind it. So a burst costs a few writes, and no more than `kMostMerged`
+/// commits stand or fall together.
 ///
 /// What is committed and not durable yet can be looked up, since a Load is never held.
 ///
@@ -56,7 +56,7 @@ class ActionGate {
   bool committing_ = false;
   std::vector<Change> under_way_;                          ///< of the commit that came out last
   client::State published_ = client::State::disconnected;  ///< the state that users see
-  std::deque<client::Action> held_;
+  std::vector<client::Action> held_;
 };
 
 }  // namespace wa::runtime

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "engine/messaging/kinds.hpp"
 #include "tests/support/test_support.hpp"
 
 namespace wa::runtime {
@@ -104,6 +105,20 @@ TEST(ActionGateTest, CommitsOfOneKindThatWaitInARowBecomeOne) {
   EXPECT_EQ(names(gate.durable()), (Names{"send 02", "send 03", "commit x"}));
   EXPECT_EQ(names(gate.durable()), (Names{"send 04", "commit d"}));
   EXPECT_EQ(names(gate.durable()), (Names{"send 05"}));
+}
+
+TEST(ActionGateTest, CommitsOfMessagesBecomeOneWhateverMadeThem) {
+  ActionGate gate;
+  EXPECT_EQ(names(gate.admit({commit("a", messaging::kPointReceived), send(1, 1)})),
+            (Names{"commit a"}));
+  EXPECT_EQ(names(gate.admit({commit("b", messaging::kPointAccepted), report(),
+                              commit("c", messaging::kPointEncrypted), send(1, 2),
+                              commit("d", messaging::kPointSent), commit("x", "login"), send(1, 3),
+                              commit("e", messaging::kPointSent)})),
+            (Names{"report"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 01", "commit b c d"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 02", "commit x"}));
+  EXPECT_EQ(names(gate.durable()), (Names{"send 03", "commit e"}));
 }
 
 TEST(ActionGateTest, NotMoreThanSoManyCommitsBecomeOne) {

@@ -163,7 +163,7 @@ void Custody::pass(std::vector<client::Action> actions) {
     if (std::holds_alternative<client::Commit>(action)) {
       std::get<Running>(state_).commit_deadline = now_.mono + config_.store_patience;
     } else if (const auto* publish = std::get_if<client::PublishStatus>(&action)) {
-      shown_ = publish->status;
+      note(publish->status);
     }
     actions_.emplace_back(std::move(action));
   }
@@ -292,8 +292,12 @@ void Custody::show_store_error(std::string_view reason, std::string why) {
 }
 
 void Custody::show(client::Status status, std::string why) {
-  shown_ = status;
+  note(status);
   actions_.push_back(Show{std::move(status), std::move(why)});
+}
+
+void Custody::note(const client::Status& status) {
+  shown_ = {status.reason, status.jid, status.last_close};
 }
 
 /// What stays true without a machine.

@@ -192,6 +192,7 @@ class Custody {
   void show_elsewhere(std::string why);
   void show_store_error(std::string_view reason, std::string why);
   void show(client::Status status, std::string why);
+  void note(const client::Status& status);
   client::Status without_machine() const;
   bool wants_to_run() const;
   bool is_due(std::optional<Instant> deadline) const { return deadline && now_.mono >= *deadline; }
@@ -204,7 +205,13 @@ class Custody {
   std::uint64_t generation_ = 0;  ///< of what is durable, as far as known: it never falls
   std::size_t erasing_ = 0;
   ActionGate gate_;
-  client::Status shown_;
+  /// What is on show and has to be known later.
+  struct Shown {
+    std::string reason;
+    std::string jid;
+    std::optional<client::LastClose> last_close;
+  };
+  Shown shown_;
   // Of the step under way.
   Now now_;
   std::vector<Action> actions_;

@@ -10,10 +10,7 @@ constexpr std::size_t kHeaderBytes = 3;
 void FrameSplitter::feed(ByteSpan bytes) {
   // Dropping what was handed out only here, and only once it is half of the buffer, moves every
   // byte at most once or twice however small the pieces are.
-  if (consumed_ == buffer_.size()) {
-    buffer_.clear();
-    consumed_ = 0;
-  } else if (consumed_ > buffer_.size() / 2) {
+  if (consumed_ > buffer_.size() / 2) {
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(consumed_));
     consumed_ = 0;
   }
@@ -31,8 +28,13 @@ Result<std::optional<Bytes>> FrameSplitter::next() {
                                       std::to_string(max_frame_bytes_)};
   }
   if (waiting.size() - kHeaderBytes < payload_bytes) return std::optional<Bytes>();
+  Bytes payload = to_bytes(waiting.subspan(kHeaderBytes, payload_bytes));
   consumed_ += kHeaderBytes + payload_bytes;
-  return std::optional<Bytes>(to_bytes(waiting.subspan(kHeaderBytes, payload_bytes)));
+  if (consumed_ == buffer_.size()) {
+    buffer_ = Bytes();  // a stream that falls silent keeps no memory for what it had to say
+    consumed_ = 0;
+  }
+  return std::optional<Bytes>(std::move(payload));
 }
 
 void append_frame_header(std::size_t payload_bytes, Bytes& out) {

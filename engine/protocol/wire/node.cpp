@@ -9,6 +9,9 @@
 namespace wa::wire {
 namespace {
 
+/// Most nodes have no more: room for them is taken at once.
+constexpr std::size_t kUsualAttributes = 4;
+
 const Value* find(std::span<const Attribute> attributes, std::string_view key) {
   for (std::size_t i = attributes.size(); i > 0; --i) {
     if (attributes[i - 1].key == key) return &attributes[i - 1].value;
@@ -186,11 +189,13 @@ NodeBuilder NodeBuilder::copy_of(const Node& node) {
 }
 
 NodeBuilder& NodeBuilder::attr(std::string key, std::string value) & {
+  if (attributes_.empty()) attributes_.reserve(kUsualAttributes);
   attributes_.emplace_back(std::move(key), std::move(value));
   return *this;
 }
 
 NodeBuilder& NodeBuilder::attr(std::string key, const Jid& value) & {
+  if (attributes_.empty()) attributes_.reserve(kUsualAttributes);
   attributes_.emplace_back(std::move(key), value);
   return *this;
 }
