@@ -165,25 +165,29 @@ NodeBuilder Tenant::Impl::message_header(const DeviceKey& sender, const DeviceKe
 }
 
 void Tenant::Impl::remember(const SentMessage& message, const DeviceKey& sender) {
-  const auto key = std::pair(message.id, sender.phone_id);
-  const Jid chat = message.recipient.value_or(message.to).without_device();
-  if (!sent_.emplace(key, Sent{sender, chat}).second) return;
-  sent_order_.push_back(key);
+  std::vector<Sent>& of_id = sent_[message.id];
+  for (const Sent& sent : of_id) {
+    if (sent.device.phone_id == sender.phone_id) return;
+  }
+  of_id.push_back({sender, message.recipient.value_or(message.to).without_device()});
+  sent_order_.push_back(message.id);
   if (sent_order_.size() > limits::kMaxRememberedMessages) {
-    sent_.erase(sent_order_.front());
+    const auto oldest = sent_.find(sent_order_.front());
+    oldest->second.erase(oldest->second.begin());
+    if (oldest->second.empty()) sent_.erase(oldest);
     sent_order_.pop_front();
   }
 }
 
-/// Who sent the message with this id: of the account, if it is known; else whoever used it.
+/// Who sent the message with this id: of the account, if it is known; else who used it first.
 const Tenant::Impl::Sent* Tenant::Impl::find_sent(const std::string& id,
                                                   const Phone* account) const {
-  if (account != nullptr) {
-    const auto found = sent_.find({id, account->id});
-    return found == sent_.end() ? nullptr : &found->second;
+  const auto found = sent_.find(id);
+  if (found == sent_.end()) return nullptr;
+  for (const Sent& sent : found->second) {
+    if (account == nullptr || sent.device.phone_id == account->id) return &sent;
   }
-  const auto found = sent_.lower_bound({id, std::string()});
-  return found == sent_.end() || found->first.first != id ? nullptr : &found->second;
+  return nullptr;
 }
 
 }  // namespace wa::mock

@@ -1,5 +1,8 @@
 #include "mockserver/core/phone_log.hpp"
 
+#include <algorithm>
+#include <optional>
+
 namespace wa::mock {
 
 PhoneMessage& PhoneLog::add(PhoneMessage message) {
@@ -20,11 +23,12 @@ PhoneMessage& PhoneLog::add(PhoneMessage message) {
 
 PhoneMessage* PhoneLog::find(const std::string& id, const std::string& from) {
   const auto [begin, end] = places_.equal_range(id);
+  std::optional<std::uint64_t> found;
   for (auto place = begin; place != end; ++place) {
-    PhoneMessage& message = messages_[place->second - first_];
-    if (from.empty() || message.from == from) return &message;
+    if (!from.empty() && messages_[place->second - first_].from != from) continue;
+    found = std::min(place->second, found.value_or(place->second));
   }
-  return nullptr;
+  return found ? &messages_[*found - first_] : nullptr;
 }
 
 }  // namespace wa::mock

@@ -3,6 +3,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <unordered_map>
 
 #include "engine/base/now.hpp"
 
@@ -35,15 +36,15 @@ class PhoneLog {
   explicit PhoneLog(std::size_t most) : most_(most) {}
 
   PhoneMessage& add(PhoneMessage message);
-  /// By id and author (empty: whoever it is). Null when there is none.
+  /// By id and author (empty: whoever it is, the first one). Null when there is none.
   PhoneMessage* find(const std::string& id, const std::string& from = {});
   const std::deque<PhoneMessage>& messages() const { return messages_; }
 
  private:
   std::size_t most_;
   std::deque<PhoneMessage> messages_;
-  std::multimap<std::string, std::uint64_t> places_;  ///< by id
-  std::uint64_t first_ = 0;                           ///< place of the oldest
+  std::unordered_multimap<std::string, std::uint64_t> places_;  ///< by id
+  std::uint64_t first_ = 0;                                     ///< place of the oldest
 };
 
 }  // namespace wa::mock

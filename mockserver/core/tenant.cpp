@@ -108,6 +108,11 @@ std::optional<PhoneInfo> Tenant::phone(std::string_view id_or_number) const {
   return impl_->describe(*phone);
 }
 
+std::string_view Tenant::number_of(const wire::Jid& account) const {
+  const Phone* phone = impl_->accounts.find(account);
+  return phone == nullptr ? std::string_view() : phone->number;
+}
+
 const std::deque<PhoneMessage>* Tenant::messages(std::string_view id_or_number) const {
   return impl_->messages_of(id_or_number);
 }
@@ -314,11 +319,13 @@ void Tenant::Impl::put_on_wire(Peer& peer, const NodeBuilder& node, Now now) {
   std::string type;
   OwedAck owed;
   for (const auto& [key, value] : node.attributes()) {
+    std::string* const wanted = key == "id"            ? &id
+                                : key == "type"        ? &type
+                                : key == "participant" ? &owed.participant
+                                                       : nullptr;
+    if (wanted == nullptr) continue;
     const auto* text = std::get_if<std::string>(&value);
-    const std::string printed = text ? *text : std::get<wire::Jid>(value).to_string();
-    if (key == "id") id = printed;
-    if (key == "type") type = printed;
-    if (key == "participant") owed.participant = printed;
+    *wanted = text ? *text : std::get<wire::Jid>(value).to_string();
   }
   const std::string& tag = node.tag();
   if (tag == "message" || tag == "receipt" || tag == "notification" || tag == "call") {

@@ -231,6 +231,8 @@ class Tenant {
   std::optional<PhoneInfo> phone(std::string_view id_or_number) const;
   /// By its JID.
   std::optional<GroupInfo> group(std::string_view jid) const;
+  /// The number of the account that a JID names, in whatever form; empty: there is no such account.
+  std::string_view number_of(const wire::Jid& account) const;
   /// What the phone has sent and received, oldest first; null when there is no such phone.
   const std::deque<PhoneMessage>* messages(std::string_view id_or_number) const;
   /// A file that a client fetches from the host of its phone's media, by path and query; null when

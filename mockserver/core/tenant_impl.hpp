@@ -3,6 +3,7 @@
 #include <deque>
 #include <set>
 #include <tuple>
+#include <unordered_map>
 
 #include "engine/protocol/noise/certificate.hpp"
 #include "engine/protocol/pairing/qr_text.hpp"
@@ -136,7 +137,7 @@ class Tenant::Impl {
     bool offline_sent = false;                 ///< all of it was, and `<offline/>` behind it
     std::size_t offline_count = 0;             ///< so much of it was sent
     std::optional<std::size_t> offline_batch;  ///< so much of it is wanted at a time
-    std::vector<OwedAck> owed_acks;
+    std::deque<OwedAck> owed_acks;  ///< oldest first
     std::deque<std::string> pings;  ///< ids of ours that nothing answered yet; clients may never
     // Frames held back until the first-frame delay is over.
     bool holding = false;
@@ -247,7 +248,7 @@ class Tenant::Impl {
     std::optional<int> error;
     std::string phash;
   };
-  /// A message that went through here, by id and account.
+  /// A message that went through here. An id stands there once for each account that used it.
   struct Sent {
     DeviceKey device;
     wire::Jid chat;  ///< as the sender calls it, without device
@@ -481,8 +482,8 @@ class Tenant::Impl {
   std::map<std::string, std::uint64_t, std::less<>> latency_draws_;  ///< by record
   std::map<DeviceKey, ConnectionId> online_;  ///< the newest login; it may have ended
   std::deque<std::pair<std::string, wire::NodeBuilder>> to_phones_;  ///< by phone id
-  std::map<std::pair<std::string, std::string>, Sent> sent_;         ///< by message and phone id
-  std::deque<std::pair<std::string, std::string>> sent_order_;
+  std::unordered_map<std::string, std::vector<Sent>> sent_;          ///< by id, oldest first
+  std::deque<std::string> sent_order_;
   std::map<std::string, wire::NodeBuilder> handed_out_;  ///< one-time keys, for `bundle`
   std::map<std::string, Bytes, std::less<>> media_;      ///< by path
   std::deque<std::string> media_order_;

@@ -1,6 +1,9 @@
 #include "scenarios/sim/device.hpp"
 
+#include <algorithm>
+
 #include "engine/base/overloaded.hpp"
+#include "engine/client/records.hpp"
 #include "engine/protocol/pairing/pairing_code.hpp"
 
 namespace wa::sim {
@@ -350,8 +353,13 @@ void Device::commit_done(std::uint32_t incarnation) {
   if (failure) {
     return tell(Custody::CommitEnded{custody_.incarnation(), Error{Errc::environment, *failure}});
   }
-  const bool had_account = has_account();
-  setup_.store->apply(committing_.changes);
+  const bool touches_account =
+      std::ranges::any_of(committing_.changes, [](const client::Change& change) {
+        return std::visit([](const auto& one) { return one.kind == client::kCredentialsKind; },
+                          change);
+      });
+  const bool had_account = touches_account && has_account();
+  setup_.store->apply(std::move(committing_.changes));
   if (had_account && !has_account()) world_.account_gone(*this);
   if (!holds(stage::HoldPhase::after)) commit_durable();
 }
@@ -464,7 +472,7 @@ void Device::settle() {
 }
 
 bool Device::has_account() const {
-  const Bytes* record = setup_.store->find("credentials", "self");
+  const Bytes* record = setup_.store->find(client::kCredentialsKind, client::kCredentialsKey);
   if (!record) return false;
   const auto credentials = client::Credentials::decode(*record);
   return credentials && credentials->account;

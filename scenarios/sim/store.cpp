@@ -39,9 +39,9 @@ void Store::abandon(std::string_view owner, Instant now) {
   if (owner_ == owner) lease_ends_ = now + kLease;
 }
 
-void Store::apply(const std::vector<client::Change>& changes) {
+void Store::apply(std::vector<client::Change> changes) {
   const auto rows = Overloaded{
-      [&](const client::Put& put) { kinds_[put.kind][put.key] = put.bytes; },
+      [&](client::Put& put) { kinds_[put.kind][put.key] = std::move(put.bytes); },
       [&](const client::Erase& erase) {
         const auto kind = kinds_.find(erase.kind);
         if (kind == kinds_.end()) return;
@@ -53,7 +53,7 @@ void Store::apply(const std::vector<client::Change>& changes) {
         if (kind->second.empty()) kinds_.erase(kind);
       },
   };
-  for (const client::Change& change : changes) std::visit(rows, change);
+  for (client::Change& change : changes) std::visit(rows, change);
   ++generation_;
 }
 

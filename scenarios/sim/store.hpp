@@ -53,7 +53,7 @@ class Store {
   /// Grows whenever another owner takes over: what an earlier one remembers is out of date.
   std::uint32_t epoch() const { return epoch_; }
 
-  void apply(const std::vector<client::Change>& changes);
+  void apply(std::vector<client::Change> changes);
   /// Grows with every commit, and never falls but by restore().
   std::uint64_t generation() const { return generation_; }
   /// No records any more.

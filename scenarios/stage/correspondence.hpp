@@ -2,8 +2,8 @@
 
 #include <boost/json/object.hpp>
 #include <deque>
-#include <map>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/messaging/messenger.hpp"
@@ -47,7 +47,7 @@ class Correspondence {
   Result<const Known*> find(const std::string& id) const;
   message::Key key_of(const std::string& id, const Known& known) const;
 
-  std::map<std::string, Known> known_;
+  std::unordered_map<std::string, Known> known_;
   std::deque<std::string> order_;
 };
 

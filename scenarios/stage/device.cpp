@@ -1,5 +1,6 @@
 #include "scenarios/stage/device.hpp"
 
+#include <algorithm>
 #include <array>
 #include <boost/json/serialize.hpp>
 
@@ -265,36 +266,45 @@ std::vector<const Entry*> Device::said(std::string_view kind) const {
   return entries;
 }
 
+/// In the order of their refs.
+std::size_t Device::place_of_sending(Ref ref) const {
+  const auto found = std::ranges::lower_bound(sends_, ref, {}, &Sending::ref);
+  return found != sends_.end() && found->ref == ref
+             ? static_cast<std::size_t>(found - sends_.begin())
+             : sends_.size();
+}
+
 const Sending* Device::sending(Ref ref) const {
-  for (const Sending& sending : sends_) {
-    if (sending.ref == ref) return &sending;
-  }
-  return nullptr;
+  const std::size_t place = place_of_sending(ref);
+  return place < sends_.size() ? &sends_[place] : nullptr;
 }
 
 void Device::follow_sending(const Entry& entry) {
-  const bool answer = entry.kind == "done" || entry.kind == "error";
-  const std::string id = text_of(entry.data, "id");
-  const auto ref = number_of(entry.data, "ref");
-  for (Sending& sending : sends_) {
-    if (sending.ended()) continue;
-    if (!answer) {
-      if (!id.empty() && sending.id == id) return end_sending(sending, entry);
-      continue;
-    }
-    if (!ref || static_cast<Ref>(*ref) != sending.ref) continue;
-    if (entry.kind == "error") return end_sending(sending, entry);
-    sending.state = Sending::State::accepted;
-    sending.id = id;
-    // The server may have been faster than the answer.
-    for (const Entry& earlier : history_) {
-      if (earlier.kind != "sent" && earlier.kind != "send_failed") continue;
-      if (earlier.at >= sending.asked_at && text_of(earlier.data, "id") == id) {
-        end_sending(sending, earlier);
-      }
-    }
+  if (entry.kind == "done" || entry.kind == "error") {
+    const auto ref = number_of(entry.data, "ref");
+    if (ref) on_send_answered(place_of_sending(static_cast<Ref>(*ref)), entry);
     return;
   }
+  const std::string id = text_of(entry.data, "id");
+  if (id.empty()) return;
+  fates_[id] = history_.size();  // where the entry will be
+  const auto open = open_sends_.extract(id);
+  if (open.empty()) return;
+  for (const std::size_t place : open.mapped()) end_sending(sends_[place], entry);
+}
+
+void Device::on_send_answered(std::size_t place, const Entry& entry) {
+  if (place == sends_.size() || sends_[place].ended()) return;
+  Sending& sending = sends_[place];
+  if (entry.kind == "error") return end_sending(sending, entry);
+  sending.state = Sending::State::accepted;
+  sending.id = text_of(entry.data, "id");
+  // The server may have been faster than the answer.
+  const auto fate = fates_.find(sending.id);
+  if (fate != fates_.end() && history_[fate->second].at >= sending.asked_at) {
+    return end_sending(sending, history_[fate->second]);
+  }
+  open_sends_[sending.id].push_back(place);
 }
 
 void Device::end_sending(Sending& sending, const Entry& entry) {

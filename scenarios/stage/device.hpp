@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/base/bytes.hpp"
@@ -256,8 +257,10 @@ class Device {
   Result<void> check_ended(const std::vector<Device*>& devices) const;
   void note(std::string_view what);
   std::vector<const Entry*> said(std::string_view kind) const;
-  /// What the entry says of a message that is being sent.
+  std::size_t place_of_sending(Ref ref) const;
+  /// What the entry, about to join the history, says of a message that is being sent.
   void follow_sending(const Entry& entry);
+  void on_send_answered(std::size_t place, const Entry& entry);
   void end_sending(Sending& sending, const Entry& entry);
 
   std::string engine_;
@@ -279,6 +282,8 @@ class Device {
   QrPicture qr_;
   std::string pairing_code_;
   std::deque<Sending> sends_;
+  std::unordered_map<std::string, std::vector<std::size_t>> open_sends_;  ///< by id: their places
+  std::unordered_map<std::string, std::size_t> fates_;  ///< by id: newest `sent` or `send_failed`
   std::set<std::size_t> taken_;
   std::set<std::int64_t> heard_;  ///< `seq` of messages
 };

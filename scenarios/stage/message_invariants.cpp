@@ -48,6 +48,11 @@ MessageInvariants::MessageKey MessageInvariants::key_of(std::string_view from,
   return server_.account(from) + "/" + std::string(id);
 }
 
+MessageInvariants::Written* MessageInvariants::find_written(const MessageKey& key) {
+  const auto found = written_at_.find(key);
+  return found == written_at_.end() ? nullptr : &written_[found->second];
+}
+
 bool MessageInvariants::has_fault(std::span<const std::string_view> kinds) const {
   return std::ranges::any_of(server_.fault_kinds(), [&](const auto& kind) {
     return std::ranges::find(kinds, kind.second) != kinds.end();
@@ -87,15 +92,15 @@ void MessageInvariants::on_message(const Device& device, const Entry& entry) {
                       std::string(text(entry.data, "from")),
                   entry.at);
   }
-  const auto written = written_.find(key);
-  if (written == written_.end() || written->second.again || heard.unreadable.contains(key)) return;
-  std::uint64_t& latest = heard.places[written->second.phone + " " + written->second.chat];
-  if (written->second.place < latest && !has_fault(kReordering)) {
+  const Written* written = find_written(key);
+  if (!written || written->again || heard.unreadable.contains(key)) return;
+  std::uint64_t& latest = heard.places[written->phone + " " + written->chat];
+  if (written->place < latest && !has_fault(kReordering)) {
     break_("exactly-once-to-app", device.name(),
            "told its application of message " + std::string(id) + " behind a later one of its chat",
            entry.at);
   }
-  latest = std::max(latest, written->second.place);
+  latest = std::max(latest, written->place);
 }
 
 // ---- the server ---------------------------------------------------------------------------------
@@ -136,16 +141,13 @@ void MessageInvariants::on_phone(const mock::TenantEvent& event, Instant at) {
   const std::string id(datum(event, "id"));
   if (what == "sent") {
     if (among(kBetweenDevices, datum(event, "kind"))) return;
-    written_.try_emplace(phone + "/" + id,
-                         Written{id, phone, std::string(datum(event, "chat")), at, ++places_});
+    const auto [place, added] = written_at_.try_emplace(phone + "/" + id, written_.size());
+    if (!added) return;
+    written_.push_back({id, phone, std::string(datum(event, "chat")), at, written_.size() + 1});
   } else if (what == "resent" || what == "refused") {
-    if (const auto found = written_.find(phone + "/" + id); found != written_.end()) {
-      found->second.again = true;
-    }
+    if (Written* written = find_written(phone + "/" + id)) written->again = true;
   } else if (what == "failed") {
-    if (const auto found = written_.find(phone + "/" + id); found != written_.end()) {
-      found->second.failed = true;
-    }
+    if (Written* written = find_written(phone + "/" + id)) written->failed = true;
   } else if (what == "received") {
     read_by_phones_.insert(phone + " " + key_of(datum(event, "from"), id));
   } else if (what == "unreadable" && datum(event, "detail").starts_with("duplicate")) {
@@ -186,7 +188,7 @@ void MessageInvariants::on_stanza(const ServerEntry& entry) {
                   "acknowledged " + id + ", which was not sent to it, or once more than that",
                   entry.at);
   }
-  found->second.pop_front();
+  found->second.erase(found->second.begin());
   if (found->second.empty()) owed.stanzas.erase(found);
 }
 
@@ -196,12 +198,15 @@ void MessageInvariants::check_owed(const Owed& owed, Instant at) {
   if (has_fault(kLosing)) return;
   const Heard& heard = heard_[owed.label];
   if (!heard.connected_since || at - *heard.connected_since < within_) return;
+  std::map<std::string_view, Instant> late;  // one report must not depend on hashes
   for (const auto& [id, wanting] : owed.stanzas) {
-    const auto late = std::ranges::find_if(
-        wanting, [&](const Wanting& one) { return !one.confirmed && at - one.since >= within_; });
-    if (late == wanting.end()) continue;
+    for (const Wanting& one : wanting) {
+      if (!one.confirmed && at - one.since >= within_) late.emplace(id, one.since);
+    }
+  }
+  for (const auto& [id, since] : late) {
     break_("acks-well-formed", owed.label,
-           "has not acknowledged " + id + ", for " + to_text(at - late->since), at);
+           "has not acknowledged " + std::string(id) + ", for " + to_text(at - since), at);
   }
 }
 
@@ -225,11 +230,12 @@ void MessageInvariants::check_written(Instant at) {
     if (heard.jid.empty() || !heard.connected_since || at - *heard.connected_since < within_) {
       continue;
     }
-    for (const auto& [key, written] : written_) {
+    for (const Written& written : written_) {
       const bool for_it =
           server_.is(heard.jid, written.chat) || server_.is(heard.jid, written.phone);
       if (written.failed || !for_it) continue;
       if (written.at < heard.linked_at || at - written.at < within_) continue;
+      const MessageKey key = written.phone + "/" + written.id;
       if (heard.messages.contains(key) || heard.unreadable.contains(key)) continue;
       break_("nothing-lost", label,
              "was not told of message " + written.id + " of phone " + written.phone + ", sent " +

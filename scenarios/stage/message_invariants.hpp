@@ -1,12 +1,13 @@
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <map>
 #include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include "scenarios/stage/device.hpp"
@@ -43,13 +44,13 @@ class MessageInvariants {
     std::string phone;  ///< its number
     std::string chat;
     Instant at;
-    std::uint64_t place = 0;  ///< among all
+    std::uint64_t place = 0;  ///< among all, from 1
     bool failed = false;
     bool again = false;  ///< sent more than once, so it may come late
   };
   /// What the devices of one name have heard.
   struct Heard {
-    std::map<MessageKey, std::optional<std::int64_t>> messages;  ///< with their `seq`
+    std::unordered_map<MessageKey, std::optional<std::int64_t>> messages;  ///< with their `seq`
     std::set<MessageKey> unreadable;
     std::map<std::string, std::uint64_t> places;  ///< the latest, by author and chat
     std::string jid;                              ///< empty while it is not linked
@@ -65,10 +66,12 @@ class MessageInvariants {
   /// A connection: what was sent on it and is not acknowledged.
   struct Owed {
     std::string label;
-    std::map<std::string, std::deque<Wanting>> stanzas;  ///< by id
+    std::unordered_map<std::string, std::vector<Wanting>> stanzas;  ///< by id, oldest first
   };
 
   MessageKey key_of(std::string_view from, std::string_view id) const;
+  /// Null when no phone wrote it.
+  Written* find_written(const MessageKey& key);
   void on_message(const Device& device, const Entry& entry);
   void on_phone(const mock::TenantEvent& event, Instant at);
   void on_stanza(const ServerEntry& entry);
@@ -82,10 +85,10 @@ class MessageInvariants {
   const Break break_;
   std::vector<const Device*> devices_;
   std::map<std::string, Heard, std::less<>> heard_;  ///< by label
-  std::map<MessageKey, Written> written_;
-  std::uint64_t places_ = 0;
+  std::vector<Written> written_;                     ///< in order
+  std::unordered_map<MessageKey, std::size_t> written_at_;
   std::map<mock::ConnectionId, Owed> owed_;
-  std::set<MessageKey> read_by_phones_;  ///< with the phone's number before it
+  std::unordered_set<MessageKey> read_by_phones_;  ///< with the phone's number before it
 };
 
 }  // namespace wa::stage

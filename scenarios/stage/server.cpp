@@ -271,11 +271,9 @@ std::optional<wire::Jid> Server::canonical(std::string_view text) const {
   auto jid = wire::Jid::parse(text);
   if (!jid) return {};
   if (jid->server != wire::kServerLid) return std::move(*jid);
-  const std::string account = jid->without_device().to_string();
-  for (const mock::PhoneInfo& phone : port_.tenant().phones()) {
-    if (phone.lid == account) return wire::Jid(phone.number, wire::kServerPn, jid->device);
-  }
-  return std::move(*jid);
+  const std::string_view number = port_.tenant().number_of(*jid);
+  if (number.empty()) return std::move(*jid);
+  return wire::Jid(std::string(number), wire::kServerPn, jid->device);
 }
 
 std::string Server::account(std::string_view jid) const {
