@@ -15,11 +15,11 @@ device:start()
 phone:scan(device:await_qr())
 device:await("connected", { within = "20s" })
 device:await_message { id = other:send(phone, "0"), within = "20s" }
-local kDeaths = mode == "sim" and 60 or 2
+local kDeaths, kEach = mode == "sim" and 200 or 2, 5  -- a conversation of 2,000 messages
 local sent = {}
 for i = 1, kDeaths do
   device:hold("", i % 2 == 0 and "before" or "after", math.random(1, 6))
-  for j = 1, 3 do
+  for j = 1, kEach do
     other:send(phone, i .. "." .. j)
     pcall(function() sent[#sent + 1] = device:send { to = other, text = "to " .. i .. "." .. j } end)
   end
@@ -28,8 +28,8 @@ for i = 1, kDeaths do
   device:start()
   device:await("connected", { within = "1m" })
 end
-wait_until(function() return #device.inbox >= 1 + 3 * kDeaths end, { within = "2m" })
-expect(#device.inbox):equals(1 + 3 * kDeaths)
+wait_until(function() return #device.inbox >= 1 + kEach * kDeaths end, { within = "2m" })
+expect(#device.inbox):equals(1 + kEach * kDeaths)
 expect(#device.undecryptable):equals(0)
 for _, handle in ipairs(sent) do
   if handle.state ~= "failed" then device:await_sent(handle, { within = "1m" }) end

@@ -9,7 +9,7 @@ scenario {
 local phone  = server:phone { number = "15550100001" }
 local other  = server:phone { number = "15550100002" }
 local device = engine:device "shop-1"
-local kMany  = mode == "sim" and 2000 or 100
+local kMany  = mode == "sim" and 10000 or 100
 device:start()
 phone:scan(device:await_qr())
 device:await("connected", { within = "20s" })
