@@ -137,7 +137,7 @@ class Tenant::Impl {
     bool offline_sent = false;                 ///< all of it was, and `<offline/>` behind it
     std::size_t offline_count = 0;             ///< so much of it was sent
     std::optional<std::size_t> offline_batch;  ///< so much of it is wanted at a time
-    std::deque<OwedAck> owed_acks;  ///< oldest first
+    std::deque<OwedAck> owed_acks;             ///< oldest first
     std::deque<std::string> pings;  ///< ids of ours that nothing answered yet; clients may never
     // Frames held back until the first-frame delay is over.
     bool holding = false;
