@@ -237,11 +237,20 @@ TEST_F(GroupsTest, ARedeliveredGroupMessageIsOneEvent) {
       peer.group_message("A1", kGroup, {peer.key_enc(kGroup), peer.group_enc("one")});
   world.receive(stanza);
   world.receive(stanza);
-  auto renamed = stanza;
-  renamed.set_attr("id", std::string("A2"));
-  world.receive(renamed);
   EXPECT_THAT(world.texts(), ElementsAre("one"));
   EXPECT_THAT(world.sent_with("receipt", "retry"), IsEmpty());
+}
+
+TEST_F(GroupsTest, AMessageUnderAUsedSenderKeyIsAskedForAgain) {
+  auto& peer = world.peer();
+  peer.begin(world.own_bundle());
+  auto stanza = peer.group_message("A1", kGroup, {peer.key_enc(kGroup), peer.group_enc("one")});
+  world.receive(stanza);
+  stanza.set_attr("id", std::string("A2"));
+  world.receive(stanza);
+  EXPECT_THAT(world.texts(), ElementsAre("one"));
+  ASSERT_THAT(world.sent_with("receipt", "retry"), SizeIs(1));
+  EXPECT_EQ(attr(world.sent_with("receipt", "retry")[0], "id"), "A2");
 }
 
 TEST_F(GroupsTest, AKeyForAnotherGroupIsNotTaken) {

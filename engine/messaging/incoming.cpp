@@ -30,6 +30,14 @@ std::optional<int> nack_of(const IncomingMessage& message) {
   return message.encs.back().type == "msmsg" ? kNackNoSecret : kNackUnknownStanza;
 }
 
+std::vector<RecordKey> seen_keys_of(const Peer& author, std::uint16_t device) {
+  std::vector<RecordKey> keys;
+  for (std::string& key : author.keys(device)) {
+    keys.push_back({std::string(kSeenKind), std::move(key)});
+  }
+  return keys;
+}
+
 bool says_nothing(const message::Content& content) {
   const auto* other = std::get_if<message::Other>(&content);
   return other && other->protobuf.empty();
@@ -46,14 +54,24 @@ Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
   if (message.recipient && message.recipient_alias) {
     WA_TRY([[maybe_unused]] const Peer chat, peer_of(*message.recipient, message.recipient_alias));
   }
-  const RecordKey seen_key{std::string(kSeenKind), author.keys(message.author().device).front()};
-  std::vector<RecordKey> keys{seen_key};
+  const std::vector<RecordKey> seen_keys = seen_keys_of(author, message.author().device);
+  std::vector<RecordKey> keys = seen_keys;
   add_session_keys(author, message.author().device, keys);
   WA_TRY_VOID(records_.need(keys));
 
-  WA_TRY(const Bytes* seen_record, records_.read(seen_key));
-  Seen seen = seen_record ? Seen(*seen_record) : Seen();
-  if (seen.has(message.id)) {
+  // What came before the LID was known is remembered under the number alone.
+  Seen seen;  // under the canonical name, which comes first
+  bool had_before = false;
+  bool may_be_forgotten = false;
+  for (const RecordKey& key : seen_keys) {
+    WA_TRY(const Bytes* record, records_.read(key));
+    if (!record) continue;
+    Seen known(*record);
+    had_before = had_before || known.has(message.id);
+    may_be_forgotten = may_be_forgotten || known.is_full();
+    if (&key == &seen_keys.front()) seen = std::move(known);
+  }
+  if (had_before) {
     ++counters_.duplicates;
     // What nobody can read was given up before, and is not delivered the second time either.
     can_be_read(message) ? acknowledge(message, author, false) : refuse(message);
@@ -63,14 +81,14 @@ Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
   // A used key: a message that we have had, if it can have been forgotten since. Else it is another
   // one, whose author has gone back to an older session, and gets it across by sending it again.
   const bool had = reading.refusal && reading.refusal->why == signal::Failure::duplicate &&
-                   message.replayed && seen.is_full();
+                   message.replayed && may_be_forgotten;
   if (reading.refusal && !had) {
     WA_TRY(const bool again, ask_again(message, author, *reading.refusal));
     if (again) return {};
     reading.unreadable = std::string(signal::to_string(reading.refusal->why));
   }
   seen.add(message.id);
-  records_.put(seen_key, seen.encode());
+  records_.put(seen_keys.front(), seen.encode());
   if (had) {
     ++counters_.duplicates;
     acknowledge(message, author, false);

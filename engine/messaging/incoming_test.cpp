@@ -80,6 +80,15 @@ TEST_F(IncomingTest, ARedeliveredMessageIsReceiptedAgainAndNothingElse) {
   EXPECT_EQ(world.messenger->counters().duplicates, 2U);
 }
 
+TEST_F(IncomingTest, AMessageIsRememberedUnderEitherNameOfItsAuthor) {
+  auto& peer = world.peer();
+  const auto enc = peer.enc("hello");
+  world.receive(peer.message_by_number("A1", enc));
+  world.receive(peer.message("A1", enc));  // its LID has become known since
+  EXPECT_THAT(world.texts(), ElementsAre("hello"));
+  EXPECT_THAT(world.sent_with("receipt", "retry"), IsEmpty());
+}
+
 TEST_F(IncomingTest, AMessageUnderAUsedKeyIsAskedForAgain) {
   auto& peer = world.peer();
   world.receive(peer.message("A1", "hello"));

@@ -6,8 +6,9 @@
 namespace wa::messaging {
 
 // Records that are read when they are needed.
-inline constexpr std::string_view kSessionKind = "session";     ///< key: canonical device
-inline constexpr std::string_view kSeenKind = "seen";           ///< key: canonical device
+inline constexpr std::string_view kSessionKind =
+    "session";                                         ///< key: device, canonical when it came
+inline constexpr std::string_view kSeenKind = "seen";  ///< key: device, canonical then
 inline constexpr std::string_view kDevicesKind = "devices";     ///< key: canonical account
 inline constexpr std::string_view kLidOfKind = "lid_of";        ///< key: phone number
 inline constexpr std::string_view kNumberOfKind = "number_of";  ///< key: LID user
@@ -42,7 +43,8 @@ inline constexpr std::string_view kPointTaken = "taken";             ///< events
 /// Whether a commit of this name is a messenger's.
 inline constexpr bool is_point(std::string_view word) {
   return word == kPointReceived || word == kPointAccepted || word == kPointEncrypted ||
-         word == kPointSent || word == kPointLearned || word == kPointTaken;
+         word == kPointSent || word == kPointLearned || word == kPointRolledBack ||
+         word == kPointTaken;
 }
 
 }  // namespace wa::messaging

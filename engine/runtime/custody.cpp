@@ -297,7 +297,7 @@ void Custody::show(client::Status status, std::string why) {
 }
 
 void Custody::note(const client::Status& status) {
-  shown_ = {status.reason, status.jid, status.last_close};
+  shown_ = {status.reason, status.jid, status.last_close, status.owner};
 }
 
 /// What stays true without a machine.

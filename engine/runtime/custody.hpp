@@ -210,6 +210,7 @@ class Custody {
     std::string reason;
     std::string jid;
     std::optional<client::LastClose> last_close;
+    std::string owner;
   };
   Shown shown_;
   // Of the step under way.

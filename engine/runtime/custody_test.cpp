@@ -196,7 +196,7 @@ TEST_P(MessagesTest, NeitherReceiptNorEventComesBeforeItsCommitAndBothComeAfterT
   EXPECT_THAT(received(), IsEmpty()) << "of a machine that is gone";
 
   start();
-  EXPECT_THAT(opened(), ElementsAre("feed start"));
+  EXPECT_THAT(opened(), ElementsAre("answer 2", "feed start"));
   EXPECT_THAT(received(), ElementsAre("commit"));
   EXPECT_THAT(commit_ended({}), ElementsAre("send", "event"));
 }

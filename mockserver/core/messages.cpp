@@ -165,18 +165,21 @@ NodeBuilder Tenant::Impl::message_header(const DeviceKey& sender, const DeviceKe
 }
 
 void Tenant::Impl::remember(const SentMessage& message, const DeviceKey& sender) {
-  std::vector<Sent>& of_id = sent_[message.id];
-  for (const Sent& sent : of_id) {
-    if (sent.device.phone_id == sender.phone_id) return;
+  remember(message.id, {sender, message.recipient.value_or(message.to).without_device()});
+}
+
+void Tenant::Impl::remember(const std::string& id, Sent sent) {
+  std::vector<Sent>& of_id = sent_[id];
+  for (const Sent& earlier : of_id) {
+    if (earlier.device.phone_id == sent.device.phone_id) return;
   }
-  of_id.push_back({sender, message.recipient.value_or(message.to).without_device()});
-  sent_order_.push_back(message.id);
-  if (sent_order_.size() > limits::kMaxRememberedMessages) {
-    const auto oldest = sent_.find(sent_order_.front());
-    oldest->second.erase(oldest->second.begin());
-    if (oldest->second.empty()) sent_.erase(oldest);
-    sent_order_.pop_front();
-  }
+  of_id.push_back(std::move(sent));
+  sent_order_.push_back(id);
+  if (sent_order_.size() <= limits::kMaxRememberedMessages) return;
+  const auto oldest = sent_.find(sent_order_.front());
+  oldest->second.erase(oldest->second.begin());
+  if (oldest->second.empty()) sent_.erase(oldest);
+  sent_order_.pop_front();
 }
 
 /// Who sent the message with this id: of the account, if it is known; else who used it first.

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <string_view>
+#include <unordered_map>
 
 #include "mockserver/core/legible.hpp"
 #include "mockserver/core/saved_member.hpp"
@@ -23,9 +25,12 @@ json::array Tenant::Impl::save_sent() const {
   json::array saved;
   const std::size_t passed_over =
       sent_order_.size() - std::min(sent_order_.size(), kMostSavedSenders);
-  for (std::size_t i = passed_over; i < sent_order_.size(); ++i) {
-    const Sent& sent = sent_.at(sent_order_[i]);
-    saved.push_back(json::object{{"id", legible(sent_order_[i].first)},
+  std::unordered_map<std::string_view, std::size_t> seen;  // so many accounts that used the id
+  for (std::size_t i = 0; i < sent_order_.size(); ++i) {
+    const std::string& id = sent_order_[i];
+    const Sent& sent = sent_.at(id)[seen[id]++];
+    if (i < passed_over) continue;
+    saved.push_back(json::object{{"id", legible(id)},
                                  {"account", sent.device.phone_id},
                                  {"device", sent.device.device},
                                  {"chat", legible(sent.chat.to_string())}});
@@ -46,8 +51,7 @@ Result<void> Tenant::Impl::load_sent(const json::array& saved) {
     sent.device.device = static_cast<std::uint16_t>(device);
     WA_TRY(const std::string chat, SavedMember(object, "chat").text());
     WA_TRY(sent.chat, wire::Jid::parse(chat));
-    const std::pair key(id, sent.device.phone_id);
-    if (sent_.emplace(key, std::move(sent)).second) sent_order_.push_back(key);
+    remember(id, std::move(sent));
   }
   return {};
 }

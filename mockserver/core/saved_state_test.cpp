@@ -116,7 +116,9 @@ TEST_F(SavedStateTest, NamesAndContactsStay) {
   const DeviceKeys more(later.random());
   (void)link_device(later, more, "15550100001");
   const auto notices = with_tag(*ben, "notification");
-  ASSERT_EQ(notices.size(), 1u);
+  ASSERT_EQ(notices.size(), 2u) << "under each of her names";
+  EXPECT_EQ(notices[0].root().jid("from")->server, wire::kServerPn);
+  EXPECT_EQ(notices[1].root().jid("from")->server, wire::kServerLid);
   EXPECT_EQ(notices[0].root().attr("type"), "devices");
   EXPECT_NE(notices[0].root().attr("id"), "1") << "numbers go on";
   const auto anna = log_in(later, anna_);

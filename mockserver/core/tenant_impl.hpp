@@ -263,6 +263,8 @@ class Tenant::Impl {
                                    const Phone& chat, const SentMessage& message,
                                    const wire::Node& node, Now now);
   void remember(const SentMessage& message, const DeviceKey& sender);
+  /// Only what an account uses an id for first counts.
+  void remember(const std::string& id, Sent sent);
   const Sent* find_sent(const std::string& id, const Phone* account) const;
 
   // saved_state.cpp

@@ -280,11 +280,6 @@ const Sending* Device::sending(Ref ref) const {
 }
 
 void Device::follow_sending(const Entry& entry) {
-  if (entry.kind == "done" || entry.kind == "error") {
-    const auto ref = number_of(entry.data, "ref");
-    if (ref) on_send_answered(place_of_sending(static_cast<Ref>(*ref)), entry);
-    return;
-  }
   const std::string id = text_of(entry.data, "id");
   if (id.empty()) return;
   fates_[id] = history_.size();  // where the entry will be
@@ -352,12 +347,8 @@ Result<void> Device::damage_stored(const Damage& damage, const std::vector<Devic
 }
 
 const Entry* Device::answer(Ref ref) const {
-  for (auto entry = history_.rbegin(); entry != history_.rend(); ++entry) {
-    if (entry->kind != "done" && entry->kind != "error") continue;
-    const json::value* given = entry->data.if_contains("ref");
-    if (given && given->is_number() && given->to_number<Ref>() == ref) return &*entry;
-  }
-  return nullptr;
+  const auto found = answers_.find(ref);
+  return found == answers_.end() ? nullptr : &history_[found->second];
 }
 
 void Device::push(Entry entry) {
@@ -401,8 +392,12 @@ void Device::push(Entry entry) {
   } else if (entry.kind == "message") {
     const auto seq = number_of(entry.data, "seq");
     if (seq && !heard_.insert(*seq).second) entry.kind = "repeated";
-  } else if (!sends_.empty() && (entry.kind == "done" || entry.kind == "error" ||
-                                 entry.kind == "sent" || entry.kind == "send_failed")) {
+  } else if (entry.kind == "done" || entry.kind == "error") {
+    if (const auto ref = number_of(entry.data, "ref")) {
+      answers_[static_cast<Ref>(*ref)] = history_.size();  // where the entry will be
+      on_send_answered(place_of_sending(static_cast<Ref>(*ref)), entry);
+    }
+  } else if (entry.kind == "sent" || entry.kind == "send_failed") {
     follow_sending(entry);
   }
   Bytes& canonical = trace_.open(entry.at, trace_actor_, TraceKind::device_entry);

@@ -258,7 +258,7 @@ class Device {
   void note(std::string_view what);
   std::vector<const Entry*> said(std::string_view kind) const;
   std::size_t place_of_sending(Ref ref) const;
-  /// What the entry, about to join the history, says of a message that is being sent.
+  /// What the entry, about to join the history, says of a message that was sent.
   void follow_sending(const Entry& entry);
   void on_send_answered(std::size_t place, const Entry& entry);
   void end_sending(Sending& sending, const Entry& entry);
@@ -271,6 +271,7 @@ class Device {
   Ref next_ref_ = 1;
   std::vector<Asked> asked_;
   std::vector<Entry> history_;
+  std::unordered_map<Ref, std::size_t> answers_;  ///< the newest to each command: its place
   std::size_t cursor_ = 0;
   std::optional<std::size_t> started_at_;
   bool runs_ = false;
