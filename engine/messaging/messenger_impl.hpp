@@ -376,8 +376,8 @@ class Messenger::Impl {
 
   std::map<std::string, Outgoing> outbox_;
   std::set<std::pair<Instant, std::string>> outbox_deadlines_;  ///< by id
-  std::map<std::uint64_t, AppEvent> events_;  ///< not taken
-  std::set<std::uint64_t> taken_;             ///< not erased yet
+  std::map<std::uint64_t, AppEvent> events_;                    ///< not taken
+  std::set<std::uint64_t> taken_;                               ///< not erased yet
   std::optional<Instant> erase_taken_at_;
   std::vector<ReadRequested> reads_;  ///< wait for a stream
 
