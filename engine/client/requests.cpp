@@ -24,18 +24,19 @@ std::optional<Requests::Request> Requests::take(std::string_view id) {
   const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), number);
   if (error != std::errc() || end != id.data() + id.size()) return std::nullopt;
   const auto found = std::ranges::find(waiting_, number, &Waiting::number);
-  if (found == waiting_.end()) return std::nullopt;
-  const Request request = found->request;
-  waiting_.erase(found);
-  return request;
+  return found == waiting_.end() ? std::nullopt : std::optional(remove(found));
 }
 
 std::optional<Requests::Request> Requests::take_expired(Instant now) {
   const auto found =
       std::ranges::find_if(waiting_, [&](const Waiting& one) { return one.deadline <= now; });
-  if (found == waiting_.end()) return std::nullopt;
-  const Request request = found->request;
-  waiting_.erase(found);
+  return found == waiting_.end() ? std::nullopt : std::optional(remove(found));
+}
+
+Requests::Request Requests::remove(std::vector<Waiting>::iterator place) {
+  const Request request = place->request;
+  waiting_.erase(place);
+  if (waiting_.empty()) waiting_ = std::vector<Waiting>();  // an idle stream keeps no memory for it
   return request;
 }
 

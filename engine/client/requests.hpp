@@ -57,6 +57,8 @@ class Requests {
     Request request;
     Instant deadline;
   };
+  Request remove(std::vector<Waiting>::iterator place);
+
   std::string prefix_;
   std::uint64_t next_number_ = 1;
   std::vector<Waiting> waiting_;

@@ -41,8 +41,8 @@ std::string_view word_for(Stream::Failure failure) {
 
 // ---- the outside ----------------------------------------------------------------------------
 
-Session::Session(Config config, Stored stored, Random& random)
-    : impl_(std::make_unique<Impl>(std::move(config), std::move(stored), random)) {}
+Session::Session(const Config& config, Stored stored, Random& random)
+    : impl_(std::make_unique<Impl>(config, std::move(stored), random)) {}
 Session::~Session() = default;
 Session::Session(Session&&) noexcept = default;
 Session& Session::operator=(Session&&) noexcept = default;
@@ -65,9 +65,10 @@ const Session::Counters& Session::counters() const {
 
 // ---- one step -------------------------------------------------------------------------------
 
-Session::Impl::Impl(Config config, Stored stored, Random& random)
-    : config_(std::move(config)),
+Session::Impl::Impl(const Config& config, Stored stored, Random& random)
+    : config_(config),
       random_(random),
+      version_(config.version),
       reconnect_(reconnect_config(config_.timings)),
       errand_backoff_(reconnect_config(config_.timings)) {
   last_attempt_id_ = stored.last_attempt_id();
@@ -190,8 +191,8 @@ void Session::Impl::on(const StopRequested&) {
 }
 
 void Session::Impl::on(const VersionChanged& event) {
-  if (config_.version == event.version) return;
-  config_.version = event.version;
+  if (version_ == event.version) return;
+  version_ = event.version;
   if (status_.state == State::client_outdated) on(StartRequested{});
 }
 
@@ -363,11 +364,11 @@ Bytes Session::Impl::client_payload() const {
     const auto username = login_username(jid);
     WA_ASSERT(username);  // was checked before it was stored
     return pairing::encode_login(
-        {.version = config_.version, .username = *username, .device = jid.device, .passive = true});
+        {.version = version_, .username = *username, .device = jid.device, .passive = true});
   }
   const Credentials& own = *credentials_;
   constexpr std::uint32_t kChrome = 1;
-  return pairing::encode_registration({.version = config_.version,
+  return pairing::encode_registration({.version = version_,
                                        .registration_id = own.registration_id,
                                        .identity = own.identity.public_key,
                                        .signed_pre_key_id = own.signed_pre_key.id,

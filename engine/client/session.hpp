@@ -21,9 +21,10 @@ namespace wa::client {
 /// Source: docs/protocol/pairing.md, docs/protocol/connection.md.
 class Session {
  public:
-  /// `random` must outlive the session. What is stored may want something done at once: look at
-  /// `next_deadline()` before anything else has happened.
-  Session(Config config, Stored stored, Random& random);
+  /// `config` and `random` must outlive the session. What is stored may want something done at
+  /// once: look at `next_deadline()` before anything else has happened.
+  Session(const Config& config, Stored stored, Random& random);
+  Session(Config&&, Stored, Random&) = delete;
   ~Session();
   Session(Session&&) noexcept;
   Session& operator=(Session&&) noexcept;

@@ -22,7 +22,7 @@ namespace wa::client {
 
 class Session::Impl {
  public:
-  Impl(Config config, Stored stored, Random& random);
+  Impl(const Config& config, Stored stored, Random& random);
 
   std::vector<Action> step(const Event& event, Now now);
   std::optional<Instant> next_deadline() const;
@@ -223,8 +223,9 @@ class Session::Impl {
     bool then_start = false;  ///< somebody wants to begin anew behind it
   };
 
-  Config config_;
+  const Config& config_;
   Random& random_;
+  pairing::AppVersion version_;
   std::optional<Credentials> credentials_;
   Status status_;
   Status published_;

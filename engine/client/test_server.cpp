@@ -149,11 +149,12 @@ Config with_root(Config config, const crypto::KeyPair& root) {
 
 }  // namespace
 
-World::World(Config config, Stored stored, std::uint64_t seed)
+World::World(Config asked, Stored stored, std::uint64_t seed)
     : random(seed, "world"),
       root(crypto::generate_key_pair(random)),
       now(time_at(kStart)),
-      session(with_root(std::move(config), root), std::move(stored), random),
+      config(with_root(std::move(asked), root)),
+      session(config, std::move(stored), random),
       intermediate_(crypto::generate_key_pair(random)),
       static_key_(crypto::generate_key_pair(random)),
       account_(crypto::generate_key_pair(random)) {}

@@ -62,7 +62,7 @@ class ServerStream {
 /// One session, its store, its sockets and its server, in virtual time.
 class World {
  public:
-  explicit World(Config config = default_config(), Stored stored = {}, std::uint64_t seed = 1);
+  explicit World(Config asked = default_config(), Stored stored = {}, std::uint64_t seed = 1);
   static Config default_config();
 
   // ---- what the server and the network do ----
@@ -128,6 +128,7 @@ class World {
   SeededRandom random;
   crypto::KeyPair root;
   Now now;
+  const Config config;
   Session session;
   StoredRecords store;
   /// Nothing is left that belongs to an account.

@@ -18,8 +18,6 @@ constexpr auto kCloseTime = std::chrono::seconds(2);
 /// Room for one read: little while idle, more as a message grows, never as much as it announces.
 constexpr std::size_t kSmallRead = 512;
 constexpr std::size_t kLargeRead = 64 * 1024;
-/// A receive buffer above this is given back after its message.
-constexpr std::size_t kKeptBuffer = 4096;
 
 std::string describe(error_code ec) {
   if (ec == asio::error::eof) return "end of file";
@@ -109,7 +107,8 @@ class WebSocket::Impl : public std::enable_shared_from_this<Impl> {
       const ByteSpan message = ByteSpan(incoming_).first(received_);
       if (!silent_ && events_.on_message) events_.on_message(message);
       received_ = 0;
-      if (incoming_.size() > kKeptBuffer) incoming_ = Bytes();
+      // An idle socket keeps no memory for what a long message took.
+      if (incoming_.size() > kSmallRead) incoming_ = Bytes();
     }
     if (phase_ == Phase::open && !reading_stopped_) read();
   }

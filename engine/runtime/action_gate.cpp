@@ -67,7 +67,7 @@ std::vector<Action> ActionGate::admit(std::vector<Action> actions) {
 std::vector<Action> ActionGate::durable() {
   WA_ASSERT(committing_);
   committing_ = false;
-  under_way_ = {};  // an idle session keeps no memory for it
+  under_way_ = std::vector<Change>();  // an idle session keeps no memory for it
   std::vector<Action> waiting = std::exchange(held_, {});
   merge_commits(waiting);
   std::vector<Action> out;
