@@ -115,6 +115,30 @@ class Canonical {
     }
   }
 
+  void event(const messaging::AppEvent::What& what) {
+    using namespace messaging;
+    if (is_stored(what)) return bytes(encode(what));
+    number(static_cast<std::int64_t>(what.index()));
+    const auto rows = Overloaded{
+        [this](const SendAccepted& accepted) { text(accepted.id); },
+        [this](const GroupChanged& changed) {
+          text(changed.group.to_string());
+          count(changed.refused.size());
+        },
+        [this](const GroupFailed& failed) { text(failed.reason); },
+        [this](const PresenceSeen& seen) {
+          text(seen.account.to_string());
+          number(seen.available);
+        },
+        [this](const TypingSeen& seen) {
+          text(seen.chat.to_string());
+          number(static_cast<int>(seen.typing));
+        },
+        [](const auto&) { WA_UNREACHABLE("it is stored"); },
+    };
+    std::visit(rows, what);
+  }
+
  private:
   Bytes& out_;
 };
@@ -167,11 +191,7 @@ void append_canonical(const Action& action, Bytes& out) {
                  [&](const PublishStatus& publish) { canonical.status(publish.status); },
                  [&](const PublishEvent& publish) {
                    canonical.number(static_cast<std::int64_t>(publish.event.seq));
-                   const auto& what = publish.event.what;
-                   if (const auto* accepted = std::get_if<messaging::SendAccepted>(&what)) {
-                     return canonical.text(accepted->id);  // it is never stored
-                   }
-                   canonical.bytes(messaging::encode(what));
+                   canonical.event(publish.event.what);
                  },
                  [&](const Report& report) {
                    canonical.number(static_cast<int>(report.level));

@@ -84,18 +84,23 @@ struct Computed {
   ComputeValue value;
 };
 // Of messages; engine/messaging/messenger.hpp says what they mean. A device that is not paired
-// fails every SendRequested.
+// fails every SendRequested and GroupRequested.
+using messaging::AvailabilityChanged;
 using messaging::EventTaken;
+using messaging::GroupRequested;
 using messaging::Loaded;
+using messaging::PresenceWanted;
 using messaging::ReadRequested;
 using messaging::SendRequested;
 using messaging::TrustRequested;
+using messaging::TypingShown;
 struct DeadlineReached {};
 
-using Event = std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
-                           DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived,
-                           SocketClosed, Computed, Loaded, SendRequested, ReadRequested,
-                           TrustRequested, EventTaken, DeadlineReached>;
+using Event =
+    std::variant<StartRequested, PairingCodeRequested, StopRequested, LogoutRequested,
+                 DeleteRequested, VersionChanged, Dialed, DialFailed, BytesReceived, SocketClosed,
+                 Computed, Loaded, SendRequested, ReadRequested, TrustRequested, GroupRequested,
+                 AvailabilityChanged, PresenceWanted, TypingShown, EventTaken, DeadlineReached>;
 
 // ---- actions: what the shell must do, in order ----------------------------------------------
 

@@ -152,6 +152,7 @@ class Session::Impl {
     std::optional<crypto::KeyPair> signed_pre_key(std::uint32_t id) const override;
     const wire::Jid& jid() const override;
     const wire::Jid& lid() const override;
+    const std::string& push_name() const override;
     ByteSpan signed_device_identity() const override;
     signal::PreKeyBundle::OneTime make_pre_key(Random& random,
                                                std::vector<Change>& changes) override;
@@ -171,8 +172,12 @@ class Session::Impl {
   Now corrected_now() const { return {now_.mono, server_time()}; }
   void perform(messaging::Action action);
   void on(const SendRequested& request);
-  void on(const ReadRequested& request);
-  void on(const TrustRequested& request);
+  void on(const ReadRequested& request) { tell_messenger(request); }
+  void on(const TrustRequested& request) { tell_messenger(request); }
+  void on(const GroupRequested& request);
+  void on(const AvailabilityChanged& event) { tell_messenger(event); }
+  void on(const PresenceWanted& event) { tell_messenger(event); }
+  void on(const TypingShown& event) { tell_messenger(event); }
   void on(const EventTaken& taken);
   void on(const Loaded& loaded);
   void refuse_send(const SendRequested& request);

@@ -28,6 +28,9 @@ const wire::Jid& Session::Impl::MessengerKeys::jid() const {
 const wire::Jid& Session::Impl::MessengerKeys::lid() const {
   return own().account->lid;
 }
+const std::string& Session::Impl::MessengerKeys::push_name() const {
+  return own().account->push_name;
+}
 ByteSpan Session::Impl::MessengerKeys::signed_device_identity() const {
   return own().account->signed_identity;
 }
@@ -104,18 +107,17 @@ void Session::Impl::on(const messaging::SendRequested& request) {
   if (!messenger_) return refuse_send(request);
   tell_messenger(request);
 }
-void Session::Impl::on(const messaging::ReadRequested& request) {
-  tell_messenger(request);
-}
-void Session::Impl::on(const messaging::TrustRequested& request) {
-  tell_messenger(request);
-}
 void Session::Impl::on(const messaging::EventTaken& taken) {
   if (messenger_) return tell_messenger(taken);
   const std::string key = std::to_string(taken.seq);
   if (left_over_.events.erase(key) == 0) return;
   actions_.push_back(
       Commit{{Erase{std::string(messaging::kEventKind), key}}, messaging::kPointTaken});
+}
+void Session::Impl::on(const messaging::GroupRequested& request) {
+  if (messenger_) return tell_messenger(request);
+  messaging::GroupFailed failed{request.group, "not_paired", {}};
+  actions_.push_back(PublishEvent{{.seq = 0, .what = std::move(failed), .ref = request.ref}});
 }
 void Session::Impl::on(const messaging::Loaded& loaded) {
   if (loaded.load_id >= kOwnLoads) {

@@ -9,8 +9,9 @@
 #include "engine/protocol/message/content.hpp"
 #include "engine/protocol/wire/jid.hpp"
 
-/// What the application is told. Each event but SendAccepted is stored until the application has
-/// taken it, and published again at every start until then, under the same number.
+/// What the application is told. An event is stored until the application has taken it, and
+/// published again at every start until then, under the same number. Not stored: answers
+/// (SendAccepted, GroupChanged, GroupFailed) and what is worth nothing later (presence).
 namespace wa::messaging {
 
 /// Where a message stands.
@@ -55,7 +56,7 @@ struct ReceiptReceived {
   bool operator==(const ReceiptReceived&) const = default;
 };
 
-/// A message is durable here, and will be sent or reported as failed. Not stored.
+/// A message is durable here, and will be sent or reported as failed.
 struct SendAccepted {
   std::string id;
   bool operator==(const SendAccepted&) const = default;
@@ -95,10 +96,46 @@ struct RollbackSuspected {
   std::string evidence;
   bool operator==(const RollbackSuspected&) const = default;
 };
+/// A group was made or changed, but for those whom the server refused.
+struct GroupChanged {
+  struct Refused {
+    wire::Jid member;
+    int code = 0;  ///< the server's
+    bool operator==(const Refused&) const = default;
+  };
+  wire::Jid group;
+  std::vector<Refused> refused;
+  bool operator==(const GroupChanged&) const = default;
+};
+/// It was not. `reason`: `refused` (by the server, with `code`), `timed_out`, `connection_lost`
+/// (nobody knows), `not_connected`, `not_paired`, `unsupported` (no such group or member can be).
+struct GroupFailed {
+  wire::Jid group;  ///< without a server: a new one
+  std::string reason;
+  std::optional<int> code;
+  bool operator==(const GroupFailed&) const = default;
+};
+
+/// An account is there, or no longer.
+struct PresenceSeen {
+  wire::Jid account;  ///< without device, as it was asked for
+  bool available = false;
+  std::optional<UnixMillis> last_seen;  ///< as far as the account lets others know
+  bool operator==(const PresenceSeen&) const = default;
+};
+enum class Typing : std::uint8_t { composing, recording, paused };
+/// Somebody writes in a chat, or pauses.
+struct TypingSeen {
+  wire::Jid chat;    ///< without device
+  wire::Jid sender;  ///< the same as the chat, unless that is a group
+  Typing typing = Typing::composing;
+  bool operator==(const TypingSeen&) const = default;
+};
 
 struct AppEvent {
   using What = std::variant<MessageReceived, MessageUnreadable, ReceiptReceived, SendAccepted,
-                            MessageSent, SendFailed, IdentityChanged, RollbackSuspected>;
+                            MessageSent, SendFailed, IdentityChanged, RollbackSuspected,
+                            GroupChanged, GroupFailed, PresenceSeen, TypingSeen>;
   std::uint64_t seq = 0;  ///< 0: not stored, and not to be taken
   What what;
   /// Of the SendRequested that it answers, if that was asked for in this life of the process.

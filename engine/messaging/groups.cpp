@@ -38,7 +38,10 @@ NodeBuilder Messenger::Impl::group_query(const Jid& group) {
 
 Attempt<void> Messenger::Impl::handle(const GroupArrived& arrived, Work&) {
   if (!arrived.answer) return {};
-  const GroupAnswer& answer = *arrived.answer;
+  return learn_group(*arrived.answer);
+}
+
+Attempt<void> Messenger::Impl::learn_group(const GroupAnswer& answer) {
   std::vector<RecordKey> names;
   for (const GroupAnswer::Member& member : answer.members) {
     add_name_keys(member.jid, names);

@@ -32,7 +32,9 @@ Messenger::Messenger(Messenger&&) noexcept = default;
 Messenger& Messenger::operator=(Messenger&&) noexcept = default;
 
 bool Messenger::handles(const wire::Node& stanza) {
-  if (stanza.tag == "message" || stanza.tag == "receipt") return true;
+  for (const std::string_view tag : {"message", "receipt", "presence", "chatstate"}) {
+    if (stanza.tag == tag) return true;
+  }
   if (stanza.tag == "ack") return stanza.attr("class") == "message";
   return stanza.tag == "notification" && IncomingNotice::read(stanza);
 }
@@ -127,6 +129,7 @@ Messenger::Residency Messenger::Impl::residency() const {
 
 void Messenger::Impl::on(const StreamReady&) {
   streaming_ = true;
+  resume_presence();
   transmit_all();
   for (const ReadRequested& request : std::exchange(reads_, {})) say_read(request);
 }
@@ -135,13 +138,15 @@ void Messenger::Impl::on(const StreamEnded&) {
   streaming_ = false;
   if (!taken_.empty()) erase_taken_now();
   queries_.clear();
+  give_up_group_requests();
   fetches_.clear();
   sleeping_.clear();
   for (auto& [id, outgoing] : outbox_) outgoing.under_way = false;
   // Stanzas come again, and the outbox is sent again. What the application asked for stays.
   const auto comes_again = [](const Work& work) {
     return !std::holds_alternative<SendRequested>(work.job) &&
-           !std::holds_alternative<TrustRequested>(work.job);
+           !std::holds_alternative<TrustRequested>(work.job) &&
+           !std::holds_alternative<GroupSettled>(work.job);
   };
   std::erase_if(door_, [&](const Arrival& arrival) { return comes_again(arrival.work); });
   for (auto lane = lanes_.begin(); lane != lanes_.end();) {
@@ -165,6 +170,8 @@ void Messenger::Impl::on(const StanzaReceived& event) {
     if (const auto ack = IncomingAck::read(stanza)) on_ack(*ack);
     return;
   }
+  if (stanza.tag == "presence") return on_presence(stanza);
+  if (stanza.tag == "chatstate") return on_chatstate(stanza);
   if (stanza.tag == "message") {
     if (auto message = IncomingMessage::read(stanza)) {
       const bool ours = is_ours(message->author());
@@ -194,6 +201,9 @@ void Messenger::Impl::on(const StanzaReceived& event) {
 }
 
 void Messenger::Impl::on(const Answered& event) {
+  if (auto wanted = group_requests_.extract(event.query_id)) {
+    return on_group_answer(std::move(wanted.mapped()), event);
+  }
   const auto query = queries_.extract(event.query_id);
   if (query.empty()) return;
   const bool accepted = event.answer && event.answer->attr("type") == "result";
@@ -369,6 +379,7 @@ std::string_view Messenger::Impl::point_of(const Job& job) {
       [](const KeyGiven&) { return kPointSent; },
       [](const DevicesArrived&) { return kPointLearned; },
       [](const GroupArrived&) { return kPointLearned; },
+      [](const GroupSettled&) { return kPointLearned; },
       [](const auto&) { return kPointReceived; },
   };
   return std::visit(rows, job);

@@ -43,13 +43,34 @@ struct ReadRequested {
   std::optional<wire::Jid> sender;  ///< in groups
   std::vector<std::string> ids;
 };
-/// Whether this device is shown as available. Its receipts say "inactive" otherwise.
+/// A group is to be made, or its members changed. Answered with GroupChanged or GroupFailed; not
+/// kept: without a stream it fails.
+struct GroupRequested {
+  enum class What : std::uint8_t { create, add, remove };
+  std::uint64_t ref = 0;
+  What what = What::create;
+  wire::Jid group = {};                 ///< that is changed
+  std::string subject = {};             ///< of a new one
+  std::vector<wire::Jid> members = {};  ///< accounts, beside our own
+};
+/// Whether the user is there. It is said on this stream and on those that follow; receipts say
+/// "inactive" while nobody is.
 struct AvailabilityChanged {
   bool available = false;
 };
 /// Whoever has the account now is to be believed: its new keys are accepted.
 struct TrustRequested {
   wire::Jid account;
+};
+/// The user wants to know when an account comes and goes: PresenceSeen tells. It is asked for on
+/// this stream and on those that follow.
+struct PresenceWanted {
+  wire::Jid of;
+};
+/// The user writes in a chat, or pauses. Said now or never.
+struct TypingShown {
+  wire::Jid chat;
+  Typing typing = Typing::composing;
 };
 /// What a Load asked for, in its order; empty: there is no such record.
 struct Loaded {
@@ -66,9 +87,10 @@ struct StoreIsOld {
   std::string evidence;
 };
 
-using Event = std::variant<StreamReady, StreamEnded, StanzaReceived, Answered, SendRequested,
-                           ReadRequested, AvailabilityChanged, Loaded, EventTaken, DeadlineReached,
-                           StoreIsOld, TrustRequested>;
+using Event =
+    std::variant<StreamReady, StreamEnded, StanzaReceived, Answered, SendRequested, ReadRequested,
+                 TrustRequested, GroupRequested, AvailabilityChanged, PresenceWanted, TypingShown,
+                 Loaded, EventTaken, DeadlineReached, StoreIsOld>;
 
 // ---- actions: what the session must do, in order --------------------------------------------
 
@@ -103,8 +125,8 @@ struct Report {
 };
 using Action = std::variant<SendStanza, Query, Commit, Load, Publish, RenewPreKeys, Report>;
 
-/// Everything that a device says and hears once it is logged in: messages, receipts, retries, and
-/// what they need (devices of accounts, sessions, pre-keys).
+/// Everything that a device says and hears once it is logged in: messages, receipts, retries,
+/// groups, presence, and what they need (devices of accounts, sessions, pre-keys).
 ///
 ///   stanza ▸ door ▸ lane of its chat ▸ handler ──Blocked──▶ Load, Query … Loaded, Answered ▸ again
 ///                                         └────end──▶ Commit, then SendStanza and Publish
@@ -120,7 +142,8 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, RenewPreKe
 /// noticed, a new era begins (signal::Session::enter_era), and the application is told.
 ///
 /// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
-/// bundles.cpp, retries.cpp, receipts.cpp. Source: docs/protocol/delivery.md.
+/// bundles.cpp, retries.cpp, receipts.cpp, groups.cpp, group_changes.cpp, presence.cpp.
+/// Source: docs/protocol/delivery.md.
 class Messenger {
  public:
   struct Policy {

@@ -17,7 +17,7 @@
 
 /// The inside of Messenger, by file: messenger.cpp (steps, door, lanes, commits, names),
 /// sessions.cpp, identities.cpp, incoming.cpp, receipts.cpp, retries.cpp, outgoing.cpp, groups.cpp,
-/// devices.cpp, bundles.cpp.
+/// group_changes.cpp, presence.cpp, devices.cpp, bundles.cpp.
 namespace wa::messaging {
 
 class Messenger::Impl {
@@ -67,9 +67,14 @@ class Messenger::Impl {
     std::uint32_t key_id = 0;
     std::set<std::string> holders;
   };
+  /// The server has done what was wanted of a group.
+  struct GroupSettled {
+    GroupRequested request;
+    GroupVerdict verdict;
+  };
   using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
                            TrustRequested, Transmission, Completion, KeyGiven, DevicesArrived,
-                           GroupArrived>;
+                           GroupArrived, GroupSettled>;
   struct Work {
     Job job;
     /// What was asked for in its name, and what came; of devices a record tells.
@@ -96,7 +101,10 @@ class Messenger::Impl {
   void on(const SendRequested& event);
   void on(const ReadRequested& event);
   void on(const TrustRequested& event);
-  void on(const AvailabilityChanged& event) { available_ = event.available; }
+  void on(const GroupRequested& request);
+  void on(const AvailabilityChanged& event);
+  void on(const PresenceWanted& event);
+  void on(const TypingShown& event);
   void on(const Loaded& event);
   void on(const EventTaken& event);
   void on(const DeadlineReached&);
@@ -314,6 +322,7 @@ class Messenger::Impl {
   };
   static wire::NodeBuilder group_query(const wire::Jid& group);
   Attempt<void> handle(const GroupArrived& arrived, Work&);
+  Attempt<void> learn_group(const GroupAnswer& answer);
   Attempt<void> handle(const KeyGiven& given, Work&);
   Attempt<std::optional<Group>> group_of(const wire::Jid& jid, const Work& work);
   void forget_group(const wire::Jid& group);
@@ -331,6 +340,18 @@ class Messenger::Impl {
   Attempt<void> read_group_message(const wire::Jid& group, const Peer& author, std::uint16_t device,
                                    ByteSpan body, Reading& reading);
 
+  // ---- group_changes.cpp ----
+  void refuse(const GroupRequested& request, std::string reason, std::optional<int> code = {});
+  void give_up_group_requests();
+  void on_group_answer(GroupRequested request, const Answered& event);
+  Attempt<void> handle(const GroupSettled& settled, Work&);
+
+  // ---- presence.cpp ----
+  void say_presence();
+  void resume_presence();
+  void on_presence(const wire::Node& stanza);
+  void on_chatstate(const wire::Node& stanza);
+
   // ---- bundles.cpp ----
   static Fetch bundle_of(const Peer& peer, std::uint16_t device);
   static wire::NodeBuilder bundles_query(const std::vector<Fetch>& fetches);
@@ -345,6 +366,7 @@ class Messenger::Impl {
   bool begun_ = false;
   bool streaming_ = false;
   bool available_ = false;
+  std::set<wire::Jid> followed_;  ///< accounts whose presence is wanted
   Watermarks watermarks_;
   MessageIds ids_;
 
@@ -360,6 +382,7 @@ class Messenger::Impl {
 
   std::map<Fetch, std::set<std::string>> fetches_;  ///< under way → lanes that wait
   std::map<std::uint32_t, std::vector<Fetch>> queries_;
+  std::map<std::uint32_t, GroupRequested> group_requests_;  ///< by query
   std::uint32_t last_query_id_ = 0;
   std::multimap<Instant, std::string> sleeping_;  ///< lanes
 

@@ -20,6 +20,8 @@ class OwnKeys {
   virtual const wire::Jid& jid() const = 0;
   /// Without a server while it is unknown.
   virtual const wire::Jid& lid() const = 0;
+  /// What others are shown as our name; empty while it is unknown.
+  virtual const std::string& push_name() const = 0;
   /// ADVSignedDeviceIdentity.
   virtual ByteSpan signed_device_identity() const = 0;
 

@@ -41,11 +41,16 @@ std::string message_id(const Node& node, std::string_view key = "id") {
   return id;
 }
 
-std::optional<UnixMillis> time_of(const Node& node) {
+std::optional<UnixMillis> time_of(const Node& node, std::string_view key = "t") {
   constexpr std::uint64_t kLatest = std::numeric_limits<std::int64_t>::max() / 1000;
-  const auto seconds = node.number("t");
+  const auto seconds = node.number(key);
   if (!seconds || *seconds > kLatest) return std::nullopt;
   return UnixMillis{static_cast<std::int64_t>(*seconds) * 1000};
+}
+
+/// A code of an error; 0: there is none.
+int code_in(const Node& node, std::string_view key) {
+  return static_cast<int>(std::min<std::uint64_t>(node.number(key).value_or(0), 9999));
 }
 
 /// The other name of an account must be of the other kind.
@@ -224,8 +229,7 @@ std::optional<IncomingAck> IncomingAck::read(const Node& stanza) {
   ack.id = message_id(stanza);
   if (ack.id.empty()) return std::nullopt;
   if (stanza.has_attr("error")) {
-    const auto code = stanza.number("error").value_or(0);
-    ack.error = static_cast<int>(std::min<std::uint64_t>(code, 9999));
+    ack.error = code_in(stanza, "error");
   }
   ack.at = time_of(stanza);
   ack.phash = stanza.printed("phash").substr(0, kLongestUser);
@@ -289,6 +293,55 @@ std::optional<GroupAnswer> read_group(const Node* answer, const Jid& asked) {
   }
   if (result.members.empty()) return std::nullopt;
   return result;
+}
+
+GroupVerdict read_group_verdict(const Node& answer, std::string_view change) {
+  GroupVerdict verdict;
+  const Node* created = answer.child("group");
+  const Node* list = created ? created : answer.child(change);
+  if (answer.attr("type") != "result" || !list) {
+    const Node* error = answer.child("error");
+    verdict.error = error ? code_in(*error, "code") : 0;
+    return verdict;
+  }
+  for (const Node& one : list->children()) {
+    const auto jid = account_jid(one, "jid");
+    if (one.tag != "participant" || !jid || !one.has_attr("error")) continue;
+    if (verdict.refused.size() == limits::kMaxGroupMembers) break;
+    verdict.refused.push_back({jid->without_device(), code_in(one, "error")});
+  }
+  const std::string id = created ? created->printed("id") : std::string();
+  if (!id.empty() && id.size() <= kLongestUser) {
+    // With its server or without.
+    const Jid jid(id.substr(0, id.find('@')), wire::kServerGroup);
+    verdict.group = read_group(&answer, jid);
+  }
+  return verdict;
+}
+
+std::optional<PresenceSeen> read_presence(const Node& stanza) {
+  const auto from = account_jid(stanza, "from");
+  if (!from) return std::nullopt;
+  PresenceSeen seen{.account = from->without_device(),
+                    .available = stanza.attr("type") != "unavailable",
+                    .last_seen = {}};
+  if (!seen.available) seen.last_seen = time_of(stanza, "last");
+  return seen;
+}
+
+std::optional<TypingSeen> read_chatstate(const Node& stanza) {
+  const auto from = bounded_jid(stanza, "from");
+  const Node* state = stanza.first_child();
+  if (!from || !state) return std::nullopt;
+  const auto sender = is_many(*from) ? account_jid(stanza, "participant") : from;
+  if (!sender || !is_account(*sender)) return std::nullopt;
+  TypingSeen seen{from->without_device(), sender->without_device(), Typing::paused};
+  if (state->tag == "composing") {
+    seen.typing = state->attr("media") == "audio" ? Typing::recording : Typing::composing;
+  } else if (state->tag != "paused") {
+    return std::nullopt;
+  }
+  return seen;
 }
 
 std::vector<BundleAnswer> read_bundles(const Node* answer, const std::vector<Fetch>& asked) {

@@ -127,6 +127,18 @@ struct GroupAnswer {
 };
 std::optional<GroupAnswer> read_group(const wire::Node* answer, const wire::Jid& asked);
 
+/// What the server says to a change of a group.
+struct GroupVerdict {
+  std::optional<int> error = {};  ///< nothing was changed
+  std::vector<GroupChanged::Refused> refused = {};
+  std::optional<GroupAnswer> group = {};  ///< the new one
+};
+/// `change`: the tag of what was asked for.
+GroupVerdict read_group_verdict(const wire::Node& answer, std::string_view change);
+
+std::optional<PresenceSeen> read_presence(const wire::Node& stanza);
+std::optional<TypingSeen> read_chatstate(const wire::Node& stanza);
+
 /// What the server says of one of the devices that it was asked for.
 struct BundleAnswer {
   wire::Jid asked;

@@ -296,6 +296,15 @@ Result<Watermarks> Watermarks::decode(ByteSpan bytes) {
                     record.last_order(), record.era()};
 }
 
+bool is_stored(const AppEvent::What& what) {
+  const auto rows = Overloaded{
+      [](const SendAccepted&) { return false; }, [](const GroupChanged&) { return false; },
+      [](const GroupFailed&) { return false; },  [](const PresenceSeen&) { return false; },
+      [](const TypingSeen&) { return false; },   [](const auto&) { return true; },
+  };
+  return std::visit(rows, what);
+}
+
 Bytes encode(const AppEvent::What& what) {
   schema::StoredAppEvent record;
   const auto write_outcome = [&](const auto& one) {
@@ -335,7 +344,7 @@ Bytes encode(const AppEvent::What& what) {
         record.set_changed_identity(changed.account.to_string());
       },
       [&](const RollbackSuspected& suspected) { record.set_rollback(suspected.evidence); },
-      [](const SendAccepted&) { WA_UNREACHABLE("an acceptance is not stored"); },
+      [](const auto&) { WA_UNREACHABLE("such an event is not stored"); },
   };
   std::visit(rows, what);
   return schema::serialize(record);

@@ -117,7 +117,9 @@ struct Watermarks {
   static Result<Watermarks> decode(ByteSpan record);
 };
 
-/// An event as it is stored; SendAccepted is not.
+/// Whether an event is kept until the application has taken it.
+bool is_stored(const AppEvent::What& what);
+/// An event as it is stored.
 Bytes encode(const AppEvent::What& what);
 Result<AppEvent::What> decode_app_event(ByteSpan record);
 

@@ -460,6 +460,7 @@ NodeBuilder World::answer_group(const Jid& group) const {
 NodeBuilder World::answer(const NodeBuilder& iq) {
   NodeBuilder result("iq");
   result.attr("type", std::string("result"));
+  if (attr(iq, "xmlns") == "w:g2" && attr(iq, "type") == "set") return group_verdict;
   if (attr(iq, "xmlns") == "w:g2") return answer_group(*Jid::parse(attr(iq, "to")));
   if (attr(iq, "xmlns") == "usync") {
     NodeBuilder list("list");

@@ -44,11 +44,14 @@ class TestKeys final : public OwnKeys {
   std::optional<crypto::KeyPair> signed_pre_key(std::uint32_t id) const override;
   const wire::Jid& jid() const override { return kOwnJid; }
   const wire::Jid& lid() const override { return kOwnLid; }
+  const std::string& push_name() const override { return name; }
   ByteSpan signed_device_identity() const override { return device_identity_; }
   signal::PreKeyBundle::OneTime make_pre_key(Random& random, std::vector<Change>& changes) override;
 
   /// What a server would hand out, with a new one-time key, which is stored.
   signal::PreKeyBundle bundle(Random& random, Store& store);
+
+  std::string name = "Shop";
 
  private:
   signal::LocalIdentity identity_;
@@ -190,6 +193,8 @@ class World {
   bool lids_in_usync = true;
   /// Who is in which group; named by LID in an answer.
   std::map<wire::Jid, std::vector<wire::Jid>> groups;
+  /// What the server says to changes of groups.
+  wire::NodeBuilder group_verdict{"iq"};
   std::function<void(signal::PreKeyBundle&, const wire::Jid&)> spoil_bundle;
   /// Instead of the server's own answer to a query, or changed from it.
   std::function<wire::NodeBuilder(const wire::NodeBuilder& iq)> answer_instead;

@@ -446,6 +446,14 @@ void SessionShell::read(client::ReadRequested request, Done done) {
 void SessionShell::trust(client::TrustRequested request, Done done) {
   impl_->tell_running(std::move(request), std::move(done));
 }
+void SessionShell::change_group(client::GroupRequested request, Done done) {
+  impl_->tell_running(std::move(request), std::move(done));
+}
+void SessionShell::show(
+    std::variant<client::AvailabilityChanged, client::PresenceWanted, client::TypingShown> what,
+    Done done) {
+  std::visit([&](auto& one) { impl_->tell_running(std::move(one), std::move(done)); }, what);
+}
 void SessionShell::taken(std::uint64_t seq) {
   impl_->tell_running(client::EventTaken{seq}, {});
 }

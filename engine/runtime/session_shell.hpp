@@ -88,6 +88,13 @@ class SessionShell {
   void read(client::ReadRequested request, Done done);
   /// A contact's new keys are accepted. Errors: `conflict`.
   void trust(client::TrustRequested request, Done done);
+  /// A group is to be made or changed; on_event tells what became of it, under its `ref`. Errors:
+  /// `conflict`.
+  void change_group(client::GroupRequested request, Done done);
+  /// What the user shows of itself, and wants to see of others. Errors: `conflict`.
+  void show(
+      std::variant<client::AvailabilityChanged, client::PresenceWanted, client::TypingShown> what,
+      Done done);
   /// The application has this event, and will not forget it.
   void taken(std::uint64_t seq);
 

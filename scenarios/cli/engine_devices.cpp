@@ -1,4 +1,5 @@
 #include "scenarios/cli/engine_devices.hpp"
+#include "scenarios/stage/wishes.hpp"
 
 #include <unistd.h>
 
@@ -298,6 +299,7 @@ void EngineDevices::perform(const json::object& command, Request request) {
   if (cmd == "send") return send(device, command, request);
   if (cmd == "read") return read(device, command, request);
   if (cmd == "trust") return trust(device, command, request);
+  if (!stage::capability_of(cmd).empty()) return wish(device, cmd, command, request);
   if (cmd == "hold") return hold(device, command, request);
   if (cmd == "release") {
     store_.release(device.name);

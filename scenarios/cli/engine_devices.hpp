@@ -65,7 +65,8 @@ class EngineDevices {
     std::unique_ptr<runtime::SessionShell> shell;
     client::Status shown;
     stage::Correspondence correspondence;
-    std::map<std::uint64_t, Sending> sends;  ///< that are not answered yet
+    std::map<std::uint64_t, Sending> sends;         ///< that are not answered yet
+    std::map<std::uint64_t, Request> group_wishes;  ///< the same
   };
 
   void perform(const boost::json::object& command, Request request);
@@ -75,6 +76,8 @@ class EngineDevices {
   void send(Device& device, const boost::json::object& command, const Request& request);
   void read(Device& device, const boost::json::object& command, const Request& request);
   void trust(Device& device, const boost::json::object& command, const Request& request);
+  void wish(Device& device, std::string_view cmd, const boost::json::object& command,
+            const Request& request);
   void inspect(const Device& device, const Request& request);
   void hold(const Device& device, const boost::json::object& command, const Request& request);
   void read_stored(const Device& device, const Request& request);
@@ -84,6 +87,7 @@ class EngineDevices {
   void on_status(Device& device, const client::Status& status, Now now);
   void on_event(Device& device, const messaging::AppEvent& event, Now now);
   bool answer_send(Device& device, std::uint64_t ref, const messaging::AppEvent::What& what);
+  bool answer_wish(Device& device, std::uint64_t ref, const messaging::AppEvent::What& what);
   /// An answer to a command: done, or the error.
   runtime::SessionShell::Done answer(const Request& request);
   void done(const Request& request, boost::json::object data = {});

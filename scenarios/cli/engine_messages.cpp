@@ -1,5 +1,7 @@
+#include "engine/base/overloaded.hpp"
 #include "engine/runtime/clock.hpp"
 #include "scenarios/cli/engine_devices.hpp"
+#include "scenarios/stage/wishes.hpp"
 
 /// What devices of a client under test say and hear.
 namespace wa::cli {
@@ -63,9 +65,46 @@ void EngineDevices::trust(Device& device, const json::object& command, const Req
   done(request);
 }
 
+void EngineDevices::wish(Device& device, std::string_view cmd, const json::object& command,
+                         const Request& request) {
+  if (!device.shell) return error(request, "not_running", kNotRunning);
+  auto wish = stage::wish_of(cmd, command);
+  if (!wish) return error(request, code_for(wish.error()), wish.error().detail);
+  if (auto* group = std::get_if<client::GroupRequested>(&*wish)) {
+    const std::uint64_t ref = group->ref = ++last_send_;
+    device.group_wishes.emplace(ref, request);
+    device.shell->change_group(std::move(*group), [this, &device, ref, request](auto result) {
+      if (result) return;  // on_event answers
+      device.group_wishes.erase(ref);
+      error(request, "not_running", result.error().detail);
+    });
+    return;
+  }
+  const auto show = Overloaded{
+      [](client::GroupRequested&) {},
+      [&](auto& one) { device.shell->show(std::move(one), answer(request)); },
+  };
+  std::visit(show, *wish);
+}
+
+bool EngineDevices::answer_wish(Device& device, std::uint64_t ref,
+                                const messaging::AppEvent::What& what) {
+  auto answer = stage::group_answer(what);
+  const auto found =
+      answer ? device.group_wishes.extract(ref) : decltype(device.group_wishes)::node_type();
+  if (!found) return false;
+  if (answer->code.empty()) {
+    done(found.mapped(), std::move(answer->done));
+  } else {
+    error(found.mapped(), answer->code, answer->text);
+  }
+  return true;
+}
+
 void EngineDevices::on_event(Device& device, const messaging::AppEvent& event, Now now) {
   device.correspondence.note(event);
-  const bool answers = event.ref && answer_send(device, *event.ref, event.what);
+  const bool answers = event.ref && (answer_send(device, *event.ref, event.what) ||
+                                     answer_wish(device, *event.ref, event.what));
   if (!answers) {
     const auto name = device.name.empty() ? std::nullopt : std::optional(device.name);
     for (stage::Entry& entry : stage::entries_of(event, now.mono)) {

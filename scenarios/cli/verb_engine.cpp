@@ -44,9 +44,10 @@ class EngineProcess {
         writer_(io, own(STDOUT_FILENO), kMaxQueuedBytes, [this](const std::string&) { stop(); }),
         devices_({io, pool_, store, random_}, std::move(settings), &disk,
                  [this](json::object event) { write(event); }) {
-    json::array capabilities{
-        "multi_device", "pairing_code", "options",    "delete", "inspect", "hold", "host_faults",
-        "testline_db",  "generation",   "quarantine", "send",   "read",    "trust"};
+    json::array capabilities{"multi_device", "pairing_code", "options",     "delete",
+                             "inspect",      "hold",         "host_faults", "testline_db",
+                             "generation",   "quarantine",   "send",        "read",
+                             "trust",        "groups",       "presence"};
     write({{"event", "hello"},
            {"protocol", 1},
            {"name", "testline"},

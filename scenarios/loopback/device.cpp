@@ -1,5 +1,7 @@
 #include "scenarios/loopback/device.hpp"
 
+#include "scenarios/stage/wishes.hpp"
+
 namespace wa::loopback {
 
 namespace json = boost::json;
@@ -55,6 +57,16 @@ void Device::do_start(Ref ref, std::string pairing_number) {
   if (!setup_.proxy.empty()) chosen["proxy"] = setup_.proxy;
   if (!chosen.empty()) fields["options"] = std::move(chosen);
   client_.send(*this, ref, "start", std::move(fields));
+}
+
+void Device::do_send(Ref ref, json::object message) {
+  const json::value* to = message.if_contains("to");
+  const bool to_group = to && to->is_string() && to->get_string().ends_with("@g.us");
+  ask(ref, "send", to_group ? "groups" : "send", std::move(message));
+}
+
+void Device::do_wish(Ref ref, std::string command, json::object fields) {
+  ask(ref, command, stage::capability_of(command), std::move(fields));
 }
 
 void Device::do_read(Ref ref, std::string chat, std::vector<std::string> ids) {

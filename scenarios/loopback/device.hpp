@@ -51,13 +51,12 @@ class Device final : public stage::Device {
   void do_stop(stage::Ref ref) override { tell(ref, "stop"); }
   void do_logout(stage::Ref ref) override { tell(ref, "logout"); }
   void do_remove(stage::Ref ref) override { ask(ref, "delete", "delete"); }
-  void do_send(stage::Ref ref, boost::json::object message) override {
-    ask(ref, "send", "send", std::move(message));
-  }
+  void do_send(stage::Ref ref, boost::json::object message) override;
   void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
   void do_trust(stage::Ref ref, std::string account) override {
     ask(ref, "trust", "trust", {{"account", account}});
   }
+  void do_wish(stage::Ref ref, std::string command, boost::json::object fields) override;
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
   Result<void> do_restore(std::size_t copy) override;
   /// What the client keeps of it. Errors: `environment` (nobody knows how).

@@ -90,10 +90,18 @@ constexpr Member kPhone[] = {
     {"await_receipt", phone_await_receipt},
     {"inbox", phone_inbox, true},
     {"messages", phone_messages, true},
+    {"presence", phone_presence},
+    {"typing", phone_typing},
     {"companions", phone_companions, true},
     {"id",
      [](lua_State* L) {
        push_text(L, phone_at(L).id());
+       return 1;
+     },
+     true},
+    {"lid",
+     [](lua_State* L) {
+       push_text(L, phone_at(L).lid());
        return 1;
      },
      true},
@@ -283,11 +291,8 @@ int server_violations(lua_State* L) {
 }
 
 constexpr Member kServer[] = {
-    {"phone", server_phone},
-    {"fault", server_fault},
-    {"await", server_await},
-    {"history", server_history},
-    {"violations", server_violations, true},
+    {"phone", server_phone}, {"group", server_group},     {"fault", server_fault},
+    {"await", server_await}, {"history", server_history}, {"violations", server_violations, true},
 };
 
 }  // namespace

@@ -57,8 +57,8 @@ int unknown_global(lua_State* L) {
 }  // namespace
 
 void install_bindings(lua_State* L) {
-  for (const Type* type : {&kServerType, &kPhoneType, &kFaultType, &kEngineType, &kDeviceType,
-                           &kSendingType, &kExpectationType, &kExpectedErrorType}) {
+  for (const Type* type : {&kServerType, &kPhoneType, &kGroupType, &kFaultType, &kEngineType,
+                           &kDeviceType, &kSendingType, &kExpectationType, &kExpectedErrorType}) {
     install_type(L, *type);
   }
   install_type(L, kExpectType, expect_value);

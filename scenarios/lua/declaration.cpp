@@ -15,8 +15,9 @@ namespace {
 
 /// Source: docs/guides/client-driver.md. Options are asked for by who uses them.
 constexpr std::string_view kCapabilities[] = {
-    "delete",       "generation", "hold", "host_faults", "inspect",     "multi_device",
-    "pairing_code", "quarantine", "read", "send",        "testline_db", "trust"};
+    "delete",  "generation",   "groups",       "hold",     "host_faults",
+    "inspect", "multi_device", "pairing_code", "presence", "quarantine",
+    "read",    "send",         "testline_db",  "trust"};
 
 /// A setting's value as `--set` takes it.
 std::string setting_text(const json::value& value) {

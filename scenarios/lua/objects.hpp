@@ -30,6 +30,7 @@ struct Type {
 
 extern const Type kServerType;
 extern const Type kPhoneType;
+extern const Type kGroupType;
 extern const Type kFaultType;
 extern const Type kEngineType;
 extern const Type kDeviceType;
@@ -82,6 +83,19 @@ int phone_await_undecryptable(lua_State* L);
 int phone_await_receipt(lua_State* L);
 int phone_inbox(lua_State* L);
 int phone_messages(lua_State* L);
+
+// Groups and presence: bind_groups.cpp.
+int server_group(lua_State* L);
+int device_group_create(lua_State* L);
+int device_group_add(lua_State* L);
+int device_group_remove(lua_State* L);
+int device_presence(lua_State* L);
+int device_follow(lua_State* L);
+int device_typing(lua_State* L);
+int device_await_presence(lua_State* L);
+int device_await_typing(lua_State* L);
+int phone_presence(lua_State* L);
+int phone_typing(lua_State* L);
 
 /// `expect(value)`.
 int expect_value(lua_State* L);

@@ -5,6 +5,7 @@
 #include "engine/base/overloaded.hpp"
 #include "engine/client/records.hpp"
 #include "engine/protocol/pairing/pairing_code.hpp"
+#include "scenarios/stage/wishes.hpp"
 
 namespace wa::sim {
 
@@ -149,8 +150,22 @@ void Device::do_trust(Ref ref, std::string account) {
   done(ref);
 }
 
+void Device::do_wish(Ref ref, std::string command, json::object fields) {
+  if (!session_) return error(ref, "not_running", kNotRunning);
+  auto wish = stage::wish_of(command, fields);
+  if (!wish) return error(ref, code_for(wish.error()), wish.error().detail);
+  auto* group = std::get_if<client::GroupRequested>(&*wish);
+  if (group) group->ref = ref;
+  std::visit([this](auto& one) { feed(std::move(one)); }, *wish);
+  if (!group) done(ref);  // of a group told() answers
+}
+
 void Device::told(const messaging::AppEvent& event) {
   correspondence_.note(event);
+  if (auto answer = event.ref ? stage::group_answer(event.what) : std::nullopt) {
+    if (answer->code.empty()) return done(*event.ref, std::move(answer->done));
+    return error(*event.ref, answer->code, answer->text);
+  }
   if (!event.ref || !answer_send(*event.ref, event.what)) {
     for (stage::Entry& entry : stage::entries_of(event, world_.now().mono)) push(std::move(entry));
   }

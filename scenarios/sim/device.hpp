@@ -111,6 +111,7 @@ class Device final : public stage::Device {
   void do_send(stage::Ref ref, boost::json::object message) override;
   void do_read(stage::Ref ref, std::string chat, std::vector<std::string> ids) override;
   void do_trust(stage::Ref ref, std::string account) override;
+  void do_wish(stage::Ref ref, std::string command, boost::json::object fields) override;
   Result<stage::DamagedRecord> do_damage(const stage::Damage& damage) override;
   Result<void> do_restore(std::size_t copy) override;
   Instant now() const override { return world_.now().mono; }

@@ -3,6 +3,7 @@
 #include "engine/base/overloaded.hpp"
 #include "mockserver/core/phone_commands.hpp"
 #include "mockserver/core/phone_peer.hpp"
+#include "scenarios/stage/wishes.hpp"
 
 namespace wa::stage {
 
@@ -75,7 +76,20 @@ std::vector<Entry> entries_of(const AppEvent& event, Instant at) {
                                      {"from", receipt.reader.to_string()}});
                    }
                  },
+                 [&](const messaging::PresenceSeen& seen) {
+                   json::object data{{"from", seen.account.to_string()},
+                                     {"kind", seen.available ? "available" : "unavailable"}};
+                   if (seen.last_seen) data["last_seen"] = seen.last_seen->seconds();
+                   add("presence", std::move(data));
+                 },
+                 [&](const messaging::TypingSeen& seen) {
+                   add("typing", {{"from", seen.sender.to_string()},
+                                  {"chat", seen.chat.to_string()},
+                                  {"kind", to_string(seen.typing)}});
+                 },
                  [](const messaging::SendAccepted&) {},
+                 [](const messaging::GroupChanged&) {},
+                 [](const messaging::GroupFailed&) {},
                  [&](const messaging::MessageSent& sent) {
                    json::object data{{"id", sent.id}, {"to", sent.to.to_string()}};
                    if (sent.skipped_devices > 0) data["skipped_devices"] = sent.skipped_devices;

@@ -12,9 +12,9 @@
 namespace wa::stage {
 
 /// Entries that an event for the application amounts to: message, undecryptable, receipt (one for
-/// each message), sent, send_failed, identity_changed, rollback_suspected; none for SendAccepted,
-/// which is an answer, and for what devices tell each other. The simulator and `testline engine`
-/// share it.
+/// each message), sent, send_failed, identity_changed, rollback_suspected, presence, typing; none
+/// for answers (SendAccepted, GroupChanged, GroupFailed), and for what devices tell each other. The
+/// simulator and `testline engine` share it.
 std::vector<Entry> entries_of(const messaging::AppEvent& event, Instant at);
 
 /// What somebody asks a device to say, as its engine takes it. A message that another one is about

@@ -258,6 +258,12 @@ Ref Device::trust(std::string account) {
   return ref;
 }
 
+Ref Device::wish(std::string command, json::object fields) {
+  const Ref ref = next_ref();
+  do_wish(ref, std::move(command), std::move(fields));
+  return ref;
+}
+
 std::vector<const Entry*> Device::said(std::string_view kind) const {
   std::vector<const Entry*> entries;
   for (const Entry& entry : history_) {

@@ -58,6 +58,8 @@ class QrPicture {
 /// - `message`: {id, chat, from, kind, text, about?, from_me?, offline?, seq?}; in `inbox()`
 /// - `undecryptable`: {id, from, text}; a message that could not be read
 /// - `receipt`: {id, kind, from?, chat?}; somebody has a message of this device, or has read it
+/// - `presence`: {from, kind, last_seen?}; an account is `available`, or `unavailable`
+/// - `typing`: {from, chat, kind}; somebody is `composing` or `recording` in a chat, or `paused`
 /// - `sent`: {id}, `send_failed`: {id, reason, code?}; what became of a message that was accepted
 /// - `repeated`: as `message`, one that it has said before under this `seq`: it could not know
 ///   whether it had been heard
@@ -162,6 +164,9 @@ class Device {
   Ref read(std::string chat, std::vector<std::string> ids);
   /// Its user accepts the new keys of a contact, a JID.
   Ref trust(std::string account);
+  /// A command about groups or presence, as wish_of() takes it. That of a group is answered when
+  /// the server has done it.
+  Ref wish(std::string command, boost::json::object fields);
   /// Ends the process that runs the device, at once; what was durable stays. `start()` runs it
   /// again.
   virtual void kill() = 0;
@@ -238,6 +243,7 @@ class Device {
   virtual void do_send(Ref ref, boost::json::object message) = 0;
   virtual void do_read(Ref ref, std::string chat, std::vector<std::string> ids) = 0;
   virtual void do_trust(Ref ref, std::string account) = 0;
+  virtual void do_wish(Ref ref, std::string command, boost::json::object fields) = 0;
   /// Nothing runs it. Yields the record that was changed.
   virtual Result<DamagedRecord> do_damage(const Damage& damage) = 0;
   /// The same. `copy` as copy_stored() numbers them. Errors: `not_found`, `environment`.

@@ -33,6 +33,9 @@ class ScriptedDevice final : public Device {
   std::function<void(Ref ref, const boost::json::object& message)> on_send;
   std::vector<boost::json::object> asked_to_send;
   std::vector<std::pair<std::string, std::vector<std::string>>> asked_to_read;
+  /// Commands about groups and presence. They are answered with `wish_answer`.
+  std::vector<std::pair<std::string, boost::json::object>> wishes;
+  boost::json::object wish_answer;
 
  private:
   void do_start(Ref ref, std::string) override {
@@ -50,6 +53,12 @@ class ScriptedDevice final : public Device {
     push({now_, "done", {{"ref", ref}}, {}});
   }
   void do_trust(Ref ref, std::string) override { push({now_, "done", {{"ref", ref}}, {}}); }
+  void do_wish(Ref ref, std::string command, boost::json::object fields) override {
+    wishes.emplace_back(std::move(command), std::move(fields));
+    boost::json::object data = wish_answer;
+    data["ref"] = ref;
+    push({now_, data.contains("code") ? "error" : "done", std::move(data), {}});
+  }
   Result<DamagedRecord> do_damage(const Damage& damage) override {
     auto left = damaged(records, damage);
     if (left && left->bytes) records[left->kind][left->key] = *left->bytes;

@@ -107,6 +107,33 @@ const std::deque<mock::PhoneMessage>& Phone::messages() const {
   return messages ? *messages : kNone;
 }
 
+OutcomePtr Phone::show_presence(bool available) {
+  return server_.command(mock::ShowPresence{id_, available},
+                         std::string(available ? "arrival" : "departure") + " of phone " + number_);
+}
+
+OutcomePtr Phone::show_typing(std::string chat, mock::ShowTyping::What what) {
+  std::string label = "typing in " + chat + " by phone " + number_;
+  return server_.command(mock::ShowTyping{id_, std::move(chat), what}, std::move(label));
+}
+
+std::string Phone::lid() const {
+  const auto info = server_.port_.tenant().phone(id_);
+  return info ? info->lid : std::string();
+}
+
+std::vector<std::string> Group::members() const {
+  return server_.members_of(jid_);
+}
+
+OutcomePtr Group::change(std::vector<std::string> who, bool adds) {
+  using What = mock::ChangeGroup::What;
+  std::string what = std::string(adds ? "additions to" : "removals from") + " group " + jid_;
+  return server_.command(
+      mock::ChangeGroup{admin_, jid_, adds ? What::add : What::remove, std::move(who)},
+      std::move(what));
+}
+
 Server::Server(ServerPort& port, Trace& trace) : port_(port), trace_(trace) {
   trace_actor_ = trace_.actor("server");
 }
@@ -129,6 +156,34 @@ Result<Phone*> Server::phone(std::string number_text, std::string name) {
   }
   phones_.push_back(std::move(phone));
   return phones_.back().get();
+}
+
+Result<Group*> Server::group(std::string subject, std::vector<std::string> members,
+                             std::optional<mock::Addressing> addressing) {
+  if (members.empty()) return Error{Errc::usage, "a group has members"};
+  std::string admin = account(members.front());
+  members.erase(members.begin());
+  const OutcomePtr made =
+      command(mock::CreateGroup{admin, std::move(subject), std::move(members), addressing},
+              "group of phone " + admin);
+  if (const mock::Problem* problem = made->problem()) {
+    return Error{Errc::usage, problem->message};
+  }
+  WA_ASSERT(made->answered());  // a group needs nobody's answer
+  return group_of(made->value()->value, std::move(admin));
+}
+
+Group* Server::group_of(std::string jid, std::string admin) {
+  for (const auto& group : groups_) {
+    if (group->jid() == jid) return group.get();
+  }
+  groups_.emplace_back(new Group(*this, std::move(jid), std::move(admin)));
+  return groups_.back().get();
+}
+
+std::vector<std::string> Server::members_of(std::string_view group) const {
+  auto info = port_.tenant().group(group);
+  return info ? std::move(info->members) : std::vector<std::string>{};
 }
 
 Result<std::string> Server::fault(const boost::json::value& record) {

@@ -89,12 +89,39 @@ class Phone {
   /// What it has sent and received, oldest first.
   const std::deque<mock::PhoneMessage>& messages() const;
 
+  /// Its user has the app open, or no longer.
+  OutcomePtr show_presence(bool available);
+  /// Its user writes in a chat, a number or a JID.
+  OutcomePtr show_typing(std::string chat, mock::ShowTyping::What what);
+  /// The other name of its account.
+  std::string lid() const;
+
  private:
   friend class Server;
   Phone(Server& server, std::string number) : server_(server), number_(std::move(number)) {}
   Server& server_;
   std::string number_;
   std::string id_;
+};
+
+/// A group of accounts, changed by its admin: a phone.
+class Group {
+ public:
+  const std::string& jid() const { return jid_; }
+  /// Numbers or JIDs of accounts. Fails for the first that cannot be.
+  OutcomePtr add(std::vector<std::string> who) { return change(std::move(who), true); }
+  OutcomePtr remove(std::vector<std::string> who) { return change(std::move(who), false); }
+  /// Numbers.
+  std::vector<std::string> members() const;
+
+ private:
+  friend class Server;
+  Group(Server& server, std::string jid, std::string admin)
+      : server_(server), jid_(std::move(jid)), admin_(std::move(admin)) {}
+  OutcomePtr change(std::vector<std::string> who, bool adds);
+  Server& server_;
+  std::string jid_;
+  std::string admin_;
 };
 
 /// The mock server as scenarios see it, the same in every world. Devices are named by their label.
@@ -104,6 +131,15 @@ class Server {
 
   /// A new phone, or the one that has this number. Errors: `usage` (the number).
   Result<Phone*> phone(std::string number, std::string name = {});
+
+  /// A new group of these accounts (numbers or JIDs); the first is its admin. Empty `addressing`:
+  /// as the members' devices want it. Errors: `usage`.
+  Result<Group*> group(std::string subject, std::vector<std::string> members,
+                       std::optional<mock::Addressing> addressing = {});
+  /// One that a device has made; `admin`: the number of its account.
+  Group* group_of(std::string jid, std::string admin);
+  /// Numbers of the members; empty when there is no such group.
+  std::vector<std::string> members_of(std::string_view group) const;
 
   // Faults. A record as in docs/guides/faults.md; its durations are scaled as all others are.
   // Errors: `usage`, `conflict`.
@@ -168,6 +204,7 @@ class Server {
     std::optional<SentClose> last_close;
   };
   friend class Phone;
+  friend class Group;
   void note_close(const ServerEntry& entry);
   /// Under its phone number, if it is one of an account that there is. Empty: no JID.
   std::optional<wire::Jid> canonical(std::string_view jid) const;
@@ -181,6 +218,7 @@ class Server {
   std::vector<std::string> labels_;  ///< by connection id − 1
   std::set<std::size_t> taken_;
   std::vector<std::unique_ptr<Phone>> phones_;
+  std::vector<std::unique_ptr<Group>> groups_;
   Instant began_{};
   std::map<std::string, std::string, std::less<>> fault_kinds_;  ///< by id
   std::map<std::string, std::uint64_t, std::less<>> host_faults_acted_;

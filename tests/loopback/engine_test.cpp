@@ -116,7 +116,7 @@ TEST_F(EngineTest, SaysHelloFirstAndEndsWithItsStdin) {
   EXPECT_EQ(
       json::serialize(lines_[0].at("capabilities")),
       R"(["multi_device","pairing_code","options","delete","inspect","hold","host_faults","testline_db",)"
-      R"("generation","quarantine","send","read","trust"])");
+      R"("generation","quarantine","send","read","trust","groups","presence"])");
 }
 
 struct BadLine {
