@@ -30,6 +30,7 @@ struct Timings {
   Duration passkey = 300s;        ///< `passkey_required` without an answer; then `pairing_failed`
   Duration code_request = 20s;    ///< a pairing code is wanted → pair-device; then it is not
   Duration pairing_code = 180s;   ///< validity of a pairing code
+  Duration resend = 45s;          ///< a message that was asked for again; then it is unreadable
   // Periods and delays.
   Duration qr_first = 60s;
   Duration qr_rest = 20s;
@@ -37,9 +38,14 @@ struct Timings {
   Duration ping_max = 30s;
   Duration backoff_first = 1s;  ///< doubles up to backoff_max, equal jitter
   Duration backoff_max = 60s;
-  Duration slow = 60s;          ///< first delay of class `slow`
-  Duration stable = 60s;        ///< of connection, until the back-off counter returns to zero
-  Duration restart_close = 1s;  ///< after its last word: how long the server may take to close
+  Duration slow = 60s;           ///< first delay of class `slow`
+  Duration stable = 60s;         ///< of connection, until the back-off counter returns to zero
+  Duration restart_close = 1s;   ///< after its last word: how long the server may take to close
+  Duration held_back = 10s;      ///< group messages, behind one that lacks its key
+  Duration resend_pace = 500ms;  ///< between messages that are sent again, once many were
+  Duration signed_pre_key = 7 * 24h;    ///< until another one takes its place
+  Duration rotation_retry = 24h;        ///< when the server has not confirmed that
+  Duration retired_pre_key = 30 * 24h;  ///< how long peers may use the earlier ones
   Duration owned_retry =
       5s;  ///< of shells: until a device that another process runs is tried again
 

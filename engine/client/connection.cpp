@@ -97,6 +97,8 @@ std::optional<Instant> Connection::next_deadline() const {
   consider(keepalive_.next_deadline());
   consider(code_changes_at);
   if (code) consider(code->ends_at());
+  consider(upload_again_at);
+  consider(rotate_at);
   if (requests_) consider(requests_->next_deadline());
   return next;
 }

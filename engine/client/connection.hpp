@@ -85,6 +85,8 @@ class Connection {
   std::vector<OfferedKey> offered_keys;       ///< and are there
   std::uint32_t wanted_keys = 0;
   bool talking = false;  ///< the messenger was told that it may
+  std::optional<Instant> upload_again_at;
+  std::optional<Instant> rotate_at;  ///< the signed pre-key
 
  private:
   template <class Node>

@@ -1,5 +1,7 @@
 #include "engine/client/credentials.hpp"
 
+#include <utility>
+
 #include <charconv>
 
 #include "engine/client/records.hpp"
@@ -23,6 +25,21 @@ Result<crypto::KeyPair> read_key_pair(const schema::StoredKeyPair& record, std::
   WA_TRY(pair.private_key, crypto::PrivateKey::from(as_bytes(record.private_key()), what));
   WA_TRY(pair.public_key, crypto::PublicKey::from(as_bytes(record.public_key()), what));
   return pair;
+}
+
+void write(const pairing::SignedPreKey& key, schema::StoredCredentials::SignedPreKey& record) {
+  record.set_id(key.id);
+  write(key.key, *record.mutable_key());
+  record.set_signature(schema::field(key.signature));
+}
+
+Result<pairing::SignedPreKey> read_signed_key(
+    const schema::StoredCredentials::SignedPreKey& record) {
+  pairing::SignedPreKey key;
+  key.id = record.id();
+  WA_TRY(key.key, read_key_pair(record.key(), "signed pre-key"));
+  WA_TRY(key.signature, fixed<64>(as_bytes(record.signature()), "signed pre-key signature"));
+  return key;
 }
 
 void write(const Account& account, schema::StoredCredentials::Account& record) {
@@ -66,16 +83,30 @@ Result<std::uint64_t> login_username(const wire::Jid& jid) {
   return number;
 }
 
+pairing::SignedPreKey make_signed_pre_key(const crypto::KeyPair& identity, std::uint32_t id,
+                                          Random& random) {
+  pairing::SignedPreKey signed_key;
+  signed_key.id = id;
+  signed_key.key = crypto::generate_key_pair(random);
+  const Bytes signed_message = concat(std::array{kSignalKeyType}, signed_key.key.public_key);
+  signed_key.signature = crypto::sign(identity, signed_message, random);
+  return signed_key;
+}
+
+std::uint32_t Credentials::take_pre_key_ids(std::uint32_t count) {
+  if (next_pre_key_id + count > kLargestPreKeyId + 1) {
+    next_pre_key_id = 1;
+    offered_from = offered_to = 0;  // a window is never ahead of the next id
+  }
+  return std::exchange(next_pre_key_id, next_pre_key_id + count);
+}
+
 Credentials Credentials::generate(std::uint32_t attempt_id, Random& random) {
   Credentials credentials;
   credentials.attempt_id = attempt_id;
   credentials.noise = crypto::generate_key_pair(random);
   credentials.identity = crypto::generate_key_pair(random);
-  credentials.signed_pre_key.id = 1;
-  credentials.signed_pre_key.key = crypto::generate_key_pair(random);
-  const Bytes signed_message =
-      concat(std::array{kSignalKeyType}, credentials.signed_pre_key.key.public_key);
-  credentials.signed_pre_key.signature = crypto::sign(credentials.identity, signed_message, random);
+  credentials.signed_pre_key = make_signed_pre_key(credentials.identity, 1, random);
   credentials.registration_id = 1 + static_cast<std::uint32_t>(random.below(kRegistrationIds));
   random.fill(credentials.adv_secret);
   return credentials;
@@ -86,9 +117,7 @@ Bytes Credentials::encode() const {
   record.set_attempt_id(attempt_id);
   write(noise, *record.mutable_noise());
   write(identity, *record.mutable_identity());
-  record.mutable_signed_pre_key()->set_id(signed_pre_key.id);
-  write(signed_pre_key.key, *record.mutable_signed_pre_key()->mutable_key());
-  record.mutable_signed_pre_key()->set_signature(schema::field(signed_pre_key.signature));
+  write(signed_pre_key, *record.mutable_signed_pre_key());
   record.set_registration_id(registration_id);
   record.set_adv_secret(schema::field(adv_secret));
   record.set_next_pre_key_id(next_pre_key_id);
@@ -99,6 +128,14 @@ Bytes Credentials::encode() const {
   }
   record.set_routing_info(schema::field(routing_info));
   if (account) write(*account, *record.mutable_account());
+  if (pre_keys_owed) record.set_pre_keys_owed(true);
+  if (signed_pre_key_at) record.set_signed_pre_key_at(signed_pre_key_at->value);
+  if (next_signed_pre_key) write(*next_signed_pre_key, *record.mutable_next_signed_pre_key());
+  for (const RetiredPreKey& one : retired_signed_pre_keys) {
+    auto& retired = *record.add_retired();
+    write(one.key, *retired.mutable_key());
+    retired.set_at(one.at.value);
+  }
   return seal_record(schema::serialize(record));
 }
 
@@ -109,11 +146,18 @@ Result<Credentials> Credentials::decode(ByteSpan bytes) {
   credentials.attempt_id = record.attempt_id();
   WA_TRY(credentials.noise, read_key_pair(record.noise(), "noise key"));
   WA_TRY(credentials.identity, read_key_pair(record.identity(), "identity key"));
-  credentials.signed_pre_key.id = record.signed_pre_key().id();
-  WA_TRY(credentials.signed_pre_key.key,
-         read_key_pair(record.signed_pre_key().key(), "signed pre-key"));
-  WA_TRY(credentials.signed_pre_key.signature,
-         fixed<64>(as_bytes(record.signed_pre_key().signature()), "signed pre-key signature"));
+  WA_TRY(credentials.signed_pre_key, read_signed_key(record.signed_pre_key()));
+  credentials.pre_keys_owed = record.pre_keys_owed();
+  if (record.has_signed_pre_key_at()) {
+    credentials.signed_pre_key_at = UnixMillis{record.signed_pre_key_at()};
+  }
+  if (record.has_next_signed_pre_key()) {
+    WA_TRY(credentials.next_signed_pre_key, read_signed_key(record.next_signed_pre_key()));
+  }
+  for (const auto& retired : record.retired()) {
+    WA_TRY(pairing::SignedPreKey key, read_signed_key(retired.key()));
+    credentials.retired_signed_pre_keys.push_back({std::move(key), UnixMillis{retired.at()}});
+  }
   credentials.registration_id = record.registration_id();
   WA_TRY(credentials.adv_secret, fixed<32>(as_bytes(record.adv_secret()), "ADV secret"));
   // A lost counter would hand out ids that were used before.

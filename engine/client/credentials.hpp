@@ -1,7 +1,9 @@
 #pragma once
 
 #include <optional>
+#include <vector>
 
+#include "engine/base/now.hpp"
 #include "engine/protocol/crypto/keys.hpp"
 #include "engine/protocol/pairing/client_payload.hpp"
 #include "engine/protocol/wire/jid.hpp"
@@ -27,8 +29,18 @@ struct Account {
   bool operator==(const Account&) const = default;
 };
 
-/// The long-lived record of a session. The keys of one pairing attempt never change; a new attempt
-/// has new keys and a higher `attempt_id`.
+/// A signed pre-key that another one has replaced. Peers may still use it.
+struct RetiredPreKey {
+  pairing::SignedPreKey key;
+  UnixMillis at;
+  bool operator==(const RetiredPreKey&) const = default;
+};
+
+pairing::SignedPreKey make_signed_pre_key(const crypto::KeyPair& identity, std::uint32_t id,
+                                          Random& random);
+
+/// The long-lived record of a session. The keys of one pairing attempt never change, but for the
+/// signed pre-key; a new attempt has new keys and a higher `attempt_id`.
 struct Credentials {
   std::uint32_t attempt_id = 0;
   crypto::KeyPair noise;
@@ -37,16 +49,26 @@ struct Credentials {
   std::uint32_t registration_id = 0;
   ByteArray<32> adv_secret{};
   std::uint32_t next_pre_key_id = 1;      ///< of the next key to be made
-  std::uint32_t uploaded_pre_key_id = 0;  ///< the highest id the server has acknowledged
+  std::uint32_t uploaded_pre_key_id = 0;  ///< the last id the server has acknowledged
   /// First and last id of an upload that the server has not acknowledged; it is offered again
   /// before anything new. 0: there is none.
   std::uint32_t offered_from = 0;
   std::uint32_t offered_to = 0;
+  bool pre_keys_owed = false;  ///< the server has said that it has few
+  /// When the signed pre-key came into use; empty until the first login.
+  std::optional<UnixMillis> signed_pre_key_at;
+  /// Its successor, as long as the server has not confirmed that it has it.
+  std::optional<pairing::SignedPreKey> next_signed_pre_key;
+  std::vector<RetiredPreKey> retired_signed_pre_keys;  ///< oldest first
   Bytes routing_info;              ///< edge routing of the last login; may be empty
   std::optional<Account> account;  ///< empty until pair-success
   bool operator==(const Credentials&) const = default;
 
   static Credentials generate(std::uint32_t attempt_id, Random& random);
+
+  /// The first of so many consecutive ids that no key has now. Behind the largest it begins anew:
+  /// who had the first ones has long used them.
+  std::uint32_t take_pre_key_ids(std::uint32_t count);
 
   /// The stored record (kind "credentials", key "self"). Errors of decode: `malformed`.
   Bytes encode() const;

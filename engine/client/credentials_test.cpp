@@ -25,6 +25,11 @@ Credentials paired() {
   account.platform = "android";
   account.push_name = "Shop";
   credentials.account = account;
+  credentials.pre_keys_owed = true;
+  credentials.signed_pre_key_at = UnixMillis{1'767'225'600'000};
+  credentials.next_signed_pre_key = make_signed_pre_key(credentials.identity, 3, random);
+  credentials.retired_signed_pre_keys = {
+      {make_signed_pre_key(credentials.identity, 1, random), UnixMillis{1'767'225'500'000}}};
   return credentials;
 }
 

@@ -32,8 +32,12 @@ inline constexpr std::string_view kPointLogin = "login";        ///< the first l
 inline constexpr std::string_view kPointRouting = "routing";    ///< the server's routing info
 inline constexpr std::string_view kPointPreKeys = "pre_keys";   ///< made, before their upload
 inline constexpr std::string_view kPointUploaded = "uploaded";  ///< the server has them
-inline constexpr std::string_view kPointErased = "erased";      ///< the account is gone
-inline constexpr std::string_view kPointRefused = "refused";    ///< a scan by an unexpected number
+inline constexpr std::string_view kPointKeysLow = "keys_low";   ///< the server has few of them
+inline constexpr std::string_view kPointRotating =
+    "rotating";  ///< a new signed key, before it is sent
+inline constexpr std::string_view kPointRotated = "rotated";  ///< the server has it
+inline constexpr std::string_view kPointErased = "erased";    ///< the account is gone
+inline constexpr std::string_view kPointRefused = "refused";  ///< a scan by an unexpected number
 inline constexpr std::string_view kPointRemoved =
     "removed";                                              ///< the server has removed a companion
 inline constexpr std::string_view kPointPurged = "purged";  ///< old evidence is gone

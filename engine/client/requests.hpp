@@ -17,6 +17,7 @@ enum class Purpose : std::uint8_t {
   pre_key_digest,
   pre_key_count,
   pre_key_upload,
+  key_rotation,
   passive_active,
   clean_dirty,
   remove_companion,

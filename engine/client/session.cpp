@@ -272,7 +272,9 @@ void Session::Impl::on(const Computed& event) {
   }
   connection_->key_job.reset();
   connection_->made_keys = std::get<std::vector<crypto::KeyPair>>(event.value);
-  if (connection_->stage() == Stage::online) run_login(LoginSequence::KeysMade{});
+  if (connection_->stage() != Stage::online) return;
+  const auto count = static_cast<std::uint32_t>(connection_->made_keys.size());
+  run_login(LoginSequence::KeysMade{count});
 }
 
 void Session::Impl::on(const DeadlineReached&) {
@@ -309,6 +311,13 @@ void Session::Impl::wake_connection() {
     const auto request = connection_->requests()->take_expired(now_.mono);
     if (!request) break;
     on_answer(*request, nullptr);
+  }
+  if (online() && connection_->upload_again_at && now_.mono >= *connection_->upload_again_at) {
+    connection_->upload_again_at.reset();
+    run_login(LoginSequence::RetryDue{});
+  }
+  if (online() && connection_->rotate_at && now_.mono >= *connection_->rotate_at) {
+    rotate_signed_key();
   }
   if (connection_ && connection_->code_changes_at && now_.mono >= *connection_->code_changes_at) {
     rotate_code();

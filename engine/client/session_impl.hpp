@@ -16,7 +16,7 @@
 /// (what follows the end of a stream), session_removal.cpp (logout, delete, and what they owe the
 /// server), session_stanzas.cpp (stanzas in general, login), session_pairing.cpp (stanzas of
 /// pairing), session_pairing_code.cpp (the code that is typed instead of a scan),
-/// session_pre_keys.cpp (what the server has of them, and gets), session_messages.cpp (what its
+/// session_pre_keys.cpp (what the server has of our keys, and gets), session_messages.cpp (what its
 /// messenger needs).
 namespace wa::client {
 
@@ -137,11 +137,17 @@ class Session::Impl {
   void run_login(const LoginSequence::Event& event);
   void perform(const LoginSequence::Action& action);
   void on_digest_answered(const wire::Node* answer);
+  void note_owed_keys();
   void make_keys();
   void load_offered_keys();
   std::uint32_t first_offered() const;
   void on_offered_keys(const std::vector<std::optional<Bytes>>& records);
   void store_and_upload();
+  void upload_again_later(std::uint32_t failures);
+  void keys_uploaded(bool enough);
+  void plan_rotation();
+  void rotate_signed_key();
+  void signed_key_rotated();
 
   // ---- session_messages.cpp ----
   class MessengerKeys final : public messaging::OwnKeys {

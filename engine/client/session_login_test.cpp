@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <map>
 
 #include "engine/client/records.hpp"
 #include "engine/client/test_server.hpp"
@@ -188,7 +187,7 @@ TEST(SessionLoginTest, AnUploadWithoutAnAnswerIsOfferedAgainAndNoIdEverNamesTwoK
   world.pair();
   for (int i = 0; i < 5; ++i) {
     world.close_from_server();
-    world.advance(2min);
+    world.advance(30s);
   }
   // A crash right after the commit: a new session from the store.
   World restarted(World::default_config(), world.stored(), 9);
@@ -218,14 +217,14 @@ TEST(SessionLoginTest, OfAnUploadThatIsOfferedAgainUsedKeysAreLeftOut) {
   // The server did get it, and somebody has used one.
   world.store["pre_key"].erase("3");
   world.close_from_server();
-  world.advance(2min);
+  world.advance(30s);
   auto ids = uploaded_ids(world.sent_iqs("list").at(1));
   EXPECT_EQ(ids.size(), 29u);
   EXPECT_EQ(std::ranges::count(ids, 3u), 0);
 
   world.store.erase("pre_key");
   world.close_from_server();
-  world.advance(2min);
+  world.advance(30s);
   ids = uploaded_ids(world.sent_iqs("list").at(2));
   EXPECT_EQ(ids.size(), 30u);
   EXPECT_EQ(ids.front(), 31u) << "all of them are used: new ones";
@@ -248,26 +247,70 @@ TEST(SessionLoginTest, TheOldestKeysEndWhenThereAreTooMany) {
   EXPECT_TRUE(world.store["pre_key"].contains("1625"));
 }
 
-TEST(SessionLoginTest, FewKeysAreToppedUpAtLoginAndWhenTheServerWarns) {
+NodeBuilder warning(std::uint64_t left) {
+  return NodeBuilder("notification")
+      .attr("from", wire::Jid::server_itself())
+      .attr("type", "encrypt")
+      .attr("id", "N" + std::to_string(left))
+      .child(NodeBuilder("count").attr("value", left));
+}
+
+TEST(SessionLoginTest, FewKeysAreFilledUpAtLoginAndWhenTheServerWarns) {
   auto config = World::default_config();
   config.initial_prekeys = 812;
   World world(config);
-  world.behaviour.pre_key_count = 5;
+  world.behaviour.pre_key_count = 405;
   world.pair();
   ASSERT_EQ(world.sent_iqs("list").size(), 1u);
-  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).size(), 50u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).size(), 407u);
 
   world.forget();
-  world.behaviour.pre_key_count = 2;
-  world.send(NodeBuilder("notification")
-                 .attr("from", wire::Jid::server_itself())
-                 .attr("type", "encrypt")
-                 .attr("id", "N1")
-                 .child(NodeBuilder("count").attr("value", 2)));
+  world.behaviour.pre_key_count = 700;
+  world.send(warning(700));
   EXPECT_EQ(world.sent("ack").size(), 1u);
   ASSERT_EQ(world.sent_iqs("list").size(), 1u);
-  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).front(), 51u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).size(), 112u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).front(), 408u);
   EXPECT_TRUE(world.sent_iqs("active").empty());
+  EXPECT_FALSE(stored_credentials(world).pre_keys_owed);
+}
+
+TEST(SessionLoginTest, WhatTheServerWantsIsOwedUntilItHasIt) {
+  World world;
+  world.pair();
+  world.behaviour.pre_key_count = 20;
+  world.on_stanza = [](const NodeBuilder& stanza) { return child(stanza, "list") != nullptr; };
+  world.send(warning(20));
+  world.send(warning(19));
+  EXPECT_EQ(world.sent_iqs("list").size(), 1u) << "one upload at a time";
+  EXPECT_TRUE(stored_credentials(world).pre_keys_owed);
+  // Another process, whose server has more than half of them.
+  World restarted(World::default_config(), world.stored(), 9);
+  restarted.store = world.store;
+  restarted.behaviour.pre_key_count = 20;
+  restarted.start();
+  ASSERT_EQ(restarted.sent_iqs("list").size(), 1u);
+  EXPECT_EQ(uploaded_keys(restarted.sent_iqs("list")[0]), uploaded_keys(world.sent_iqs("list")[0]));
+  EXPECT_FALSE(stored_credentials(restarted).pre_keys_owed);
+}
+
+TEST(SessionLoginTest, AnUploadThatIsRefusedIsTriedAgainOnTheSameStream) {
+  World world;
+  world.pair();
+  int refusals = 3;
+  world.on_stanza = [&](const NodeBuilder& stanza) {
+    if (!child(stanza, "list") || refusals-- <= 0) return false;
+    world.send(test::server_iq("error", attr(stanza, "id")));
+    return true;
+  };
+  world.behaviour.pre_key_count = 4;
+  world.send(warning(4));
+  world.advance(10s);
+  const auto uploads = world.sent_iqs("list");
+  ASSERT_EQ(uploads.size(), 4u) << "after 1, 2 and 4 seconds";
+  for (const auto& upload : uploads) EXPECT_EQ(uploaded_ids(upload), uploaded_ids(uploads[0]));
+  EXPECT_EQ(stored_credentials(world).uploaded_pre_key_id, 26u);
+  EXPECT_EQ(world.dial_times.size(), 2u);
 }
 
 TEST(SessionLoginTest, ARefusedOrForgottenUploadLeavesTheLoginAlone) {
@@ -301,7 +344,7 @@ TEST(SessionLoginTest, ACountWithoutANumberIsNoReasonToUpload) {
   EXPECT_EQ(world.sent_iqs("active").size(), 1u);
 }
 
-TEST(SessionLoginTest, WhenTheIdsAreUsedUpNothingIsUploaded) {
+TEST(SessionLoginTest, BehindTheLargestIdTheyBeginAnew) {
   World first;
   first.pair();
   auto credentials = stored_credentials(first);
@@ -310,8 +353,79 @@ TEST(SessionLoginTest, WhenTheIdsAreUsedUpNothingIsUploaded) {
   world.behaviour.pre_key_count = 0;
   world.start();
   EXPECT_EQ(world.status().state, State::connected);
-  EXPECT_TRUE(world.sent_iqs("list").empty());
-  EXPECT_EQ(world.sent_iqs("active").size(), 1u);
+  ASSERT_EQ(world.sent_iqs("list").size(), 1u);
+  EXPECT_EQ(uploaded_ids(world.sent_iqs("list")[0]).front(), 1u);
+  EXPECT_EQ(stored_credentials(world).next_pre_key_id, 31u);
+}
+
+// ---- the signed pre-key ---------------------------------------------------------------------
+
+/// A week is an hour here.
+Config with_short_weeks() {
+  Config config = World::default_config();
+  config.timings.signed_pre_key = 1h;
+  config.timings.rotation_retry = 10min;
+  config.timings.retired_pre_key = 4h + 30min;
+  return config;
+}
+
+TEST(SessionLoginTest, ASignedPreKeyIsReplacedAfterAWeek) {
+  World world(with_short_weeks());
+  world.pair();
+  const auto before = stored_credentials(world);
+  bool durable = false;
+  world.on_stanza = [&](const NodeBuilder& stanza) {
+    if (child(stanza, "rotate")) {
+      durable = stored_credentials(world).next_signed_pre_key.has_value();
+      EXPECT_EQ(stored_credentials(world).signed_pre_key, before.signed_pre_key);
+    }
+    return false;
+  };
+  world.advance(59min);
+  EXPECT_TRUE(world.sent_iqs("rotate").empty());
+  world.advance(2min);
+  ASSERT_EQ(world.sent_iqs("rotate").size(), 1u);
+  EXPECT_TRUE(durable) << "before it is sent";
+  const auto after = stored_credentials(world);
+  EXPECT_EQ(after.signed_pre_key.id, before.signed_pre_key.id + 1);
+  EXPECT_FALSE(after.next_signed_pre_key.has_value());
+  ASSERT_EQ(after.retired_signed_pre_keys.size(), 1u);
+  EXPECT_EQ(after.retired_signed_pre_keys[0].key, before.signed_pre_key);
+  EXPECT_EQ(after.fingerprint(), before.fingerprint()) << "it is the same account";
+}
+
+TEST(SessionLoginTest, AReplacementWithoutAnAnswerIsTriedAgainWithTheSameKey) {
+  World world(with_short_weeks());
+  world.pair();
+  world.on_stanza = [](const NodeBuilder& stanza) { return child(stanza, "rotate") != nullptr; };
+  world.advance(61min);
+  const auto pending = stored_credentials(world).next_signed_pre_key;
+  ASSERT_TRUE(pending.has_value());
+  world.on_stanza = {};
+  world.advance(10min);
+  EXPECT_EQ(world.sent_iqs("rotate").size(), 2u);
+  EXPECT_EQ(stored_credentials(world).signed_pre_key, *pending);
+}
+
+TEST(SessionLoginTest, EarlierSignedPreKeysAreForgottenAfterAMonth) {
+  World world(with_short_weeks());
+  world.pair();
+  world.advance(9h + 5min);
+  const auto credentials = stored_credentials(world);
+  EXPECT_EQ(credentials.signed_pre_key.id, 10u);
+  EXPECT_EQ(credentials.retired_signed_pre_keys.size(), 5u);
+  EXPECT_EQ(credentials.retired_signed_pre_keys.back().key.id, 9u);
+}
+
+TEST(SessionLoginTest, AKeyWhoseAgeIsNotKnownIsNewFromNowOn) {
+  World first;
+  first.pair();
+  auto credentials = stored_credentials(first);
+  credentials.signed_pre_key_at.reset();  // as an older version stored it
+  World world(World::default_config(), {.credentials = credentials}, 3);
+  world.start();
+  EXPECT_TRUE(stored_credentials(world).signed_pre_key_at.has_value());
+  EXPECT_TRUE(world.sent_iqs("rotate").empty());
 }
 
 TEST(SessionLoginTest, KeysOfAConnectionThatIsGoneAreDropped) {

@@ -20,6 +20,11 @@ const pairing::SignedPreKey& Session::Impl::MessengerKeys::signed_pre_key() cons
 std::optional<crypto::KeyPair> Session::Impl::MessengerKeys::signed_pre_key(
     std::uint32_t id) const {
   if (own().signed_pre_key.id == id) return own().signed_pre_key.key;
+  const auto& next = own().next_signed_pre_key;
+  if (next && next->id == id) return next->key;
+  for (const RetiredPreKey& retired : own().retired_signed_pre_keys) {
+    if (retired.key.id == id) return retired.key.key;
+  }
   return std::nullopt;
 }
 const wire::Jid& Session::Impl::MessengerKeys::jid() const {
@@ -37,7 +42,7 @@ ByteSpan Session::Impl::MessengerKeys::signed_device_identity() const {
 
 signal::PreKeyBundle::OneTime Session::Impl::MessengerKeys::make_pre_key(
     Random& random, std::vector<Change>& changes) {
-  const std::uint32_t id = session_.credentials_->next_pre_key_id++;
+  const std::uint32_t id = session_.credentials_->take_pre_key_ids(1);
   const crypto::KeyPair key = crypto::generate_key_pair(random);
   put_pre_keys(id, std::span(&key, 1), changes);
   end_old_pre_keys(id, 1, changes);
@@ -49,7 +54,10 @@ signal::PreKeyBundle::OneTime Session::Impl::MessengerKeys::make_pre_key(
 
 void Session::Impl::begin_messages(messaging::ResidentRecords stored) {
   keys_ = std::make_unique<MessengerKeys>(*this);
-  const messaging::Messenger::Policy policy{.strict_identity = config_.strict_identity};
+  const Timings& timings = config_.timings;
+  const messaging::Messenger::Policy policy{
+      .strict_identity = config_.strict_identity,
+      .patience = {timings.resend, timings.held_back, timings.resend_pace}};
   messenger_ = std::make_unique<messaging::Messenger>(*keys_, std::move(stored), random_, policy);
 }
 

@@ -17,8 +17,12 @@ class SessionRollbackTest : public testing::Test {
     World before;
     before.behaviour.pre_key_count = 0;
     before.pair();  // ids 1 to 30
-    world.emplace(World::default_config(), before.stored(), 9);
-    world->store = before.store;
+    records_ = before.store;
+    start_from(before.stored());
+  }
+  void start_from(const Stored& stored) {
+    world.emplace(World::default_config(), stored, 9);
+    world->store = records_;
     world->on_stanza = [this](const NodeBuilder& stanza) {
       if (!child(stanza, "digest")) return false;
       if (!answers_digest) return true;
@@ -53,8 +57,11 @@ class SessionRollbackTest : public testing::Test {
 
   bool answers_digest = true;
   std::optional<std::vector<std::uint32_t>> listed =
-      std::vector<std::uint32_t>{8, 9, 10, 11, 12, 13};
+      std::vector<std::uint32_t>{8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22};
   std::optional<World> world;
+
+ private:
+  decltype(World::store) records_;
 };
 
 TEST_F(SessionRollbackTest, TheFirstLoginOfAProcessAsksWhatTheServerHasAndLaterOnesCount) {
@@ -70,12 +77,35 @@ TEST_F(SessionRollbackTest, TheFirstLoginOfAProcessAsksWhatTheServerHasAndLaterO
   EXPECT_TRUE(suspicions().empty());
 }
 
-TEST_F(SessionRollbackTest, FewKeysInADigestAreToppedUp) {
+TEST_F(SessionRollbackTest, FewKeysInADigestAreFilledUp) {
   listed = {28, 29, 30};
   world->start();
-  EXPECT_EQ(uploaded().size(), 30u);
+  EXPECT_EQ(uploaded().size(), 27u);
   EXPECT_EQ(uploaded().front(), 31u);
   EXPECT_TRUE(suspicions().empty());
+}
+
+TEST_F(SessionRollbackTest, AnUploadThatIsInTheDigestHasArrivedAndIsNotOfferedAgain) {
+  auto stored = world->stored();
+  stored.credentials->offered_from = 20;
+  stored.credentials->offered_to = 30;
+  start_from(stored);
+  listed = {28, 29, 30};
+  world->start();
+  ASSERT_EQ(uploaded().size(), 27u);
+  EXPECT_EQ(uploaded().front(), 31u);
+}
+
+// Behind the largest id they begin anew: what the server has of before is behind, not ahead.
+TEST_F(SessionRollbackTest, KeysFromBeforeTheIdsBeganAnewAreNoProof) {
+  auto stored = world->stored();
+  stored.credentials->next_pre_key_id = 9;
+  start_from(stored);
+  listed = {0xfffffe, 0xffffff, 1, 2, 3, 4, 5, 6, 7, 8};
+  world->start();
+  EXPECT_TRUE(suspicions().empty());
+  ASSERT_EQ(uploaded().size(), 20u);
+  EXPECT_EQ(uploaded().front(), 9u);
 }
 
 TEST_F(SessionRollbackTest, AServerThatKnowsNoDigestsIsAskedForTheCount) {

@@ -150,6 +150,9 @@ void Session::Impl::on_answer(Requests::Request request, const wire::Node* answe
     case Purpose::pre_key_upload:
       if (!accepted) report(Report::Level::warning, "the server did not take our pre-keys");
       return run_login(LoginSequence::UploadAnswered{accepted});
+    case Purpose::key_rotation:
+      if (accepted) return signed_key_rotated();
+      return report(Report::Level::warning, "the server did not take our new signed pre-key");
     case Purpose::remove_companion:
       if (connection_->errand) {
         return accepted ? finish_errand() : end_locally("removal_refused");
@@ -198,7 +201,9 @@ void Session::Impl::on_success(const wire::Node& success) {
   if (farewell_) return ask_removal(credentials_->account->jid);
 
   messenger_online_ = true;
-  run_login(LoginSequence::LoggedIn{check});
+  run_login(LoginSequence::LoggedIn{.check = check || credentials_->offered_to != 0,
+                                    .owed = credentials_->pre_keys_owed});
+  plan_rotation();
   // With an old copy keys would be used a second time: nothing is said until that is ruled out.
   if (!check) begin_talking();
   send(wire::NodeBuilder("ib").child(
@@ -219,7 +224,9 @@ void Session::Impl::note_login(const wire::Node& success) {
   if (first) first_open_ = now_.mono;
   if (learns_lid) account.lid = *lid;
   account.logged_in = true;
-  if (first || learns_lid) store_credentials(kPointLogin);
+  const bool dates_key = !credentials_->signed_pre_key_at;
+  if (dates_key) credentials_->signed_pre_key_at = server_time();
+  if (first || learns_lid || dates_key) store_credentials(kPointLogin);
 }
 
 void Session::Impl::on_bulletin(const wire::Node& bulletin) {
@@ -253,7 +260,7 @@ void Session::Impl::on_bulletin(const wire::Node& bulletin) {
 
 void Session::Impl::on_notification(const wire::Node& notification) {
   if (notification.attr("type") == "encrypt" && notification.child("count")) {
-    return run_login(LoginSequence::KeysRunLow{});
+    return run_login(LoginSequence::KeysRunLow{notification.child("count")->number("value")});
   }
   if (!on_pairing_notification(notification)) unhandled(notification);
 }

@@ -132,6 +132,7 @@ Result<Stored> Stored::read(const StoredRecords& records) {
   }
   stored.messages = {.outbox = of_kind(records, messaging::kOutboxKind),
                      .events = of_kind(records, messaging::kEventKind),
+                     .awaited = of_kind(records, messaging::kAwaitedKind),
                      .messenger = of_kind(records, messaging::kMessengerKind)};
   return stored;
 }
@@ -140,7 +141,7 @@ std::set<std::string, std::less<>> resident_kinds() {
   std::set<std::string, std::less<>> kinds;
   for (const std::string_view kind :
        {kCredentialsKind, kLastCloseKind, kTombstoneKind, kQuarantineKind, messaging::kOutboxKind,
-        messaging::kEventKind, messaging::kMessengerKind}) {
+        messaging::kEventKind, messaging::kAwaitedKind, messaging::kMessengerKind}) {
     kinds.emplace(kind);
   }
   return kinds;

@@ -73,6 +73,10 @@ Attempt<std::optional<Group>> Messenger::Impl::group_of(const Jid& jid, const Wo
 
 void Messenger::Impl::forget_group(const Jid& group) {
   records_.erase(group_record(group));
+  // Who had asked and has not used the answer asks again: it is of before.
+  for (auto& [name, lane] : lanes_) {
+    for (Work& work : lane.queue) work.tried.erase({Fetch::What::group, group});
+  }
 }
 
 /// Every device of every member but this one, without sessions.

@@ -154,6 +154,24 @@ TEST_F(GroupsTest, AGroupThatTheServerDoesNotKnowIsAFailure) {
   EXPECT_EQ(world.events_of<SendFailed>()[0].reason, "no_group");
 }
 
+TEST_F(GroupsTest, AChangeWhileTheDevicesAreAskedForMeansToAskForTheGroupAgain) {
+  bool changes = true;
+  world.answer_instead = [&](const NodeBuilder& iq) {
+    auto answer = world.answer(iq);
+    if (attr(iq, "xmlns") == "usync" && std::exchange(changes, false)) {
+      auto& fourth =
+          world.add({Jid("15550100004", "s.whatsapp.net"), Jid("100000000000004", "lid"), 0, 44});
+      world.groups[kGroup].push_back(fourth.lid());
+      world.feed_stanza(notice());
+    }
+    return answer;
+  };
+  world.send(kGroup, "one");
+  EXPECT_THAT(world.events_of<SendFailed>(), SizeIs(0));
+  ASSERT_THAT(messages(), SizeIs(1));
+  EXPECT_EQ(copies(0), 4U);
+}
+
 TEST_F(GroupsTest, FiftyMessagesAskOnceForGroupDevicesAndKeys) {
   for (int i = 0; i < 50; ++i) world.send(kGroup, "text");
   EXPECT_THAT(world.queries, SizeIs(3));

@@ -83,15 +83,21 @@ Attempt<void> Messenger::Impl::handle(const IncomingMessage& message, Work&) {
   const bool had = reading.refusal && reading.refusal->why == signal::Failure::duplicate &&
                    message.replayed && may_be_forgotten;
   if (reading.refusal && !had) {
-    WA_TRY(const bool again, ask_again(message, author, *reading.refusal));
-    if (again) return {};
-    reading.unreadable = std::string(signal::to_string(reading.refusal->why));
+    WA_TRY(const Asked asked, ask_again(message, author, *reading.refusal));
+    std::string reason(signal::to_string(reading.refusal->why));
+    if (asked.again) {
+      if (!asked.told) await_resend(message, author, std::move(reason));
+      return {};
+    }
+    reading.unreadable = std::move(reason);
+    reading.told = asked.told;
   }
   seen.add(message.id);
   records_.put(seen_keys.front(), seen.encode());
   if (had) {
     ++counters_.duplicates;
     acknowledge(message, author, false);
+    settle_awaited(message, author);
     return {};
   }
   deliver(message, author, std::move(reading));
@@ -245,18 +251,29 @@ void Messenger::Impl::deliver(const IncomingMessage& message, const Peer& author
   Origin origin = origin_of(message, author, sent_to);
   const bool phone = author.self && message.author().device == 0;
   if (!reading.unreadable.empty()) {
-    return give_up(message, std::move(origin), std::move(reading.unreadable));
+    return give_up(message, author, std::move(origin), std::move(reading));
   }
   message::Content& content = reading.envelope->content;
-  if (is_private(content) && !phone) return give_up(message, std::move(origin), "forged");
+  if (is_private(content) && !phone) {
+    reading.unreadable = "forged";
+    return give_up(message, author, std::move(origin), std::move(reading));
+  }
   ++counters_.received;
   acknowledge(message, author, std::holds_alternative<message::HistoryNotice>(content));
-  if (!says_nothing(content)) publish(MessageReceived{std::move(origin), std::move(content)});
+  if (says_nothing(content)) return settle_awaited(message, author);
+  publish_in_turn(message, author, MessageReceived{std::move(origin), std::move(content)});
 }
 
-void Messenger::Impl::give_up(const IncomingMessage& message, Origin origin, std::string reason) {
-  complain("a message of " + message.author().to_string() + " cannot be read: " + reason);
-  publish(MessageUnreadable{std::move(origin), std::move(reason)});
+void Messenger::Impl::give_up(const IncomingMessage& message, const Peer& author, Origin origin,
+                              Reading reading) {
+  complain("a message of " + message.author().to_string() +
+           " cannot be read: " + reading.unreadable);
+  if (reading.told) {
+    settle_awaited(message, author);
+  } else {
+    publish_in_turn(message, author,
+                    MessageUnreadable{std::move(origin), std::move(reading.unreadable)});
+  }
   refuse(message);
 }
 

@@ -29,6 +29,7 @@ inline constexpr std::string_view kRetriesOutKind = "retries_out";   ///< key: d
 // Records that are in memory from the start.
 inline constexpr std::string_view kOutboxKind = "outbox";        ///< key: message id
 inline constexpr std::string_view kEventKind = "event";          ///< key: seq in decimal
+inline constexpr std::string_view kAwaitedKind = "awaited";      ///< key: order in decimal
 inline constexpr std::string_view kMessengerKind = "messenger";  ///< key: "self"
 
 /// What made a commit (as client::Commit::point); stable words.

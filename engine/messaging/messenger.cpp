@@ -58,12 +58,17 @@ Messenger::Residency Messenger::residency() const {
 // ---- steps ----------------------------------------------------------------------------------
 
 Messenger::Impl::Impl(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy)
-    : keys_(keys), random_(random), policy_(policy), ids_(keys.identity().identity) {
+    : keys_(keys),
+      random_(random),
+      policy_(policy),
+      ids_(keys.identity().identity),
+      resends_(kMostResends, policy.patience.pace) {
   if (const auto self = stored.messenger.find(kWatermarks.key); self != stored.messenger.end()) {
     if (const auto watermarks = Watermarks::decode(self->second)) watermarks_ = *watermarks;
   }
   ++watermarks_.boots;
   restore_outbox(stored.outbox);
+  restore_awaited(stored.awaited);
   for (AppEvent& event : read_events(stored.events)) {
     watermarks_.last_event_seq = std::max(watermarks_.last_event_seq, event.seq);
     events_[event.seq] = std::move(event);
@@ -120,15 +125,17 @@ std::optional<Instant> Messenger::Impl::next_deadline() const {
   const auto consider = [&next](Instant at) { next = next ? std::min(*next, at) : at; };
   if (!outbox_deadlines_.empty()) consider(outbox_deadlines_.begin()->first);
   if (!sleeping_.empty()) consider(sleeping_.begin()->first);
+  if (awaited_due_) consider(*awaited_due_);
   return next;
 }
 
 Messenger::Residency Messenger::Impl::residency() const {
-  return {records_.resident(), lanes_.size(), outbox_.size(), events_.size()};
+  return {records_.resident(), lanes_.size(), outbox_.size(), events_.size(), awaited_.size()};
 }
 
 void Messenger::Impl::on(const StreamReady&) {
   streaming_ = true;
+  resume_awaited();
   resume_presence();
   transmit_all();
   for (const ReadRequested& request : std::exchange(reads_, {})) say_read(request);
@@ -136,6 +143,7 @@ void Messenger::Impl::on(const StreamReady&) {
 
 void Messenger::Impl::on(const StreamEnded&) {
   streaming_ = false;
+  awaited_due_.reset();
   if (!taken_.empty()) erase_taken_now();
   queries_.clear();
   give_up_group_requests();
@@ -146,7 +154,8 @@ void Messenger::Impl::on(const StreamEnded&) {
   const auto comes_again = [](const Work& work) {
     return !std::holds_alternative<SendRequested>(work.job) &&
            !std::holds_alternative<TrustRequested>(work.job) &&
-           !std::holds_alternative<GroupSettled>(work.job);
+           !std::holds_alternative<GroupSettled>(work.job) &&
+           !std::holds_alternative<ResendOverdue>(work.job);
   };
   std::erase_if(door_, [&](const Arrival& arrival) { return comes_again(arrival.work); });
   for (auto lane = lanes_.begin(); lane != lanes_.end();) {
@@ -257,6 +266,7 @@ void Messenger::Impl::on(const DeadlineReached&) {
     change(kPointSent, [&] { failed(id, "timed_out", std::nullopt); });
   }
   if (erase_taken_at_ && *erase_taken_at_ <= now_.mono) erase_taken_now();
+  if (awaited_due_ && *awaited_due_ <= now_.mono) on_awaited_due();
   while (!sleeping_.empty() && sleeping_.begin()->first <= now_.mono) {
     wake(sleeping_.extract(sleeping_.begin()).mapped());
   }

@@ -125,6 +125,16 @@ struct Report {
 };
 using Action = std::variant<SendStanza, Query, Commit, Load, Publish, RenewPreKeys, Report>;
 
+/// How long a messenger waits.
+struct Patience {
+  /// With a message that was asked for again; then the application is told.
+  Duration resend = std::chrono::seconds(45);
+  /// With what a device wrote before to a group, and was asked for again.
+  Duration held = std::chrono::seconds(10);
+  /// Between two messages that are sent again, once many were.
+  Duration pace = std::chrono::milliseconds(500);
+};
+
 /// Everything that a device says and hears once it is logged in: messages, receipts, retries,
 /// groups, presence, and what they need (devices of accounts, sessions, pre-keys).
 ///
@@ -135,20 +145,21 @@ using Action = std::variant<SendStanza, Query, Commit, Load, Publish, RenewPreKe
 /// a lane one handler runs after the other, while lanes that wait do not hold up each other: what
 /// comes from a chat, what is to go to it, and what is sent again have one each. A handler is a
 /// straight line over `Records` and is run again from its start when something was missing, so it
-/// keeps nothing. Idle, a messenger holds the messages that are not acknowledged, the events that
-/// are not taken, and nothing of any peer.
+/// keeps nothing. Idle, a messenger holds the messages that are not acknowledged, those that were
+/// asked for again, the events that are not taken, and nothing of any peer.
 ///
 /// An old copy of what it stores is dangerous: keys would be used a second time. When one is
 /// noticed, a new era begins (signal::Session::enter_era), and the application is told.
 ///
-/// Files: messenger.cpp (door, lanes, commits), incoming.cpp, outgoing.cpp, devices.cpp,
-/// bundles.cpp, retries.cpp, receipts.cpp, groups.cpp, group_changes.cpp, presence.cpp.
-/// Source: docs/protocol/delivery.md.
+/// Files: messenger.cpp (door, lanes, commits), incoming.cpp, awaited.cpp, outgoing.cpp,
+/// devices.cpp, bundles.cpp, retries.cpp, receipts.cpp, groups.cpp, group_changes.cpp,
+/// presence.cpp. Source: docs/protocol/delivery.md.
 class Messenger {
  public:
   struct Policy {
     /// New keys of an account are refused until somebody accepts them, and not taken as they come.
     bool strict_identity = false;
+    Patience patience = {};
   };
   /// `keys` and `random` outlive it.
   Messenger(OwnKeys& keys, ResidentRecords stored, Random& random, Policy policy);
@@ -189,6 +200,7 @@ class Messenger {
     std::size_t lanes = 0;
     std::size_t outbox = 0;
     std::size_t events = 0;
+    std::size_t awaited = 0;
   };
   Residency residency() const;
 

@@ -72,9 +72,13 @@ class Messenger::Impl {
     GroupRequested request;
     GroupVerdict verdict;
   };
+  /// A message that was asked for again has not come in time.
+  struct ResendOverdue {
+    std::uint64_t order = 0;
+  };
   using Job = std::variant<IncomingMessage, ReceiptWork, RetryWork, NoticeWork, SendRequested,
                            TrustRequested, Transmission, Completion, KeyGiven, DevicesArrived,
-                           GroupArrived, GroupSettled>;
+                           GroupArrived, GroupSettled, ResendOverdue>;
   struct Work {
     Job job;
     /// What was asked for in its name, and what came; of devices a record tells.
@@ -209,6 +213,7 @@ class Messenger::Impl {
     std::optional<message::Envelope> envelope;
     std::optional<signal::Refusal> refusal;
     std::string unreadable;  ///< nothing that could ever be read
+    bool told = false;       ///< and the application knows
 
     std::vector<message::KeyDistribution> distributions;  ///< not taken yet
 
@@ -226,7 +231,7 @@ class Messenger::Impl {
   Attempt<void> take_distributions(const IncomingMessage& message, const Peer& author,
                                    Reading& reading);
   void deliver(const IncomingMessage& message, const Peer& author, Reading reading);
-  void give_up(const IncomingMessage& message, Origin origin, std::string reason);
+  void give_up(const IncomingMessage& message, const Peer& author, Origin origin, Reading reading);
   void refuse(const IncomingMessage& message);
   Origin origin_of(const IncomingMessage& message, const Peer& author,
                    const std::optional<std::string>& sent_to) const;
@@ -237,15 +242,45 @@ class Messenger::Impl {
   void say_read(const ReadRequested& request);
 
   // ---- retries.cpp ----
-  /// Whether it was asked for again; else that was done often enough.
-  Attempt<bool> ask_again(const IncomingMessage& message, const Peer& author,
-                          const signal::Refusal& refusal);
+  struct Asked {
+    bool again = false;  ///< else that was done often enough
+    bool told = false;   ///< that it did not come
+  };
+  Attempt<Asked> ask_again(const IncomingMessage& message, const Peer& author,
+                           const signal::Refusal& refusal);
   wire::NodeBuilder retry_receipt(const IncomingMessage& message, std::uint32_t count,
                                   signal::Failure why);
   Attempt<void> handle(const RetryWork& request, Work& work);
   Attempt<void> resend(const IncomingRetry& retry, const Peer& reader, const Sent& sent,
                        Retries retries, const std::string& key, Work& work);
   Attempt<std::optional<Sent>> find_sent(const std::string& id);
+  /// Of a group, if it is one. Drops those that are full again.
+  TokenBucket& resends_to(const wire::Jid& group);
+
+  // ---- awaited.cpp ----
+  struct Waiting {
+    Awaited awaited = {};
+    Instant late_at{};     ///< the application is told
+    Instant hold_until{};  ///< what is behind it goes
+    bool overdue = false;  ///< that is under way
+  };
+  static std::string message_key(const Peer& author, std::uint16_t device, const std::string& id);
+  void restore_awaited(const ResidentRecords::OfKind& records);
+  void resume_awaited();
+  void find_awaited_due();
+  /// 0: it is not awaited.
+  std::uint64_t awaited_order(const Peer& author, std::uint16_t device,
+                              const std::string& id) const;
+  void keep_awaited(std::uint64_t order, Awaited awaited);
+  void drop_awaited(std::uint64_t order);
+  void await_resend(const IncomingMessage& message, const Peer& author, std::string reason);
+  bool waits_behind(const wire::Jid& group, const Peer& author, std::uint16_t device,
+                    std::uint64_t order) const;
+  void publish_in_turn(const IncomingMessage& message, const Peer& author, AppEvent::What what);
+  void settle_awaited(const IncomingMessage& message, const Peer& author);
+  void release_held(const wire::Jid& group, std::string_view device);
+  void on_awaited_due();
+  Attempt<void> handle(const ResendOverdue& overdue, Work&);
 
   // ---- outgoing.cpp ----
   struct Outgoing {
@@ -404,9 +439,18 @@ class Messenger::Impl {
   std::optional<Instant> erase_taken_at_;
   std::vector<ReadRequested> reads_;  ///< wait for a stream
 
+  std::map<std::uint64_t, Waiting> awaited_;          ///< by order
+  std::map<std::string, std::uint64_t> awaited_ids_;  ///< by Awaited::message
+  std::uint64_t last_awaited_ = 0;
+  std::optional<Instant> awaited_due_;
+
   Suppressor complaints_;
-  /// Many at once, since a whole group may have lost its sessions; then slowly.
-  TokenBucket resends_{60, std::chrono::milliseconds(500)};
+  /// Many at once, since a whole group may have lost its sessions; then slowly, so that the server
+  /// does not take us for somebody who floods it. One group leaves something to others.
+  static constexpr std::uint32_t kMostResends = 60;
+  static constexpr std::uint32_t kMostResendsToGroup = 40;
+  TokenBucket resends_;
+  std::map<wire::Jid, TokenBucket> group_resends_;
 };
 
 }  // namespace wa::messaging

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "engine/messaging/messenger_impl.hpp"
 
 /// Retries, both ways: asking for what we could not read, sending again what others could not.
@@ -19,17 +21,14 @@ NodeBuilder leaf(std::string tag, ByteSpan bytes) {
   return NodeBuilder(std::move(tag)).bytes(bytes);
 }
 
-std::string retry_key(const Peer& peer, std::uint16_t device, const std::string& id) {
-  return peer.keys(device).front() + " " + id;
-}
-
 }  // namespace
 
 // ---- what we cannot read --------------------------------------------------------------------
 
-Attempt<bool> Messenger::Impl::ask_again(const IncomingMessage& message, const Peer& author,
-                                         const signal::Refusal& refusal) {
-  const std::string key = retry_key(author, message.author().device, message.id);
+Attempt<Messenger::Impl::Asked> Messenger::Impl::ask_again(const IncomingMessage& message,
+                                                           const Peer& author,
+                                                           const signal::Refusal& refusal) {
+  const std::string key = message_key(author, message.author().device, message.id);
   WA_TRY(const Bytes* record, read_daily(kRetriesInKind, key));
   Retries retries;
   if (record) {
@@ -38,7 +37,7 @@ Attempt<bool> Messenger::Impl::ask_again(const IncomingMessage& message, const P
   ++counters_.undecryptable;
   const bool old_status = message.from.server == kServerBroadcast && message.at &&
                           now_.wall.value - message.at->value > kStatusMillis;
-  if (old_status || retries.count >= kMostRetries) return false;
+  if (old_status || retries.count >= kMostRetries) return Asked{.told = retries.told};
   ++retries.count;
   records_.put({kind_of_day(kRetriesInKind, today()), key}, retries.encode());
   ++counters_.retries_asked;
@@ -46,7 +45,7 @@ Attempt<bool> Messenger::Impl::ask_again(const IncomingMessage& message, const P
            std::string(signal::to_string(refusal.why)));
   send(retry_receipt(message, retries.count, refusal.why));
   send_if(message.ack);
-  return true;
+  return Asked{.again = true, .told = retries.told};
 }
 
 NodeBuilder Messenger::Impl::retry_receipt(const IncomingMessage& message, std::uint32_t count,
@@ -99,7 +98,7 @@ Attempt<void> Messenger::Impl::handle(const RetryWork& request, Work& work) {
   if (is_account(sent->to)) {
     WA_TRY(chat, peer_of(sent->to));
   }
-  const std::string key = retry_key(reader, retry.reader().device, retry.id);
+  const std::string key = message_key(reader, retry.reader().device, retry.id);
   WA_TRY(const Bytes* record, read_daily(kRetriesOutKind, key));
   Retries retries;
   if (record) {
@@ -115,7 +114,9 @@ Attempt<void> Messenger::Impl::handle(const RetryWork& request, Work& work) {
     send_if(request.ack);
     return {};
   }
-  if (resends_.ready_at() > now_.mono) return Blocked{.until = resends_.ready_at()};
+  Instant ready_at = resends_.ready_at();
+  if (is_many(sent->to)) ready_at = std::max(ready_at, resends_to(sent->to).ready_at());
+  if (ready_at > now_.mono) return Blocked{.until = ready_at};
   WA_TRY_VOID(resend(retry, reader, *sent, std::move(retries), key, work));
   send_if(request.ack);
   return {};
@@ -148,6 +149,7 @@ Attempt<void> Messenger::Impl::resend(const IncomingRetry& retry, const Peer& re
   }
   ++retries.count;
   resends_.take(now_.mono);
+  if (to_group) resends_to(sent.to).take(now_.mono);
   if (bundle) {
     const auto begun = begin_session(target.sessions, reader, device, *bundle);
     if (!begun) {
@@ -186,6 +188,14 @@ Attempt<void> Messenger::Impl::resend(const IncomingRetry& retry, const Peer& re
   if (pre_key) stanza.child(device_identity());
   send(std::move(stanza));
   return {};
+}
+
+TokenBucket& Messenger::Impl::resends_to(const wire::Jid& group) {
+  std::erase_if(group_resends_, [&](const auto& entry) {
+    return entry.first != group && entry.second.full(now_.mono);
+  });
+  return group_resends_.try_emplace(group, kMostResendsToGroup, 2 * policy_.patience.pace)
+      .first->second;
 }
 
 Attempt<std::optional<Sent>> Messenger::Impl::find_sent(const std::string& id) {

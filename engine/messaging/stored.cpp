@@ -124,7 +124,7 @@ std::vector<Change> erase_account_records(Day cleaned_day, Day today) {
   std::vector<Change> changes;
   for (const std::string_view kind :
        {kSessionKind, kSeenKind, kDevicesKind, kLidOfKind, kNumberOfKind, kDistrustedKind,
-        kGroupKind, kGroupKeyKind, kSenderKeysKind, kOutboxKind}) {
+        kGroupKind, kGroupKeyKind, kSenderKeysKind, kOutboxKind, kAwaitedKind}) {
     changes.emplace_back(Erase{std::string(kind), {}});
   }
   for (const DailyKind& daily : daily_kinds()) {
@@ -244,12 +244,13 @@ Bytes Retries::encode() const {
   schema::StoredRetries record;
   record.set_count(count);
   if (base_key) record.set_base_key(schema::field(*base_key));
+  if (told) record.set_told(true);
   return schema::serialize(record);
 }
 
 Result<Retries> Retries::decode(ByteSpan bytes) {
   WA_TRY(const auto record, schema::parse<schema::StoredRetries>(bytes, "retries"));
-  Retries retries{record.count(), std::nullopt};
+  Retries retries{.count = record.count(), .told = record.told()};
   if (record.has_base_key()) {
     WA_TRY(retries.base_key, crypto::PublicKey::from(as_bytes(record.base_key()), "base key"));
   }
@@ -370,6 +371,23 @@ std::vector<AppEvent> read_events(const ResidentRecords::OfKind& records) {
   }
   std::ranges::sort(events, {}, &AppEvent::seq);
   return events;
+}
+
+Bytes Awaited::encode() const {
+  schema::StoredAwaited record;
+  record.set_message(message);
+  record.set_event(schema::field(messaging::encode(what)));
+  return schema::serialize(record);
+}
+
+Result<Awaited> Awaited::decode(ByteSpan bytes) {
+  WA_TRY(const auto record, schema::parse<schema::StoredAwaited>(bytes, "awaited message"));
+  WA_TRY(AppEvent::What what, decode_app_event(as_bytes(record.event())));
+  if (!std::holds_alternative<MessageUnreadable>(what) &&
+      !std::holds_alternative<MessageReceived>(what)) {
+    return Error{Errc::malformed, "awaited message: it is no message"};
+  }
+  return Awaited{record.message(), std::move(what)};
 }
 
 Result<crypto::KeyPair> decode_pre_key(ByteSpan bytes) {

@@ -83,7 +83,8 @@ struct GroupKey {
 
 struct Retries {
   std::uint32_t count = 0;
-  std::optional<crypto::PublicKey> base_key;
+  std::optional<crypto::PublicKey> base_key = {};
+  bool told = false;  ///< the application was told that it did not come
 
   Bytes encode() const;
   static Result<Retries> decode(ByteSpan record);
@@ -125,11 +126,21 @@ Result<AppEvent::What> decode_app_event(ByteSpan record);
 
 Result<crypto::KeyPair> decode_pre_key(ByteSpan record);
 
+/// A message that was asked for again, or one that was read and waits behind such a one.
+struct Awaited {
+  std::string message;  ///< its author's device, and its id
+  AppEvent::What what;  ///< MessageUnreadable, or MessageReceived
+
+  Bytes encode() const;
+  static Result<Awaited> decode(ByteSpan record);
+};
+
 /// What a messenger begins with: the records of the kinds that are always in memory, by key.
 struct ResidentRecords {
   using OfKind = std::map<std::string, Bytes, std::less<>>;
   OfKind outbox;
   OfKind events;
+  OfKind awaited;
   OfKind messenger;
 };
 

@@ -290,7 +290,7 @@ std::string PeerDevice::read_group(const NodeBuilder& stanza) {
 World::World(std::uint64_t seed) : random(seed), keys(random) {
   add(PeerDevice(kPeerJid, kPeerLid, 0, seed + 100));
   add(PeerDevice(kOwnJid, kOwnLid, 0, seed + 200));
-  messenger = std::make_unique<Messenger>(keys, resident(), random);
+  messenger = std::make_unique<Messenger>(keys, resident(), random, policy);
 }
 
 PeerDevice& World::add(PeerDevice device) {
@@ -312,6 +312,7 @@ ResidentRecords World::resident() const {
   for (const auto& [key, bytes] : store) {
     if (key.kind == kOutboxKind) records.outbox[key.key] = bytes;
     if (key.kind == kEventKind) records.events[key.key] = bytes;
+    if (key.kind == kAwaitedKind) records.awaited[key.key] = bytes;
     if (key.kind == kMessengerKind) records.messenger[key.key] = bytes;
   }
   return records;

@@ -14,6 +14,7 @@ class TokenBucket {
 
   /// When the next token is there: not after `now` if one is there already.
   Instant ready_at() const { return empty_until_ - every_ * (burst_ - 1); }
+  bool full(Instant now) const { return empty_until_ <= now; }
   /// Takes a token, which must be there.
   void take(Instant now) { empty_until_ = std::max(empty_until_, now) + every_; }
 

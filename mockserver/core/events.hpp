@@ -41,7 +41,8 @@ struct TenantEvent {
   EventKind kind = EventKind::connected;
   ConnectionId connection = 0;
   std::string device;  ///< label of the connection, or the device JID, or empty
-  /// Names are literals. Stanzas carry tag, id, type, xmlns, child; closed carries by, detail; …
+  /// Names are literals. Stanzas carry tag, id, type, xmlns, child, and to a group what they are
+  /// encrypted with as sender_key; closed carries by, detail; …
   std::vector<std::pair<std::string_view, std::string>> data;
 };
 

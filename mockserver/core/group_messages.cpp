@@ -4,6 +4,8 @@
 #include <set>
 
 #include "engine/base/limits.hpp"
+#include "engine/protocol/crypto/hash.hpp"
+#include "engine/protocol/signal/messages.hpp"
 #include "engine/protocol/signal/phash.hpp"
 #include "mockserver/core/group_routes.hpp"
 #include "mockserver/core/tenant_impl.hpp"
@@ -116,6 +118,19 @@ void Tenant::Impl::route_broadcast(const DeviceKey& sender, const SentMessage& m
     add_contents(stanza, encs, message);
     deliver(*reader, std::move(stanza), now);
   }
+}
+
+std::string Tenant::Impl::sender_key_use(const Node& message) {
+  if (message.tag != "message") return {};
+  for (const Node& enc : message.children()) {
+    if (enc.tag != "enc" || enc.attr("type") != "skmsg") continue;
+    const auto parsed = signal::SenderKeyMessage::parse(enc.bytes());
+    if (!parsed) return {};
+    const auto digest = crypto::sha256(enc.bytes());
+    return std::to_string(parsed->id) + "/" + std::to_string(parsed->iteration) + "/" +
+           to_hex(ByteSpan(digest).first(8));
+  }
+  return {};
 }
 
 /// Tells the devices of those whom a change of a group concerns.

@@ -297,13 +297,16 @@ void Tenant::Impl::on_handshake(Peer& peer, const Connection::HandshakeDone& don
 void Tenant::Impl::on_node(Peer& peer, const Node& node, Now now) {
   const ConnectionId id = peer.id;
   const Node* child = node.first_child();
-  notice(EventKind::stanza_in, peer,
-         {{"tag", std::string(node.tag)},
-          {"id", std::string(node.attr("id"))},
-          {"type", std::string(node.attr("type"))},
-          {"xmlns", std::string(node.attr("xmlns"))},
-          {"child", child == nullptr ? std::string() : std::string(child->tag)}},
-         now, &node);
+  std::vector<std::pair<std::string_view, std::string>> data = {
+      {"tag", std::string(node.tag)},
+      {"id", std::string(node.attr("id"))},
+      {"type", std::string(node.attr("type"))},
+      {"xmlns", std::string(node.attr("xmlns"))},
+      {"child", child == nullptr ? std::string() : std::string(child->tag)}};
+  if (std::string use = sender_key_use(node); !use.empty()) {
+    data.emplace_back("sender_key", std::move(use));
+  }
+  notice(EventKind::stanza_in, peer, std::move(data), now, &node);
   Peer* still = find(id);
   if (still == nullptr) return;
   if (still->phase == Phase::open) {

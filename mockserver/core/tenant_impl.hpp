@@ -279,6 +279,9 @@ class Tenant::Impl {
                    Now now);
   void route_broadcast(const DeviceKey& sender, const SentMessage& message, const wire::Node& node,
                        Now now);
+  /// Key, iteration and digest of what a message says to a group: "id/iteration/digest". Empty: it
+  /// says nothing to one.
+  static std::string sender_key_use(const wire::Node& message);
   void tell_group_news(const GroupNews& news, const DeviceKey& actor, Now now);
 
   // phone_routes.cpp

@@ -177,5 +177,83 @@ TEST_F(LuaMessageTest, PhonesTalk) {
               ElementsAre(HasSubstr("nobody is called 15550100009")));
 }
 
+// ---- groups, presence -------------------------------------------------------------------------
+
+TEST_F(LuaMessageTest, AGroupTakesMembersAndStandsForAChat) {
+  EXPECT_THAT(failures("local tea = server:group { subject = 'Tea', participants = { ann, bob }, "
+                       "addressing = 'pn' } "
+                       "expect(#tea.members):equals(2) expect(tea.jid):contains('@g.us') "
+                       "local cleo = server:phone { number = '15550100003' } "
+                       "tea:add(cleo) expect(#tea.members):equals(3) "
+                       "tea:remove(bob, { cleo }) expect(tea.members):equals { '15550100001' } "
+                       "expect.error(function() tea:remove(bob) end):code('refused') "
+                       "device:send(tea, 'hi') "
+                       "expect(device.sends[1].to):equals(tea.jid)"),
+              IsEmpty());
+}
+
+TEST_F(LuaMessageTest, AGroupWithoutMembersOrWithStrangersIsRefused) {
+  EXPECT_THAT(failures("server:group { subject = 'Tea' }"),
+              ElementsAre(HasSubstr("server:group needs participants")));
+  EXPECT_THAT(failures("server:group { participants = { ann, '15550100099' } }"),
+              ElementsAre(HasSubstr("nobody is called 15550100099")));
+  EXPECT_THAT(failures("server:group { participants = { ann }, addressing = 'both' }"),
+              ElementsAre(HasSubstr("\"addressing\" is \"pn\" or \"lid\", not \"both\"")));
+  EXPECT_THAT(failures("local tea = server:group { participants = { ann } } tea:add()"),
+              ElementsAre(HasSubstr("group:add takes whom")));
+}
+
+TEST_F(LuaMessageTest, ADeviceChangesGroups) {
+  shop.wish_answer = {{"jid", "1203@g.us"}};
+  EXPECT_THAT(failures("local tea = device:group_create { subject = 'Tea', members = { bob } } "
+                       "expect(tea.jid):equals('1203@g.us') "
+                       "device:group_add(tea, ann, bob) device:group_remove('1203@g.us', bob)"),
+              IsEmpty());
+  const json::array bob{"15550100002@s.whatsapp.net"};
+  ASSERT_EQ(shop.wishes.size(), 3u);
+  EXPECT_EQ(shop.wishes[0].first, "group_create");
+  EXPECT_EQ(shop.wishes[0].second, (json::object{{"subject", "Tea"}, {"members", bob}}));
+  EXPECT_EQ(shop.wishes[1].first, "group_add");
+  EXPECT_EQ(shop.wishes[1].second.at("members").as_array().size(), 2u);
+  EXPECT_EQ(shop.wishes[2].second, (json::object{{"group", "1203@g.us"}, {"members", bob}}));
+}
+
+TEST_F(LuaMessageTest, WhatAClientRefusesRaises) {
+  shop.wish_answer = {{"code", "refused"}, {"text", "the server answers 403"}};
+  EXPECT_THAT(failures("expect.error(function() device:group_create { members = { bob } } end)"
+                       ":code('refused')"),
+              IsEmpty());
+}
+
+TEST_F(LuaMessageTest, ADeviceShowsPresenceAndSeesIt) {
+  world.at(1s, [this] {
+    shop.push({world.now().mono,
+               "presence",
+               {{"from", "15550100002@s.whatsapp.net"}, {"kind", "available"}},
+               {}});
+    shop.push({world.now().mono,
+               "typing",
+               {{"from", "15550100002@s.whatsapp.net"},
+                {"chat", "15550100002@s.whatsapp.net"},
+                {"kind", "composing"}},
+               {}});
+  });
+  EXPECT_THAT(failures("device:presence('available') device:follow(bob) "
+                       "device:typing(bob, 'recording') "
+                       "expect(device:await_presence { from = bob, kind = 'available' }.last_seen)"
+                       ":is_nil() "
+                       "device:await_typing { from = bob, chat = bob, kind = 'composing' } "
+                       "bob:presence('available') bob:typing(ann, 'paused')"),
+              IsEmpty());
+  ASSERT_EQ(shop.wishes.size(), 3u);
+  EXPECT_EQ(shop.wishes[0].second, (json::object{{"available", true}}));
+  EXPECT_EQ(shop.wishes[1].second, (json::object{{"subscribe", "15550100002@s.whatsapp.net"}}));
+  EXPECT_EQ(shop.wishes[2].second,
+            (json::object{{"chat", "15550100002@s.whatsapp.net"}, {"state", "recording"}}));
+  EXPECT_THAT(failures("device:presence('maybe')"),
+              ElementsAre(HasSubstr("takes \"available\" or \"unavailable\", not \"maybe\"")));
+  EXPECT_THAT(failures("device:typing(bob, 'dancing')"), ElementsAre(HasSubstr("not \"dancing\"")));
+}
+
 }  // namespace
 }  // namespace wa::lua

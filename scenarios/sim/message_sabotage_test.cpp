@@ -170,5 +170,46 @@ TEST_F(MessageSabotageTest, AMessageKeyThatIsUsedAgain) {
   });
 }
 
+TEST_F(MessageSabotageTest, ASenderKeyThatIsUsedAgain) {
+  // How far a group's key is used up is not written any more, so every message begins there.
+  bool frozen = false;
+  Sabotage sabotage;
+  sabotage.actions = [&](std::vector<client::Action>& actions) {
+    for (client::Action& action : actions) {
+      auto* commit = std::get_if<client::Commit>(&action);
+      if (!commit || !frozen) continue;
+      std::erase_if(commit->changes, [](const client::Change& change) {
+        const auto* put = std::get_if<Put>(&change);
+        return put && put->kind == messaging::kGroupKeyKind;
+      });
+    }
+  };
+  expect_caught("no-key-reuse", "with a sender key and iteration that it had used before", sabotage,
+                [&] {
+                  frozen = false;
+                  const auto group = world_->server().group("Tea", {"15550100002", "15550100001"});
+                  ASSERT_TRUE(group) << group.error();
+                  for (const char* text : {"one", "two", "three"}) {
+                    (void)device_->send({{"to", (*group)->jid()}, {"text", text}});
+                    pass(5s);
+                    frozen = true;
+                  }
+                });
+}
+
+TEST_F(MessageSabotageTest, AGroupMessageThatNobodyIsToldOf) {
+  Sabotage sabotage;
+  sabotage.actions = [](std::vector<client::Action>& actions) {
+    std::erase_if(actions, is_message);
+  };
+  expect_caught("nothing-lost", "was not told of message", sabotage, [&] {
+    const auto group = world_->server().group("Tea", {"15550100002", "15550100001"});
+    ASSERT_TRUE(group) << group.error();
+    const auto sent = peer_->send({{"to", (*group)->jid()}, {"text", "hello"}});
+    ASSERT_TRUE(sent) << sent.error();
+    pass(2min);
+  });
+}
+
 }  // namespace
 }  // namespace wa::sim

@@ -143,7 +143,9 @@ void MessageInvariants::on_phone(const mock::TenantEvent& event, Instant at) {
     if (among(kBetweenDevices, datum(event, "kind"))) return;
     const auto [place, added] = written_at_.try_emplace(phone + "/" + id, written_.size());
     if (!added) return;
-    written_.push_back({id, phone, std::string(datum(event, "chat")), at, written_.size() + 1});
+    std::string chat(datum(event, "chat"));
+    std::vector<std::string> members = server_.members_of(chat);
+    written_.push_back({id, phone, std::move(chat), std::move(members), at, written_.size() + 1});
   } else if (what == "resent" || what == "refused") {
     if (Written* written = find_written(phone + "/" + id)) written->again = true;
   } else if (what == "failed") {
@@ -174,6 +176,7 @@ void MessageInvariants::on_stanza(const ServerEntry& entry) {
     owed.stanzas[id].push_back({entry.at, tag == "message"});
     return;
   }
+  if (tag == "message") return on_sender_key(entry);
   if (tag != "ack" && tag != "receipt") return;
   Owed& owed = owed_[event.connection];
   const auto found = owed.stanzas.find(id);
@@ -190,6 +193,26 @@ void MessageInvariants::on_stanza(const ServerEntry& entry) {
   }
   found->second.erase(found->second.begin());
   if (found->second.empty()) owed.stanzas.erase(found);
+}
+
+/// The same bytes may come twice; other ones under the same key and iteration give both away.
+void MessageInvariants::on_sender_key(const ServerEntry& entry) {
+  const std::string_view use = datum(entry.event, "sender_key");
+  const std::size_t digest = use.rfind('/');
+  if (digest == std::string_view::npos) return;
+  const std::string_view label = server_.label_of(entry);
+  const std::string key = std::string(label) + " " + std::string(use.substr(0, digest));
+  const auto [known, added] = sender_keys_.emplace(key, use.substr(digest));
+  if (added || known->second == use.substr(digest)) return;
+  break_("no-key-reuse", label,
+         "encrypted group message " + std::string(datum(entry.event, "id")) +
+             " with a sender key and iteration that it had used before",
+         entry.at);
+}
+
+bool MessageInvariants::is_for(const Written& written, std::string_view jid) const {
+  if (server_.is(jid, written.chat) || server_.is(jid, written.phone)) return true;
+  return std::ranges::find(written.members, server_.account(jid)) != written.members.end();
 }
 
 // ---- the end ------------------------------------------------------------------------------------
@@ -231,9 +254,7 @@ void MessageInvariants::check_written(Instant at) {
       continue;
     }
     for (const Written& written : written_) {
-      const bool for_it =
-          server_.is(heard.jid, written.chat) || server_.is(heard.jid, written.phone);
-      if (written.failed || !for_it) continue;
+      if (written.failed || !is_for(written, heard.jid)) continue;
       if (written.at < heard.linked_at || at - written.at < within_) continue;
       const MessageKey key = written.phone + "/" + written.id;
       if (heard.messages.contains(key) || heard.unreadable.contains(key)) continue;

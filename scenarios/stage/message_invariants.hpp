@@ -16,7 +16,7 @@
 namespace wa::stage {
 
 /// What holds of messages always: exactly-once-to-app, nothing-lost, acks-well-formed, and the part
-/// of no-key-reuse that phones see. A part of Invariants, and fed by it.
+/// of no-key-reuse that phones and the server see. A part of Invariants, and fed by it.
 ///
 /// A message is known by its author's account and its id.
 class MessageInvariants {
@@ -43,6 +43,7 @@ class MessageInvariants {
     std::string id;
     std::string phone;  ///< its number
     std::string chat;
+    std::vector<std::string> members;  ///< numbers; of the chat, if that is a group
     Instant at;
     std::uint64_t place = 0;  ///< among all, from 1
     bool failed = false;
@@ -75,6 +76,8 @@ class MessageInvariants {
   void on_message(const Device& device, const Entry& entry);
   void on_phone(const mock::TenantEvent& event, Instant at);
   void on_stanza(const ServerEntry& entry);
+  void on_sender_key(const ServerEntry& entry);
+  bool is_for(const Written& written, std::string_view jid) const;
   void check_owed(const Owed& owed, Instant at);
   void check_sends(Instant at);
   void check_written(Instant at);
@@ -88,6 +91,8 @@ class MessageInvariants {
   std::vector<Written> written_;                     ///< in order
   std::unordered_map<MessageKey, std::size_t> written_at_;
   std::map<mock::ConnectionId, Owed> owed_;
+  /// What group messages were encrypted with: by device, key and iteration the digest.
+  std::unordered_map<std::string, std::string> sender_keys_;
   std::unordered_set<MessageKey> read_by_phones_;  ///< with the phone's number before it
 };
 
