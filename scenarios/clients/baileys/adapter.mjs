@@ -24,7 +24,7 @@ import { CommandError, Device } from './device.mjs';
 import { baileys, setAside, version } from './library.mjs';
 import { kOptions, parseOptions } from './options.mjs';
 
-const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', ...kOptions.map((name) => `option.${name}`)];
+const kCapabilities = ['multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', 'groups', 'presence', ...kOptions.map((name) => `option.${name}`)];
 const kExitWithinMs = 4000;
 
 // ---- output: nothing but JSON Lines on stdout ------------------------------------------------------------------
@@ -154,6 +154,10 @@ async function perform(command) {
     case 'send': return device.send(command);
     case 'read': return device.read(command);
     case 'group_create': return device.groupCreate(command);
+    case 'group_add': return device.groupChange('add', command);
+    case 'group_remove': return device.groupChange('remove', command);
+    case 'presence': return device.presence(command);
+    case 'typing': return device.typing(command);
     case 'inspect': return { ...(await device.inspect()), ...processFigures() };
     default: throw new CommandError('unsupported', `no command ${JSON.stringify(command.cmd)}`);
   }

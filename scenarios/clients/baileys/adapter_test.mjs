@@ -18,7 +18,7 @@ import { classify } from './close_policy.mjs';
 import { credentialsHash } from './device.mjs';
 import { KeptMessages } from './kept_messages.mjs';
 import { baileys, libsignalCurve, major } from './library.mjs';
-import { ackEvent, messageEvent, sendArguments } from './messages.mjs';
+import { ackEvent, messageEvent, sendArguments, shownEvent } from './messages.mjs';
 import { parseOptions, qrTimeout } from './options.mjs';
 
 const kHere = dirname(fileURLToPath(import.meta.url));
@@ -329,6 +329,21 @@ if (kLenient) {
     assert.deepEqual(ackEvent({ attrs: { id: 'B2', error: '463' } }), { event: 'send_failed', id: 'B2', reason: 'refused', code: 463 });
   });
 
+  test('what somebody shows has one event, whatever Baileys makes of it', () => {
+    const ann = '15550100001@s.whatsapp.net';
+    const typing = (tag, attrs = {}, more = {}) => shownEvent({ tag: 'chatstate', attrs: { from: ann, ...more }, content: [{ tag, attrs }] });
+    assert.deepEqual(shownEvent({ tag: 'presence', attrs: { from: ann } }), { event: 'presence', from: ann, kind: 'available' });
+    assert.deepEqual(shownEvent({ tag: 'presence', attrs: { from: ann, type: 'unavailable', last: '17' } }),
+      { event: 'presence', from: ann, kind: 'unavailable', last_seen: 17 });
+    assert.deepEqual(shownEvent({ tag: 'presence', attrs: { from: ann, type: 'unavailable', last: 'deny' } }),
+      { event: 'presence', from: ann, kind: 'unavailable' });
+    assert.deepEqual(typing('composing', { media: 'audio' }), { event: 'typing', chat: ann, from: ann, kind: 'recording' });
+    assert.deepEqual(typing('paused', {}, { from: '1203@g.us', participant: '15550100002:3@s.whatsapp.net' }),
+      { event: 'typing', chat: '1203@g.us', from: '15550100002@s.whatsapp.net', kind: 'paused' });
+    assert.equal(typing('dancing'), null);
+    assert.equal(shownEvent({ tag: 'presence', attrs: {} }), null);
+  });
+
   test('kept messages are there after a restart, the oldest go, and a line that was cut off harms no other', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'baileys-adapter-'));
     const path = join(folder, 'state', 'messages.jsonl');
@@ -374,8 +389,8 @@ if (kLenient) {
     assert.equal(status, 0);
     assert.deepEqual([events[0].event, events[0].protocol, events[0].name], ['hello', 1, 'baileys']);
     assert.deepEqual(events[0].capabilities, [
-      'multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', 'option.auto_renew_qr',
-      'option.unpaired_limit', 'option.takeover_after_ms', 'option.qr_first_ms', 'option.qr_rest_ms', 'option.version',
+      'multi_device', 'pairing_code', 'delete', 'inspect', 'send', 'read', 'groups', 'presence',
+      'option.auto_renew_qr', 'option.unpaired_limit', 'option.takeover_after_ms', 'option.qr_first_ms', 'option.qr_rest_ms', 'option.version',
     ]);
     const answer = (ref) => events.find((event) => event.ref === ref);
     assert.deepEqual([answer(1).event, answer(1).credentials], ['done', null]);

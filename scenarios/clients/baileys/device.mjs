@@ -15,7 +15,7 @@ import { classify } from './close_policy.mjs';
 import { KeptMessages } from './kept_messages.mjs';
 import { baileys, major } from './library.mjs';
 import { mediaAgent } from './media_host.mjs';
-import { ackEvent, messageEvent, sendArguments, toJid } from './messages.mjs';
+import { ackEvent, messageEvent, sendArguments, shownEvent, toJid } from './messages.mjs';
 import { qrTimeout } from './options.mjs';
 
 const kMaxRestartsPerMinute = 3;    // 515 of a logged-in session; more of them wait like any other close
@@ -149,6 +149,25 @@ export class Device {
     return { jid: id };
   }
 
+  /** `action`: add or remove. Fails for the first member whom the server refuses. */
+  async groupChange(action, { group, members }) {
+    const verdicts = await this.#connected().groupParticipantsUpdate(group, members.map(toJid), action);
+    const refused = verdicts.find(({ status }) => status !== '200');
+    if (refused) throw new CommandError('refused', `the server answers ${refused.status} for ${refused.jid}`);
+    return { jid: group };
+  }
+
+  /** Says whether somebody is there, or follows an account. */
+  async presence({ available, subscribe }) {
+    const sock = this.#connected();
+    if (subscribe !== undefined) return void (await sock.presenceSubscribe(toJid(subscribe)));
+    await sock.sendPresenceUpdate(available ? 'available' : 'unavailable');
+  }
+
+  async typing({ chat, state }) {
+    await this.#connected().sendPresenceUpdate(state, toJid(chat));
+  }
+
   async inspect() {
     await this.#settled();
     const { state } = this.#auth ?? (await baileys.useMultiFileAuthState(this.#folder));
@@ -218,6 +237,13 @@ export class Device {
     sock.ev.on('messages.upsert', (upsert) => this.#onMessages(upsert, write));
     // Baileys tells of acks with an error alone.
     sock.ws.on('CB:ack,class:message', (ack) => this.#onAck(ackEvent(ack)));
+    // And it makes one word of "available" and "paused".
+    for (const tag of ['presence', 'chatstate']) {
+      sock.ws.on(`CB:${tag}`, (stanza) => {
+        const event = shownEvent(stanza);
+        if (event) this.#emit(event);
+      });
+    }
     sock.ev.on('messages.update', (updates) => {
       for (const { key, update } of updates) {
         this.#onReceipt(key.id, kReceiptKind[update.status], key.participant || key.remoteJid);

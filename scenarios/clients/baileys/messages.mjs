@@ -126,3 +126,17 @@ export function ackEvent({ attrs }) {
   if (attrs.error === undefined) return { event: 'sent', id: attrs.id };
   return { event: 'send_failed', id: attrs.id, reason: 'refused', code: Number(attrs.error) };
 }
+
+/** What somebody shows, by a stanza `presence` or `chatstate`; null when it says nothing. */
+export function shownEvent({ tag, attrs, content }) {
+  const chat = baileys.jidNormalizedUser(attrs.from ?? '');
+  if (!chat) return null;
+  if (tag === 'presence') {
+    const kind = attrs.type === 'unavailable' ? 'unavailable' : 'available';
+    return { event: 'presence', from: chat, kind, ...(/^\d+$/.test(attrs.last) && { last_seen: Number(attrs.last) }) };
+  }
+  const [state] = Array.isArray(content) ? content : [];
+  if (!['composing', 'paused'].includes(state?.tag)) return null;
+  const kind = state.attrs?.media === 'audio' ? 'recording' : state.tag;
+  return { event: 'typing', chat, from: attrs.participant ? baileys.jidNormalizedUser(attrs.participant) : chat, kind };
+}

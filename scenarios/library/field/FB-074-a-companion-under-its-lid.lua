@@ -1,7 +1,6 @@
 -- FB-074: a message of a contact's second device comes by LID; the client looks for its number in the attribute of
 -- another family of stanzas, or at the session of device 0: "no session found". Here the other name of an author is in
 -- `sender_…` for direct messages and in `participant_…` for groups, and the device is the one that wrote.
--- Left to later: the same in a group.
 scenario {
   name = "a companion of a contact is read the first time, whichever name it writes under",
   tags = { "messages", "lid", "FB-074" },
