@@ -30,6 +30,10 @@ local lost = server:fault {
   fault = "sender_key", args = { kind = "missing" }, budget = 1,
   where = { device = device, direction = "to_client", stanza = { tag = "message" } },
 }
+server:fault {   -- so that both want his keys at the same time
+  fault = "delay", args = { by = "1s" },
+  where = { device = device, direction = "to_server", stanza = { tag = "iq", type = "get", xmlns = "encrypt" } },
+}
 -- Meanwhile the device writes to him, which needs keys of his, and to others, which needs no more of them.
 local ids = {}
 parallel(

@@ -14,6 +14,10 @@ local device = engine:device "shop-1"
 device:start()
 phone:scan(device:await_qr())
 device:await("connected", { within = "20s" })
+local desk = engine:device "desk-1"
+desk:start()
+third:scan(desk:await_qr { within = "20s" })
+desk:await("connected", { within = "20s" })
 local group = server:group { subject = "Tea", participants = { other, phone, third } }
 
 -- To us. The retries of all but the first message are slow, so what is written behind them can be read before them.
@@ -34,6 +38,25 @@ expect(lost.fired):equals(1)
 expect(slow.fired):equals(1)
 for i, message in ipairs(device.inbox) do expect(message.id):equals(ids[i]) end
 expect(#device.undecryptable):equals(0)
+
+-- From us, to a device that did not get our key: what it gets again brings it, so it asks once.
+for i = 1, 6 do desk:await_message { id = ids[i], within = "30s" } end
+local function asked()
+  return #server:history("stanza_in", { device = desk, data = { tag = "receipt", type = "retry" } })
+end
+local before = asked()
+local keyless = server:fault {
+  fault = "sender_key", args = { kind = "missing" }, budget = 1,
+  where = { device = desk, direction = "to_client", stanza = { tag = "message" } },
+}
+for i = 1, 4 do
+  local text = "with our key " .. i
+  local one = device:send(group, text)
+  desk:await_message { id = one, text = text, within = "30s" }
+  device:await_sent(one)
+end
+expect(keyless.fired):equals(1)
+expect(asked()):equals(before + 1)
 
 -- From us: a member asks again for each, more than once. All comes, and the others have no more copies of it.
 local asking = server:fault {
