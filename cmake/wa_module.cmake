@@ -22,7 +22,7 @@ function(wa_module name)
     add_executable(${name}_test ${M_TESTS})
     target_link_libraries(${name}_test PRIVATE wa_${name} ${M_TEST_DEPENDS} wa::test_support GTest::gmock_main)
     # Tests run once, so it pays to translate them quickly: what they test is optimised as users get it.
-    target_compile_options(${name}_test PRIVATE $<IF:$<CXX_COMPILER_ID:GNU>,-O1,-O0>)
+    target_compile_options(${name}_test PRIVATE $<IF:$<CXX_COMPILER_ID:GNU>,-O1,-O0> $<$<BOOL:${WA_FUZZ}>:-fno-sanitize=fuzzer-no-link>)
     add_test(NAME ${name} COMMAND ${name}_test)
     set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()
