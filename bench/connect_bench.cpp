@@ -10,12 +10,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <functional>
 
@@ -225,12 +225,14 @@ int main(int argc, char** argv) {
   int connections = 2000;
   int starts = 20;
   std::string testline = std::filesystem::path(argv[0]).parent_path() / "testline";
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--pairings") == 0) pairings = std::atoi(argv[i + 1]);
-    if (std::strcmp(argv[i], "--connections") == 0) connections = std::atoi(argv[i + 1]);
-    if (std::strcmp(argv[i], "--starts") == 0) starts = std::atoi(argv[i + 1]);
-    if (std::strcmp(argv[i], "--testline") == 0) testline = argv[i + 1];
-  }
+  CLI::App app("Pairings over TLS, memory of idle connections, starts of the mock. 0: not that.");
+  app.add_option("--pairings", pairings)->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--connections", connections)
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--starts", starts)->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--testline", testline, "the program")->check(CLI::ExistingFile);
+  CLI11_PARSE(app, argc, argv);
   net::ignore_sigpipe();
   net::raise_open_file_limit();
   if (pairings > 0) bench_pairings(pairings);

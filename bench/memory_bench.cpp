@@ -12,11 +12,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <sstream>
@@ -333,11 +333,14 @@ Growth measure_sockets(std::size_t count) {
 int main(int argc, char** argv) {
   std::size_t sessions = 5000;
   std::size_t peers = 50;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--sessions") == 0) sessions = std::strtoul(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--peers") == 0) peers = std::strtoul(argv[i + 1], nullptr, 10);
-  }
-  if (sessions < 10 || peers == 0) give_up("at least 10 sessions and one peer");
+  CLI::App app("Heap of an idle paired session beside its socket, and of each account it knows.");
+  app.add_option("--sessions", sessions, "so many")
+      ->check(CLI::Range(10, 100'000))
+      ->capture_default_str();
+  app.add_option("--peers", peers, "that each session exchanges messages with")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
   net::ignore_sigpipe();
   net::raise_open_file_limit();
   const Growth sockets = measure_sockets(1000);

@@ -7,6 +7,10 @@
 // Each message has its place in time and is measured from there, so one that is late does not make
 // the next ones look quick.
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
@@ -14,7 +18,6 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -48,8 +51,28 @@ void print(const char* name, std::vector<double> times_ms) {
   const auto at = [&](double share) {
     return times_ms[static_cast<std::size_t>(share * static_cast<double>(times_ms.size() - 1))];
   };
-  std::printf("%-44s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   n %zu\n", name, at(0.5), at(0.99),
+  std::printf("%-47s p50 %7.2f ms   p99 %7.2f ms   max %7.2f ms   n %zu\n", name, at(0.5), at(0.99),
               times_ms.back(), times_ms.size());
+}
+
+/// What a commit cannot be quicker than, in milliseconds.
+std::vector<double> disk_syncs(const std::string& directory) {
+  constexpr int kWrites = 500;
+  const std::string path = directory + "/sync";
+  const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  if (file < 0) give_up("cannot write " + path);
+  const std::string page(4096, 'x');
+  std::vector<double> times;
+  for (int i = 0; i < kWrites; ++i) {
+    const auto begin = Clock::now();
+    if (::pwrite(file, page.data(), page.size(), static_cast<off_t>(page.size()) * i) < 0 ||
+        ::fdatasync(file) != 0) {
+      give_up("cannot write " + path);
+    }
+    times.push_back(std::chrono::duration<double, std::milli>(Clock::now() - begin).count());
+  }
+  ::close(file);
+  return times;
 }
 
 struct Message {
@@ -119,6 +142,8 @@ class Bench {
     run_until("not every message was sent", [&] { return ended_ == messages; });
     id_prefix_ = "BENCH";
   }
+
+  const std::string& directory() const { return directory_.path(); }
 
   void report(double rate) const {
     std::vector<double> accepted;
@@ -208,15 +233,19 @@ int main(int argc, char** argv) {
   std::size_t messages = 4000;
   double rate = 200;
   std::string testline = std::filesystem::path(argv[0]).parent_path() / "testline";
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::strcmp(argv[i], "--messages") == 0) messages = std::strtoul(argv[i + 1], nullptr, 10);
-    if (std::strcmp(argv[i], "--rate") == 0) rate = std::atof(argv[i + 1]);
-    if (std::strcmp(argv[i], "--testline") == 0) testline = argv[i + 1];
-  }
-  if (messages == 0 || rate <= 0) give_up("--messages and --rate are positive");
+  CLI::App app("From the command to send until a message is accepted, and acknowledged.");
+  app.add_option("--messages", messages, "so many")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--rate", rate, "messages per second")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--testline", testline, "the program")->check(CLI::ExistingFile);
+  CLI11_PARSE(app, argc, argv);
   net::ignore_sigpipe();
   Bench bench(std::move(testline));
   bench.begin();
   bench.run(messages, rate);
   bench.report(rate);
+  print("  the disk alone: a write of 4 KiB, and fdatasync", disk_syncs(bench.directory()));
 }

@@ -100,6 +100,20 @@ Attempt<void> Messenger::Impl::handle(const DevicesArrived& arrived, Work&) {
   return {};
 }
 
+/// One that is not on the list shows that the list is out of date.
+Attempt<void> Messenger::Impl::heed_device(const Peer& peer, std::uint16_t device) {
+  std::vector<RecordKey> keys;
+  add_device_list_keys(peer, keys);
+  WA_TRY_VOID(records_.need(keys));
+  for (const RecordKey& key : keys) {
+    WA_TRY(const Bytes* record, records_.read(key));
+    if (!record) continue;
+    const auto known = Devices::decode(*record);
+    if (known && !std::ranges::binary_search(known->numbers, device)) forget_devices(peer);
+  }
+  return {};
+}
+
 /// Whatever is known of the account's devices is not believed any more.
 void Messenger::Impl::forget_devices(const Peer& peer) {
   for (std::string& key : peer.keys()) records_.erase(devices_key(std::move(key)));

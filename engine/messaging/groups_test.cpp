@@ -197,6 +197,25 @@ TEST_F(GroupsTest, AMemberWhoLacksTheKeyGetsMessageAndKeyPairwise) {
   EXPECT_FALSE(envelope->sent_to.has_value());
 }
 
+TEST_F(GroupsTest, ADeviceThatNobodyToldOfGetsTheKeyOnceItHasAsked) {
+  const std::string id = world.send(kGroup, "one");
+  world.ack(id);
+  auto& companion = world.add({kPeerJid, kPeerLid, 7, 77});
+  auto retry = companion.retry(id, 1, true);
+  retry.set_attr("from", kGroup);
+  retry.attr("participant", companion.lid());
+  world.receive(retry);
+  world.ack(world.send(kGroup, "two"));
+  world.ack(world.send(kGroup, "three"));
+  ASSERT_THAT(messages(), SizeIs(4));
+  EXPECT_EQ(copies(2), 1U) << "the server has not confirmed that it has the key";
+  EXPECT_EQ(companion.read_group(messages()[2]), "two");
+  EXPECT_EQ(copies(3), 0U);
+  EXPECT_EQ(companion.read_group(messages()[3]), "three");
+  EXPECT_EQ(third->read_group(messages()[0]), "one");
+  EXPECT_EQ(third->read_group(messages()[3]), "three") << "the key is the same";
+}
+
 TEST_F(GroupsTest, WhoIsNoMemberGetsNothingAgain) {
   const std::string id = world.send(kGroup, "one");
   world.ack(id);

@@ -342,6 +342,7 @@ class Messenger::Impl {
   Attempt<std::vector<std::uint16_t>> devices_of(const Peer& peer, const wire::Jid& asked_as,
                                                  Belief belief, const Work& work, Blocked& blocked);
   wire::NodeBuilder devices_query(const std::vector<Fetch>& fetches);
+  Attempt<void> heed_device(const Peer& peer, std::uint16_t device);
   void forget_devices(const Peer& peer);
   Attempt<void> handle(const DevicesArrived& arrived, Work&);
   Attempt<void> handle(const NoticeWork& work, Work&);

@@ -117,6 +117,7 @@ Attempt<void> Messenger::Impl::handle(const RetryWork& request, Work& work) {
   Instant ready_at = resends_.ready_at();
   if (is_many(sent->to)) ready_at = std::max(ready_at, resends_to(sent->to).ready_at());
   if (ready_at > now_.mono) return Blocked{.until = ready_at};
+  WA_TRY_VOID(heed_device(reader, retry.reader().device));
   WA_TRY_VOID(resend(retry, reader, *sent, std::move(retries), key, work));
   send_if(request.ack);
   return {};

@@ -161,7 +161,8 @@ Result<Phone*> Server::phone(std::string number_text, std::string name) {
 Result<Group*> Server::group(std::string subject, std::vector<std::string> members,
                              std::optional<mock::Addressing> addressing) {
   if (members.empty()) return Error{Errc::usage, "a group has members"};
-  std::string admin = account(members.front());
+  std::string admin = std::move(members.front());
+  if (admin.find('@') != std::string::npos) admin = account(admin);
   members.erase(members.begin());
   const OutcomePtr made =
       command(mock::CreateGroup{admin, std::move(subject), std::move(members), addressing},
