@@ -198,38 +198,23 @@ void Tenant::Impl::on_logged_in_node(Peer& peer, const Node& node, Now now) {
 }
 
 void Tenant::Impl::check_ack(Peer& peer, const Node& ack) {
-  const std::string_view ack_class = ack.attr("class");
-  const std::string_view id = ack.attr("id");
+  const std::string ack_class(ack.attr("class"));
+  const std::string id(ack.attr("id"));
   const std::string participant = ack.printed("participant");
   const std::string type = ack.printed("type");
-  // Messages may repeat their type or leave it out (clients differ); the others repeat it.
-  const auto type_fits = [&](const OwedAck& o) {
-    return type == o.type || (type.empty() && o.ack_class == "message");
-  };
-  const auto names = [&](const OwedAck& o) { return o.ack_class == ack_class && o.id == id; };
-  const auto fits = [&](const OwedAck& o) {
-    return names(o) && participant == o.participant && type_fits(o);
-  };
-  // Several receipts may be about one message.
-  auto owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), fits);
-  if (owed == peer.owed_acks.end()) {
-    owed = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(), names);
-  }
-  if (owed == peer.owed_acks.end()) {
-    violate(peer, "ack-unknown",
-            "nothing of class \"" + std::string(ack_class) + "\" with id \"" + std::string(id) +
-                "\" waits for an ack",
-            &ack);
-    return;
+  const auto owed = peer.owed_acks.take(ack_class, id, participant, type);
+  if (!owed) {
+    return violate(peer, "ack-unknown",
+                   "nothing of class \"" + ack_class + "\" with id \"" + id + "\" waits for an ack",
+                   &ack);
   }
   if (participant != owed->participant) {
     violate(peer, "ack-shape",
             "participant \"" + participant + "\", expected \"" + owed->participant + "\"", &ack);
   }
-  if (!type_fits(*owed)) {
+  if (!owed->has_type(type)) {
     violate(peer, "ack-shape", "type \"" + type + "\", expected \"" + owed->type + "\"", &ack);
   }
-  peer.owed_acks.erase(owed);
 }
 
 void Tenant::Impl::unlink(const DeviceKey& key, std::string_view conflict, Now now) {

@@ -35,21 +35,6 @@ int progress_of(std::string_view word) {
   return 1;
 }
 
-template <class Number>
-Bytes big_endian_of(Number value, std::size_t bytes) {
-  Bytes out(bytes);
-  for (std::size_t i = 0; i < bytes; ++i) {
-    out[bytes - 1 - i] = static_cast<std::byte>(value >> (8 * i));
-  }
-  return out;
-}
-
-NodeBuilder key_node(std::string tag, std::uint32_t id, const crypto::PublicKey& key) {
-  return NodeBuilder(std::move(tag))
-      .child(NodeBuilder("id").bytes(big_endian_of(id, 3)))
-      .child(NodeBuilder("value").bytes(key.bytes));
-}
-
 }  // namespace
 
 std::string text_of(const message::Content& content) {
@@ -279,7 +264,7 @@ void PhonePeer::ask_again(const Incoming& incoming, int reason, std::uint32_t co
   retry.attr("v", "1");
   if (reason != 0) retry.attr("error", reason);
   receipt.child(std::move(retry));
-  receipt.child(NodeBuilder("registration").bytes(big_endian_of(own.registration_id, 4)));
+  receipt.child(NodeBuilder("registration").bytes(big_endian<4>(own.registration_id)));
   if (with_keys) {
     const OneTimeKey fresh = own.hand_out(surroundings_.random);
     const pairing::SignedPreKey& signed_key = own.signed_pre_key;

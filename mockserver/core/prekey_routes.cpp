@@ -93,13 +93,6 @@ Result<void> store_upload(IqContext& context) {
   return {};
 }
 
-/// `<skey>`, or `<key>` without a signature.
-NodeBuilder key_node(std::string tag, std::uint32_t id, const crypto::PublicKey& key) {
-  return NodeBuilder(std::move(tag))
-      .child(NodeBuilder("id").bytes(big_endian<3>(id)))
-      .child(NodeBuilder("value").bytes(key.bytes));
-}
-
 /// What every answer about a device's keys begins with.
 void add_identity(NodeBuilder& node, std::uint32_t registration_id,
                   const crypto::PublicKey& identity) {

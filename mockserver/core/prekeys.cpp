@@ -12,6 +12,12 @@ void drop_oldest(Map& keys, std::size_t most) {
 
 }  // namespace
 
+wire::NodeBuilder key_node(std::string tag, std::uint32_t id, const crypto::PublicKey& key) {
+  return wire::NodeBuilder(std::move(tag))
+      .child(wire::NodeBuilder("id").bytes(big_endian<3>(id)))
+      .child(wire::NodeBuilder("value").bytes(key.bytes));
+}
+
 PreKeyStock::Upload PreKeyStock::add(std::uint32_t id, const crypto::PublicKey& key) {
   const auto given = handed_out_.find(id);
   if (given != handed_out_.end() && given->second == key) return Upload::handed_out;

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "engine/protocol/pairing/client_payload.hpp"
+#include "engine/protocol/wire/node.hpp"
 
 /// What the server holds of the keys that begin Signal sessions, and what a phone holds itself.
 /// Source: docs/protocol/connection.md, "Pre-keys".
@@ -14,6 +15,9 @@ inline constexpr std::byte kKeyType{5};
 
 /// Pre-key ids travel in 3 bytes, and 0 is left out: some clients take it for none.
 inline constexpr std::uint32_t kMaxPreKeyId = 0xff'ffff;
+
+/// `<skey>` or `<key>`, as stanzas have them, without a signature.
+wire::NodeBuilder key_node(std::string tag, std::uint32_t id, const crypto::PublicKey& key);
 
 /// A one-time pre-key as it is handed out.
 struct OneTimeKey {

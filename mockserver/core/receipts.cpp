@@ -76,7 +76,7 @@ void Tenant::Impl::on_receipt(const DeviceKey& reader, const Node& receipt, Now 
   if (Peer* peer = online(reader)) error = ack_error(*peer, receipt, now);
   acknowledge(reader, receipt, {error, {}}, now);
   for (const std::string& id : ids_of(receipt)) {
-    if (Peer* peer = online(reader)) mark_receipted(*peer, id);
+    if (Peer* peer = online(reader)) peer->owed_acks.receipted(id);
     settle(reader, {"message", id, receipt.jid("to")}, now);
   }
   if (!error) route_receipt(reader, receipt, now);
@@ -150,21 +150,4 @@ NodeBuilder Tenant::Impl::receipt_for(const DeviceKey& device, const DeviceKey& 
 }
 
 /// A message is delivered with its receipt; some clients send an ack on top of it.
-void Tenant::Impl::mark_receipted(Peer& peer, const std::string& id) {
-  constexpr std::size_t kRemembered = 256;
-  std::size_t receipted = 0;
-  for (OwedAck& owed : peer.owed_acks) {
-    if (owed.ack_class == "message" && owed.id == id) {
-      owed.receipted = true;
-      owed.due.reset();
-      owed.stanza.reset();
-    }
-    if (owed.receipted) ++receipted;
-  }
-  if (receipted <= kRemembered) return;
-  const auto oldest = std::find_if(peer.owed_acks.begin(), peer.owed_acks.end(),
-                                   [](const OwedAck& owed) { return owed.receipted; });
-  peer.owed_acks.erase(oldest);
-}
-
 }  // namespace wa::mock

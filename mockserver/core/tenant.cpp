@@ -337,10 +337,7 @@ void Tenant::Impl::put_on_wire(Peer& peer, const NodeBuilder& node, Now now) {
     owed.type = type;
     watch_ack(peer, owed, node, now);
     const bool watched = owed.due.has_value();
-    peer.owed_acks.push_back(std::move(owed));
-    if (peer.owed_acks.size() > limits::kMaxMailboxStanzas) {
-      peer.owed_acks.erase(peer.owed_acks.begin());
-    }
+    peer.owed_acks.add(std::move(owed));
     if (watched) set_ack_timer(peer);
   }
   Result<Bytes> message = peer.link->seal(node);

@@ -11,6 +11,7 @@
 #include "mockserver/core/connection.hpp"
 #include "mockserver/core/faulty_link.hpp"
 #include "mockserver/core/iq_routes.hpp"
+#include "mockserver/core/owed_acks.hpp"
 #include "mockserver/core/phone_peer.hpp"
 #include "mockserver/core/presence.hpp"
 #include "mockserver/core/recent_keys.hpp"
@@ -68,16 +69,6 @@ class Tenant::Impl {
     RequestId request = 0;
     EnterPairingCode entered;
     Instant until;
-  };
-  /// A stanza of ours that wants an ack: class → what the ack must repeat.
-  struct OwedAck {
-    std::string ack_class;
-    std::string id;
-    std::string participant;
-    std::string type;
-    bool receipted = false;                   ///< a receipt came for it: the ack may stay out
-    std::optional<Instant> due;               ///< a fault ends the stream then
-    std::optional<wire::NodeBuilder> stanza;  ///< with `due`
   };
   /// Stanzas of one direction that faults keep back.
   struct StanzaLane {
@@ -137,7 +128,7 @@ class Tenant::Impl {
     bool offline_sent = false;                 ///< all of it was, and `<offline/>` behind it
     std::size_t offline_count = 0;             ///< so much of it was sent
     std::optional<std::size_t> offline_batch;  ///< so much of it is wanted at a time
-    std::deque<OwedAck> owed_acks;             ///< oldest first
+    OwedAcks owed_acks;
     std::deque<std::string> pings;  ///< ids of ours that nothing answered yet; clients may never
     // Frames held back until the first-frame delay is over.
     bool holding = false;
@@ -315,7 +306,6 @@ class Tenant::Impl {
   wire::NodeBuilder receipt_for(const DeviceKey& device, const DeviceKey& reader,
                                 const Phone& author, const Sent* sent, const wire::Node& receipt,
                                 Now now);
-  void mark_receipted(Peer& peer, const std::string& id);
 
   // device_notices.cpp
   /// `<notification>` with all but its contents.
