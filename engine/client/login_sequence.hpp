@@ -54,7 +54,7 @@ class LoginSequence {
   };
   struct RetryDue {};
   struct KeysRunLow {
-    std::optional<std::uint64_t> left;  ///< as the server says
+    std::optional<std::uint64_t> left;  ///< as the server says; empty: that is not known
   };
   /// Our keys may have been used by somebody who is not known here any more.
   struct RenewalWanted {};

@@ -275,6 +275,17 @@ TEST(SessionLoginTest, FewKeysAreFilledUpAtLoginAndWhenTheServerWarns) {
   EXPECT_FALSE(stored_credentials(world).pre_keys_owed);
 }
 
+TEST(SessionLoginTest, AWarningThatWaitedForTheDeviceSaysNothingOfToday) {
+  World world;
+  world.pair();
+  world.forget();
+  world.behaviour.pre_key_count = 30;
+  world.send(warning(4).attr("offline", 0));
+  EXPECT_EQ(world.sent_iqs("count").size(), 1u);
+  EXPECT_TRUE(world.sent_iqs("list").empty()) << "it has got them since";
+  EXPECT_FALSE(stored_credentials(world).pre_keys_owed);
+}
+
 TEST(SessionLoginTest, WhatTheServerWantsIsOwedUntilItHasIt) {
   World world;
   world.pair();

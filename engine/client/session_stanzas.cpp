@@ -260,7 +260,9 @@ void Session::Impl::on_bulletin(const wire::Node& bulletin) {
 
 void Session::Impl::on_notification(const wire::Node& notification) {
   if (notification.attr("type") == "encrypt" && notification.child("count")) {
-    return run_login(LoginSequence::KeysRunLow{notification.child("count")->number("value")});
+    LoginSequence::KeysRunLow low{notification.child("count")->number("value")};
+    if (notification.has_attr("offline")) low.left.reset();  // it may have got more since
+    return run_login(low);
   }
   if (!on_pairing_notification(notification)) unhandled(notification);
 }

@@ -29,6 +29,7 @@ for _, addressing in ipairs { "lid", "pn" } do
       local sent = desk:send(group, desk.name .. " by " .. addressing .. " " .. round)
       local heard = shop:await_message { id = sent, chat = group, within = "20s" }
       expect(heard.from):contains("@" .. (addressing == "lid" and "lid" or "s.whatsapp.net"))
+      desk:await_sent(sent, { within = "20s" })
     end
   end
 end
