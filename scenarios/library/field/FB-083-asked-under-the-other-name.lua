@@ -15,7 +15,9 @@ phone:scan(device:await_qr())
 device:await("connected", { within = "20s" })
 
 local number = other.number .. "@s.whatsapp.net"
-for to, asks in pairs { [number] = other.lid, [other.lid] = number } do
+-- The number first: asking for its devices tells the LID; who has only a LID never learns the number by asking.
+for _, names in ipairs { { number, other.lid }, { other.lid, number } } do
+  local to, asks = table.unpack(names)
   local renamed = server:fault {
     fault = "mutate", args = { attr = "from", value = asks },
     where = { device = device, direction = "to_client", stanza = { tag = "receipt", type = "retry", from = to } },
