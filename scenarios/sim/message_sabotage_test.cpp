@@ -58,6 +58,22 @@ class MessageSabotageTest : public testing::Test {
                 Contains(AllOf(HasSubstr(rule), HasSubstr(message))));
   }
 
+  /// Records of this kind are not written any more, once that is so.
+  static Sabotage freezing(std::string_view kind, const bool& frozen) {
+    Sabotage sabotage;
+    sabotage.actions = [kind, &frozen](std::vector<client::Action>& actions) {
+      for (client::Action& action : actions) {
+        auto* commit = std::get_if<client::Commit>(&action);
+        if (!commit || !frozen) continue;
+        std::erase_if(commit->changes, [kind](const client::Change& change) {
+          const auto* put = std::get_if<Put>(&change);
+          return put && put->kind == kind;
+        });
+      }
+    };
+    return sabotage;
+  }
+
   void pass(Duration duration) {
     Wait wait = Wait::pause(*world_, duration);
     (void)await(*world_, wait);
@@ -147,17 +163,7 @@ TEST_F(MessageSabotageTest, AMessageThatWasAcceptedAndIsForgotten) {
 TEST_F(MessageSabotageTest, AMessageKeyThatIsUsedAgain) {
   // What a session has become is not written any more, so every message begins where it stood.
   bool frozen = false;
-  Sabotage sabotage;
-  sabotage.actions = [&](std::vector<client::Action>& actions) {
-    for (client::Action& action : actions) {
-      auto* commit = std::get_if<client::Commit>(&action);
-      if (!commit || !frozen) continue;
-      std::erase_if(commit->changes, [](const client::Change& change) {
-        const auto* put = std::get_if<Put>(&change);
-        return put && put->kind == messaging::kSessionKind;
-      });
-    }
-  };
+  const Sabotage sabotage = freezing(messaging::kSessionKind, frozen);
   expect_caught("no-key-reuse", "with a key that it had used before", sabotage, [&] {
     frozen = false;
     device_says("one");
@@ -173,17 +179,7 @@ TEST_F(MessageSabotageTest, AMessageKeyThatIsUsedAgain) {
 TEST_F(MessageSabotageTest, ASenderKeyThatIsUsedAgain) {
   // How far a group's key is used up is not written any more, so every message begins there.
   bool frozen = false;
-  Sabotage sabotage;
-  sabotage.actions = [&](std::vector<client::Action>& actions) {
-    for (client::Action& action : actions) {
-      auto* commit = std::get_if<client::Commit>(&action);
-      if (!commit || !frozen) continue;
-      std::erase_if(commit->changes, [](const client::Change& change) {
-        const auto* put = std::get_if<Put>(&change);
-        return put && put->kind == messaging::kGroupKeyKind;
-      });
-    }
-  };
+  const Sabotage sabotage = freezing(messaging::kGroupKeyKind, frozen);
   expect_caught("no-key-reuse", "with a sender key and iteration that it had used before", sabotage,
                 [&] {
                   frozen = false;
