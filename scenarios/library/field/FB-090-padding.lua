@@ -1,4 +1,5 @@
 -- FB-090: about one message in 16 could not be read: its padding had no length. 1 to 16 bytes, never 0.
+-- Half of ten thousand; the others go to a group: FB-090-padding-in-a-group.lua.
 scenario {
   name = "every message can be read, whatever its padding",
   tags = { "messages", "FB-090" },
@@ -6,10 +7,10 @@ scenario {
   needs = { "send" },
   symptom = { "1 in 16 messages", "invalid padding", "bad_padding" },
 }
-local phone  = server:phone { number = "15550100001" }
-local other  = server:phone { number = "15550100002" }
+local phone  = server:phone { number = "1555050001" }
+local other  = server:phone { number = "1555050002" }
 local device = engine:device "shop-1"
-local kMany  = mode == "sim" and 10000 or 100
+local kMany  = mode == "sim" and 5000 or 100
 device:start()
 phone:scan(device:await_qr())
 device:await("connected", { within = "20s" })
