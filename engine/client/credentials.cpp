@@ -1,8 +1,7 @@
 #include "engine/client/credentials.hpp"
 
-#include <utility>
-
 #include <charconv>
+#include <utility>
 
 #include "engine/client/records.hpp"
 #include "engine/protocol/crypto/hash.hpp"

@@ -121,7 +121,7 @@ int change_member(IqContext& context, Group& group, std::string_view action, con
 }
 
 Result<std::string> subject_of(std::string_view text) {
-  if (text.empty() || length_of(text) > kMaxSubject || legible(text) != text) {
+  if (text.empty() || length_of(text) > kMaxSubject || !is_legible(text)) {
     return Error{Errc::malformed, "a subject has 1 to 100 characters"};
   }
   return std::string(text);
@@ -331,7 +331,7 @@ NodeBuilder answer_group_description(IqContext& context) {
     news.attr("delete", "true");
   } else {
     const std::string text(as_text(body->bytes()));
-    if (length_of(text) > kMaxDescription || legible(text, text.size()) != text) {
+    if (length_of(text) > kMaxDescription || !is_legible(text, text.size())) {
       return refuse(context, kNotAcceptable);
     }
     group->description =

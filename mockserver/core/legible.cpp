@@ -45,8 +45,18 @@ std::string legible(std::string_view text, std::size_t most_bytes) {
   return out;
 }
 
+bool is_legible(std::string_view text, std::size_t most_bytes) {
+  if (text.size() > most_bytes) return false;
+  while (!text.empty()) {
+    const std::size_t size = character(text);
+    if (size == 0) return false;
+    text.remove_prefix(size);
+  }
+  return true;
+}
+
 bool is_word(std::string_view text) {
-  return text.size() <= limits::kMaxMessageIdChars && legible(text) == text;
+  return is_legible(text, limits::kMaxMessageIdChars);
 }
 
 }  // namespace wa::mock

@@ -9,6 +9,9 @@ namespace wa::mock {
 /// none.
 std::string legible(std::string_view text, std::size_t most_bytes = 4096);
 
+/// Whether that changes nothing.
+bool is_legible(std::string_view text, std::size_t most_bytes = 4096);
+
 /// Whether it may be the id of a message: legible, and of at most 128 bytes.
 bool is_word(std::string_view text);
 

@@ -450,7 +450,9 @@ void Tenant::Impl::forget(Peer& peer, std::string_view by, std::string detail, N
 
 void Tenant::Impl::record(EventKind kind, ConnectionId id, std::string device,
                           std::vector<std::pair<std::string_view, std::string>> data) {
-  for (auto& [key, text] : data) text = legible(text);
+  for (auto& [key, text] : data) {
+    if (!is_legible(text)) text = legible(text);
+  }
   actions_.push_back({id, Record{TenantEvent{kind, id, std::move(device), std::move(data)}}});
 }
 
