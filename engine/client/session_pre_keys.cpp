@@ -4,6 +4,7 @@
 #include "engine/client/pre_key_upload.hpp"
 #include "engine/client/records.hpp"
 #include "engine/client/session_impl.hpp"
+#include "engine/messaging/stanzas.hpp"
 
 /// What the server has of our keys: one-time pre-keys, of which it is to have enough, what its
 /// digest of them says of what is stored here, and the signed one, which is replaced now and then.
@@ -34,13 +35,6 @@ std::optional<std::vector<std::uint32_t>> read_digest(const wire::Node& answer) 
 /// far ahead is behind.
 bool is_ahead(std::uint32_t id, std::uint32_t next) {
   return ((id - next) & kLargestPreKeyId) <= kLargestPreKeyId / 2;
-}
-
-NodeBuilder signed_key_node(const pairing::SignedPreKey& key) {
-  return NodeBuilder("skey")
-      .child(NodeBuilder("id").bytes(big_endian<3>(key.id)))
-      .child(NodeBuilder("value").bytes(key.key.public_key.bytes))
-      .child(NodeBuilder("signature").bytes(key.signature));
 }
 
 }  // namespace
@@ -201,13 +195,13 @@ void Session::Impl::rotate_signed_key() {
   }
   connection_->rotate_at = now_.mono + config_.timings.rotation_retry;
   const std::string id = connection_->open_request(Purpose::key_rotation, now_);
-  send(
-      NodeBuilder("iq")
-          .attr("to", wire::Jid::server_itself())
-          .attr("type", "set")
-          .attr("xmlns", "encrypt")
-          .attr("id", id)
-          .child(NodeBuilder("rotate").child(signed_key_node(*credentials_->next_signed_pre_key))));
+  send(NodeBuilder("iq")
+           .attr("to", wire::Jid::server_itself())
+           .attr("type", "set")
+           .attr("xmlns", "encrypt")
+           .attr("id", id)
+           .child(NodeBuilder("rotate").child(
+               messaging::signed_key_node(*credentials_->next_signed_pre_key))));
 }
 
 void Session::Impl::signed_key_rotated() {

@@ -66,17 +66,13 @@ NodeBuilder Messenger::Impl::retry_receipt(const IncomingMessage& message, std::
   if (count < kKeysFrom) return receipt;
 
   const auto one_time = keys_.make_pre_key(random_, effects_.changes);
-  const pairing::SignedPreKey& signed_pre_key = keys_.signed_pre_key();
   receipt.child(NodeBuilder("keys")
                     .child(leaf("type", kKeyType))
                     .child(leaf("identity", own.identity.public_key))
                     .child(NodeBuilder("key")
                                .child(leaf("id", big_endian<3>(one_time.id)))
                                .child(leaf("value", one_time.key)))
-                    .child(NodeBuilder("skey")
-                               .child(leaf("id", big_endian<3>(signed_pre_key.id)))
-                               .child(leaf("value", signed_pre_key.key.public_key))
-                               .child(leaf("signature", signed_pre_key.signature)))
+                    .child(signed_key_node(keys_.signed_pre_key()))
                     .child(device_identity()));
   return receipt;
 }

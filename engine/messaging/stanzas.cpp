@@ -344,6 +344,13 @@ std::optional<TypingSeen> read_chatstate(const Node& stanza) {
   return seen;
 }
 
+wire::NodeBuilder signed_key_node(const pairing::SignedPreKey& key) {
+  return wire::NodeBuilder("skey")
+      .child(wire::NodeBuilder("id").bytes(big_endian<3>(key.id)))
+      .child(wire::NodeBuilder("value").bytes(key.key.public_key.bytes))
+      .child(wire::NodeBuilder("signature").bytes(key.signature));
+}
+
 std::vector<BundleAnswer> read_bundles(const Node* answer, const std::vector<Fetch>& asked) {
   std::vector<BundleAnswer> answers;
   for (const Node& user : users_of(answer ? answer->child("list") : nullptr)) {

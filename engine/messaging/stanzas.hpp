@@ -9,6 +9,7 @@
 #include "engine/messaging/app_event.hpp"
 #include "engine/messaging/attempt.hpp"
 #include "engine/messaging/stored.hpp"
+#include "engine/protocol/pairing/client_payload.hpp"
 #include "engine/protocol/signal/bundle.hpp"
 #include "engine/protocol/wire/node.hpp"
 
@@ -138,6 +139,9 @@ GroupVerdict read_group_verdict(const wire::Node& answer, std::string_view chang
 
 std::optional<PresenceSeen> read_presence(const wire::Node& stanza);
 std::optional<TypingSeen> read_chatstate(const wire::Node& stanza);
+
+/// `<skey>`: the signed pre-key, as others get it.
+wire::NodeBuilder signed_key_node(const pairing::SignedPreKey& key);
 
 /// What the server says of one of the devices that it was asked for.
 struct BundleAnswer {
